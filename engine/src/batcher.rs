@@ -1,0 +1,148 @@
+//! What stands at the seam that `.boxed()` makes: it collects records, so that the virtual call
+//! behind it is paid once a batch.
+
+use std::task::{Context, Poll, ready};
+
+use crate::batch::{Barrier, Batch, default_batch};
+use crate::error::Error;
+use crate::record::Record;
+use crate::tail::{Flow, Flush, Tail};
+use crate::time::{Instant, Timestamp};
+
+/// A batch on its way into an erased tail.
+pub(crate) struct Batcher<T> {
+    next: Box<dyn Tail<T>>,
+    batch: Batch<T>,
+    spare: Vec<Record<T>>,
+    limit: usize,
+    /// `next` answered a stop, and has not answered `More` since.
+    stopped: bool,
+    held_barrier: Option<Barrier>,
+    held_end: bool,
+}
+
+impl<T> Batcher<T> {
+    pub(crate) fn new(next: Box<dyn Tail<T>>) -> Self {
+        let limit = default_batch::<T>();
+        Self {
+            next,
+            batch: Batch::new(),
+            spare: Vec::new(),
+            limit,
+            stopped: false,
+            held_barrier: None,
+            held_end: false,
+        }
+    }
+
+    /// Runs what has been collected, as far as there is room.
+    fn forward(&mut self) -> Flow {
+        if !self.stopped && !self.batch.is_spent() {
+            let flow = self.next.run(&mut self.batch, usize::MAX, &mut self.spare);
+            self.stopped = flow == Flow::Stop;
+        }
+        if self.stopped { Flow::Stop } else { Flow::More }
+    }
+}
+
+impl<T: Send> Tail<T> for Batcher<T> {
+    #[inline]
+    fn push(&mut self, record: Record<T>) -> Flow {
+        self.batch.records.push(record);
+        if self.batch.records.len() < self.limit {
+            Flow::More
+        } else {
+            self.forward()
+        }
+    }
+
+    fn resume(&mut self) -> Flow {
+        if self.stopped {
+            self.stopped = self.next.resume() == Flow::Stop;
+        }
+        // What was collected behind a stop goes before anything that is held.
+        if self.forward() == Flow::Stop {
+            return Flow::Stop;
+        }
+        if let Some(barrier) = self.held_barrier.take() {
+            self.stopped = self.next.barrier(barrier) == Flow::Stop;
+        } else if self.held_end {
+            self.held_end = false;
+            self.stopped = self.next.end() == Flow::Stop;
+        }
+        if self.stopped { Flow::Stop } else { Flow::More }
+    }
+
+    fn watermark(&mut self, watermark: Timestamp) -> Flow {
+        self.batch.mark(watermark);
+        Flow::More
+    }
+
+    fn idle(&mut self, idle: bool) {
+        self.next.idle(idle);
+    }
+
+    fn timer(&mut self, now: Instant) -> Flow {
+        if self.forward() == Flow::Stop {
+            return Flow::Stop;
+        }
+        self.stopped = self.next.timer(now) == Flow::Stop;
+        if self.stopped { Flow::Stop } else { Flow::More }
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        self.next.next_timer()
+    }
+
+    fn waiting(&self) -> bool {
+        self.next.waiting()
+    }
+
+    fn barrier(&mut self, barrier: Barrier) -> Flow {
+        self.held_barrier = Some(barrier);
+        self.resume()
+    }
+
+    fn end(&mut self) -> Flow {
+        self.held_end = true;
+        self.resume()
+    }
+
+    fn done(&self) -> bool {
+        self.next.done()
+    }
+
+    fn take_error(&mut self) -> Option<Error> {
+        self.next.take_error()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
+        if flush == Flush::All {
+            // The stage has nothing more to run, so what was collected must not wait here.
+            while self.stopped || !self.batch.is_spent() {
+                if let Some(error) = self.next.take_error() {
+                    return Poll::Ready(Err(error));
+                }
+                if self.next.done() || self.next.waiting() {
+                    break;
+                }
+                if self.stopped {
+                    ready!(self.next.poll_flush(cx, Flush::Room))?;
+                    self.stopped = self.next.resume() == Flow::Stop;
+                }
+                if self.forward() == Flow::Stop {
+                    continue;
+                }
+            }
+        }
+        self.next.poll_flush(cx, flush)
+    }
+
+    fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.next.poll_wanted(cx)
+    }
+
+    fn publish(&mut self) {
+        self.next.publish();
+    }
+}

@@ -1,0 +1,191 @@
+//! A chain: the blueprint of a stage's inside, consecutive operators that the compiler turns into
+//! one loop.
+
+use std::fmt;
+
+use crate::batcher::Batcher;
+use crate::edge::Inputs;
+use crate::error::Error;
+use crate::graph::{EdgeId, OperatorId};
+use crate::link::Link;
+use crate::metrics::{ByOperator, ByStage, Counting};
+use crate::operator::Operator;
+use crate::runtime::Run;
+use crate::tail::Tail;
+
+/// The blueprint of a stage, from its head to some point of it.
+///
+/// [`finish`](Chain::finish) is called once a run and instance, given what comes after that point:
+/// it makes the operators fresh and puts the finished stage into the run.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a chain of operators",
+    note = "write `DataStream<T, impl Chain<Item = T>>` for a stream with operators behind it, or call `.boxed()` on it and write `DataStream<T>`"
+)]
+pub trait Chain: Send + 'static {
+    /// What comes out of it.
+    type Item: Send + 'static;
+
+    /// Builds the stage for one instance of one run.
+    fn finish<M: Counting, N: Tail<Self::Item> + 'static>(
+        &self,
+        run: &mut Run<'_, M>,
+        instance: usize,
+        next: N,
+    ) -> Result<(), Error>;
+}
+
+/// A chain with one more operator behind it.
+#[derive(Clone, Debug)]
+pub struct Via<C, O> {
+    chain: C,
+    operator: O,
+    id: OperatorId,
+}
+
+impl<C, O> Via<C, O> {
+    /// Puts `operator`, known to the graph as `id`, behind `chain`.
+    #[must_use]
+    pub const fn new(chain: C, operator: O, id: OperatorId) -> Self {
+        Self {
+            chain,
+            operator,
+            id,
+        }
+    }
+}
+
+impl<C: Chain, O: Operator<C::Item>> Chain for Via<C, O> {
+    type Item = O::Out;
+
+    fn finish<M: Counting, N: Tail<O::Out> + 'static>(
+        &self,
+        run: &mut Run<'_, M>,
+        instance: usize,
+        next: N,
+    ) -> Result<(), Error> {
+        let mut operator = self.operator.clone();
+        let seat = run.seat(self.id, instance);
+        operator.open(&mut run.operator_context(&seat))?;
+        self.chain
+            .finish(run, instance, Link::<_, _, _, M>::new(operator, next, seat))
+    }
+}
+
+/// A chain whose type is forgotten: what stands behind an edge, and what `.boxed()` gives.
+///
+/// The price is one virtual call a batch.
+pub struct Boundary<T>(Box<dyn ErasedChain<T>>);
+
+impl<T: Send + 'static> Boundary<T> {
+    /// Forgets the type of `chain`.
+    #[must_use]
+    pub fn erase(chain: impl Chain<Item = T>) -> Self {
+        Self(Box::new(Erased(chain)))
+    }
+
+    /// The beginning of a stage that reads from `edge`.
+    #[must_use]
+    pub fn edge(edge: EdgeId) -> Self {
+        Self(Box::new(FromEdge(edge)))
+    }
+}
+
+impl<T: Send + 'static> Chain for Boundary<T> {
+    type Item = T;
+
+    fn finish<M: Counting, N: Tail<T> + 'static>(
+        &self,
+        run: &mut Run<'_, M>,
+        instance: usize,
+        next: N,
+    ) -> Result<(), Error> {
+        if M::BY_OPERATOR {
+            self.0
+                .finish_by_operator(&mut run.recount(), instance, Box::new(next))
+        } else {
+            self.0
+                .finish_by_stage(&mut run.recount(), instance, Box::new(next))
+        }
+    }
+}
+
+impl<T> fmt::Debug for Boundary<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Boundary")
+    }
+}
+
+/// A [`Chain`] as a trait object: one method for each way of counting.
+trait ErasedChain<T>: Send {
+    fn finish_by_operator(
+        &self,
+        run: &mut Run<'_, ByOperator>,
+        instance: usize,
+        next: Box<dyn Tail<T>>,
+    ) -> Result<(), Error>;
+
+    fn finish_by_stage(
+        &self,
+        run: &mut Run<'_, ByStage>,
+        instance: usize,
+        next: Box<dyn Tail<T>>,
+    ) -> Result<(), Error>;
+}
+
+struct Erased<C>(C);
+
+impl<T: Send + 'static, C: Chain<Item = T>> ErasedChain<T> for Erased<C> {
+    fn finish_by_operator(
+        &self,
+        run: &mut Run<'_, ByOperator>,
+        instance: usize,
+        next: Box<dyn Tail<T>>,
+    ) -> Result<(), Error> {
+        self.0.finish(run, instance, Batcher::new(next))
+    }
+
+    fn finish_by_stage(
+        &self,
+        run: &mut Run<'_, ByStage>,
+        instance: usize,
+        next: Box<dyn Tail<T>>,
+    ) -> Result<(), Error> {
+        self.0.finish(run, instance, Batcher::new(next))
+    }
+}
+
+/// The head of a stage behind an edge, which already hands over whole batches.
+struct FromEdge(EdgeId);
+
+impl FromEdge {
+    fn stage<T: Send + 'static, M: Counting>(
+        &self,
+        run: &mut Run<'_, M>,
+        instance: usize,
+        next: Box<dyn Tail<T>>,
+    ) -> Result<(), Error> {
+        let head: Inputs<T> = run.inputs(self.0, instance);
+        run.stage(Box::new(head), next);
+        Ok(())
+    }
+}
+
+impl<T: Send + 'static> ErasedChain<T> for FromEdge {
+    fn finish_by_operator(
+        &self,
+        run: &mut Run<'_, ByOperator>,
+        instance: usize,
+        next: Box<dyn Tail<T>>,
+    ) -> Result<(), Error> {
+        self.stage(run, instance, next)
+    }
+
+    fn finish_by_stage(
+        &self,
+        run: &mut Run<'_, ByStage>,
+        instance: usize,
+        next: Box<dyn Tail<T>>,
+    ) -> Result<(), Error> {
+        self.stage(run, instance, next)
+    }
+}

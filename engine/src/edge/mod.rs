@@ -1,0 +1,13 @@
+#![doc = include_str!("README.md")]
+
+mod channel;
+mod inputs;
+mod outbox;
+mod route;
+
+pub use channel::{Capacity, EdgeProbe, EdgeStats, Received, Receiver, Sender, Sent, channel};
+pub use inputs::{Discipline, Inputs};
+pub use outbox::Outbox;
+pub use route::{Broadcast, KeyRouter, Keyed, NoSuchBranch, PortRouter, Rebalance, Routed, Router};
+
+pub(crate) use outbox::Weight;

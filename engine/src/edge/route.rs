@@ -1,0 +1,273 @@
+//! Which of several channels gets a record: the tails of a stage with more than one way out.
+
+use std::fmt;
+use std::task::{Context, Poll};
+
+use super::Outbox;
+use crate::batch::Barrier;
+use crate::error::{Error, OperatorError};
+use crate::key::{KeyOf, key_group, owner, stable_hash};
+use crate::record::Record;
+use crate::tail::{Flow, Flush, Tail};
+use crate::time::{Instant, Timestamp};
+
+/// Picks the channels for a record.
+pub trait Router<In>: Send {
+    /// What travels on the channels.
+    type Out: Send;
+
+    /// Gives the record to one or more of `outboxes`, whose number never changes.
+    fn route(
+        &mut self,
+        record: Record<In>,
+        outboxes: &mut [Outbox<Self::Out>],
+    ) -> Result<Flow, OperatorError>;
+}
+
+/// The tail of a stage with several channels: one rule for records, the same control for all.
+///
+/// It is done when every channel is: one branch that has enough does not end its siblings.
+pub struct Routed<T, R> {
+    outboxes: Vec<Outbox<T>>,
+    router: R,
+    operator: std::sync::Arc<str>,
+    error: Option<Error>,
+}
+
+impl<T, R> Routed<T, R> {
+    pub(crate) const fn new(
+        outboxes: Vec<Outbox<T>>,
+        router: R,
+        operator: std::sync::Arc<str>,
+    ) -> Self {
+        Self {
+            outboxes,
+            router,
+            operator,
+            error: None,
+        }
+    }
+
+    /// Does the same to every channel; `Stop` if any answers so.
+    fn each(&mut self, mut act: impl FnMut(&mut Outbox<T>) -> Flow) -> Flow {
+        let mut flow = Flow::More;
+        for outbox in &mut self.outboxes {
+            if act(outbox) == Flow::Stop {
+                flow = Flow::Stop;
+            }
+        }
+        flow
+    }
+}
+
+impl<In: Send, R: Router<In>> Tail<In> for Routed<R::Out, R> {
+    #[inline]
+    fn push(&mut self, record: Record<In>) -> Flow {
+        match self.router.route(record, &mut self.outboxes) {
+            Ok(flow) => flow,
+            Err(error) => {
+                self.error = Some(Error::operator(&self.operator, error));
+                Flow::Stop
+            }
+        }
+    }
+
+    fn resume(&mut self) -> Flow {
+        if self.error.is_some() {
+            return Flow::Stop;
+        }
+        self.each(Tail::resume)
+    }
+
+    fn watermark(&mut self, watermark: Timestamp) -> Flow {
+        self.each(|outbox| Tail::watermark(outbox, watermark))
+    }
+
+    fn idle(&mut self, idle: bool) {
+        for outbox in &mut self.outboxes {
+            Tail::idle(outbox, idle);
+        }
+    }
+
+    fn timer(&mut self, _now: Instant) -> Flow {
+        Flow::More
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        None
+    }
+
+    fn waiting(&self) -> bool {
+        false
+    }
+
+    fn barrier(&mut self, barrier: Barrier) -> Flow {
+        self.each(|outbox| Tail::barrier(outbox, barrier))
+    }
+
+    fn end(&mut self) -> Flow {
+        self.each(Tail::end)
+    }
+
+    fn done(&self) -> bool {
+        self.outboxes.iter().all(Tail::done)
+    }
+
+    fn take_error(&mut self) -> Option<Error> {
+        self.error
+            .take()
+            .or_else(|| self.outboxes.iter_mut().find_map(Tail::take_error))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
+        // Every channel is asked, so that a full one doesn't keep the others waiting.
+        let mut all = Poll::Ready(Ok(()));
+        for outbox in &mut self.outboxes {
+            match Tail::poll_flush(outbox, cx, flush) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => all = Poll::Pending,
+            }
+        }
+        all
+    }
+
+    fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // One branch that reads is enough; the others will.
+        let mut wanted = Poll::Pending;
+        for outbox in &mut self.outboxes {
+            if outbox.poll_wanted(cx).is_ready() {
+                wanted = Poll::Ready(());
+            }
+        }
+        wanted
+    }
+
+    fn publish(&mut self) {}
+}
+
+impl<T, R> fmt::Debug for Routed<T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routed")
+            .field("outboxes", &self.outboxes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// To each of the instances behind an edge in turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rebalance {
+    next: usize,
+}
+
+impl<T: Send> Router<T> for Rebalance {
+    type Out = T;
+
+    #[inline]
+    fn route(
+        &mut self,
+        record: Record<T>,
+        outboxes: &mut [Outbox<T>],
+    ) -> Result<Flow, OperatorError> {
+        let index = self.next;
+        self.next = if index + 1 < outboxes.len() {
+            index + 1
+        } else {
+            0
+        };
+        Ok(outboxes
+            .get_mut(index)
+            .map_or(Flow::More, |outbox| outbox.push(record)))
+    }
+}
+
+/// To every branch, each with a clone of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Broadcast;
+
+impl<T: Clone + Send> Router<T> for Broadcast {
+    type Out = T;
+
+    #[inline]
+    fn route(
+        &mut self,
+        record: Record<T>,
+        outboxes: &mut [Outbox<T>],
+    ) -> Result<Flow, OperatorError> {
+        let Some((last, others)) = outboxes.split_last_mut() else {
+            return Ok(Flow::More);
+        };
+        let mut flow = Flow::More;
+        for outbox in others {
+            if !outbox.done() && outbox.push(record.clone()) == Flow::Stop {
+                flow = Flow::Stop;
+            }
+        }
+        if !last.done() && last.push(record) == Flow::Stop {
+            flow = Flow::Stop;
+        }
+        Ok(flow)
+    }
+}
+
+/// To the branch whose number a closure gives.
+#[derive(Clone, Copy, Debug)]
+pub struct PortRouter<F>(pub F);
+
+/// A closure chose a branch that isn't there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a record was sent to branch {chosen}, and there are only {branches}")]
+pub struct NoSuchBranch {
+    /// The branch it chose, counted from zero.
+    pub chosen: usize,
+    /// How many there are.
+    pub branches: usize,
+}
+
+impl<T: Send, F: FnMut(&T) -> usize + Send> Router<T> for PortRouter<F> {
+    type Out = T;
+
+    #[inline]
+    fn route(
+        &mut self,
+        record: Record<T>,
+        outboxes: &mut [Outbox<T>],
+    ) -> Result<Flow, OperatorError> {
+        let (chosen, branches) = ((self.0)(&record.value), outboxes.len());
+        match outboxes.get_mut(chosen) {
+            Some(outbox) => Ok(outbox.push(record)),
+            None => Err(NoSuchBranch { chosen, branches }.into()),
+        }
+    }
+}
+
+/// What travels to a keyed stage: the value, and the hash of its key, worked out once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keyed<T> {
+    /// The [stable hash](stable_hash) of the key.
+    pub hash: u64,
+    /// The value, from which the key can be found again.
+    pub value: T,
+}
+
+/// To the instance that owns the key's group.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyRouter<K>(pub K);
+
+impl<T: Send, K: KeyOf<T>> Router<T> for KeyRouter<K> {
+    type Out = Keyed<T>;
+
+    #[inline]
+    fn route(
+        &mut self,
+        record: Record<T>,
+        outboxes: &mut [Outbox<Keyed<T>>],
+    ) -> Result<Flow, OperatorError> {
+        let hash = self.0.with(&record.value, stable_hash);
+        let instance = owner(key_group(hash), outboxes.len());
+        let record = record.with(|value| Keyed { hash, value });
+        Ok(outboxes
+            .get_mut(instance)
+            .map_or(Flow::More, |outbox| outbox.push(record)))
+    }
+}

@@ -1,0 +1,279 @@
+//! What can go wrong, and where: every error names the operator it came from.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::runtime::JobReport;
+
+type Cause = Box<dyn StdError + Send + Sync>;
+
+/// Any error of a user's closure, source or sink, on its way to becoming an [`Error`].
+///
+/// It is made by `?` from every type that implements [`std::error::Error`].
+pub struct OperatorError(Cause);
+
+impl OperatorError {
+    /// Wraps an error.
+    pub fn new(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self(error.into())
+    }
+
+    /// The error inside.
+    #[must_use]
+    pub fn into_inner(self) -> Box<dyn StdError + Send + Sync> {
+        self.0
+    }
+}
+
+impl<E: StdError + Send + Sync + 'static> From<E> for OperatorError {
+    fn from(error: E) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl fmt::Debug for OperatorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for OperatorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Why a job failed.
+///
+/// The message names the operator and shows the cause; [`cause`](Error::cause) gives the cause
+/// itself, and [`source`](StdError::source) what lies behind it, so that a printed chain says
+/// nothing twice. `Debug` prints the same message, because that is what `main` prints.
+#[derive(Clone)]
+pub struct Error {
+    kind: ErrorKind,
+    operator: Option<Arc<str>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+    report: Option<Arc<JobReport>>,
+}
+
+/// The kinds of [`Error`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The dataflow can't be run as it was built; these are all the mistakes found.
+    Build(Vec<BuildError>),
+    /// An operator, source or sink returned an error.
+    Operator,
+    /// User code panicked, with this message.
+    Panic(String),
+    /// A neighbour went away without saying why. The neighbour's own error is the one to read; the
+    /// job reports this kind only if there is none.
+    Disconnected,
+    /// The job was aborted, or its handle was dropped.
+    Aborted,
+    /// A drain did not finish within its deadline.
+    DrainDeadline,
+}
+
+impl Error {
+    /// An operator's own error.
+    #[must_use]
+    pub fn operator(operator: &Arc<str>, cause: OperatorError) -> Self {
+        Self {
+            kind: ErrorKind::Operator,
+            operator: Some(Arc::clone(operator)),
+            source: Some(Arc::from(cause.into_inner())),
+            report: None,
+        }
+    }
+
+    pub(crate) fn panic(operator: Option<Arc<str>>, message: String) -> Self {
+        Self {
+            kind: ErrorKind::Panic(message),
+            operator,
+            source: None,
+            report: None,
+        }
+    }
+
+    pub(crate) fn disconnected(operator: &Arc<str>) -> Self {
+        let operator = Some(Arc::clone(operator));
+        Self {
+            kind: ErrorKind::Disconnected,
+            operator,
+            source: None,
+            report: None,
+        }
+    }
+
+    pub(crate) const fn aborted() -> Self {
+        Self {
+            kind: ErrorKind::Aborted,
+            operator: None,
+            source: None,
+            report: None,
+        }
+    }
+
+    pub(crate) const fn drain_deadline() -> Self {
+        Self {
+            kind: ErrorKind::DrainDeadline,
+            operator: None,
+            source: None,
+            report: None,
+        }
+    }
+
+    pub(crate) const fn build(mistakes: Vec<BuildError>) -> Self {
+        Self {
+            kind: ErrorKind::Build(mistakes),
+            operator: None,
+            source: None,
+            report: None,
+        }
+    }
+
+    /// What kind of failure it is.
+    #[must_use]
+    pub const fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+
+    /// The name of the operator it came from, where there is one.
+    #[must_use]
+    pub fn operator_name(&self) -> Option<&str> {
+        self.operator.as_deref()
+    }
+
+    /// What the job had done when it failed. `None` if it never ran.
+    #[must_use]
+    pub fn report(&self) -> Option<&JobReport> {
+        self.report.as_deref()
+    }
+
+    pub(crate) fn with_report(mut self, report: JobReport) -> Self {
+        self.report = Some(Arc::new(report));
+        self
+    }
+
+    /// The operator's own error, for downcasting.
+    #[must_use]
+    pub fn cause(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        self.source.as_deref()
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)?;
+        let mut cause = StdError::source(self);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let operator = self.operator.as_deref().unwrap_or("a stage");
+        match &self.kind {
+            ErrorKind::Build(mistakes) => {
+                f.write_str("the dataflow can't run")?;
+                for (index, mistake) in mistakes.iter().enumerate() {
+                    write!(f, "{} {mistake}", if index == 0 { ":" } else { ";" })?;
+                }
+                Ok(())
+            }
+            ErrorKind::Operator => {
+                write!(f, "operator `{operator}` failed")?;
+                match &self.source {
+                    Some(source) => write!(f, ": {source}"),
+                    None => Ok(()),
+                }
+            }
+            ErrorKind::Panic(message) => write!(f, "operator `{operator}` panicked: {message}"),
+            ErrorKind::Disconnected => {
+                write!(
+                    f,
+                    "a neighbour of operator `{operator}` went away before the end"
+                )
+            }
+            ErrorKind::Aborted => f.write_str("the job was aborted"),
+            ErrorKind::DrainDeadline => f.write_str("the job did not drain before its deadline"),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_ref().and_then(|cause| cause.source())
+    }
+}
+
+/// One mistake in how a dataflow was built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// There is nothing to run.
+    #[error("dataflow `{0}` has no source")]
+    Empty(String),
+    /// A stream was made and never given to a sink.
+    #[error("the stream behind `{operator}` goes nowhere")]
+    GoesNowhere {
+        /// The last operator of the stream.
+        operator: String,
+    },
+    /// A stream that nothing feeds.
+    #[error("nothing feeds `{stream}`")]
+    NoProducer {
+        /// The stream's name.
+        stream: String,
+    },
+    /// Two operators have been given one name.
+    #[error("more than one operator is named `{name}`")]
+    DuplicateName {
+        /// The name.
+        name: String,
+    },
+    /// A number that has to be at least one is zero.
+    #[error("{what} of `{operator}` is zero")]
+    Zero {
+        /// Which number.
+        what: &'static str,
+        /// Whose.
+        operator: String,
+    },
+    /// Two stages that are to be connected one to one have different numbers of instances.
+    #[error(
+        "`{from}` has {from_instances} instances and `{to}` has {to_instances}: rebalance between them"
+    )]
+    Mismatch {
+        /// The sending operator.
+        from: String,
+        /// How many instances it has.
+        from_instances: usize,
+        /// The receiving operator.
+        to: String,
+        /// How many instances it has.
+        to_instances: usize,
+    },
+    /// The graph has a cycle, which can only hang.
+    #[error("`{operator}` feeds itself")]
+    Cycle {
+        /// An operator on the cycle.
+        operator: String,
+    },
+    /// Branches of one stage meet again where one is read only after another has ended.
+    #[error(
+        "`{fan_in}` reads one branch of `{fan_out}` only after another has ended, and would wait for ever"
+    )]
+    SelectiveFanIn {
+        /// Where the branches part.
+        fan_out: String,
+        /// Where they meet.
+        fan_in: String,
+    },
+}

@@ -1,0 +1,293 @@
+//! Building a graph, piece by piece.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use super::{GraphView, Plan};
+use crate::edge::Discipline;
+use crate::error::Error;
+use crate::metrics::{ByOperator, ByStage, Counting};
+use crate::runtime::Run;
+use crate::sync::{Mutex, MutexGuard, lock};
+
+/// An operator, source or sink of a blueprint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OperatorId(pub(crate) usize);
+
+/// A stage of a blueprint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StageId(pub(crate) usize);
+
+/// An edge of a blueprint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EdgeId(pub(crate) usize);
+
+/// The right of one operator to write to an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Port {
+    pub(crate) edge: EdgeId,
+    pub(crate) index: usize,
+}
+
+/// What part an operator plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Records enter here.
+    Source,
+    /// Records pass through.
+    Operator,
+    /// Records leave here.
+    Sink,
+}
+
+/// How the records of an edge find their instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Distribution {
+    /// Instance to instance, or all to one.
+    #[default]
+    Forward,
+    /// Each in turn.
+    Rebalance,
+    /// To the owner of the key's group.
+    Key,
+}
+
+/// What the user chose about an edge; `None` leaves it to the job's options and the record's size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EdgeOptions {
+    /// The most records in each channel.
+    pub capacity: Option<usize>,
+    /// The most bytes in each channel, by the edge's weight.
+    pub capacity_bytes: Option<usize>,
+    /// How records find their instance.
+    pub distribution: Distribution,
+    /// In which order the producers are read.
+    pub discipline: Discipline,
+}
+
+/// Builds one stage of a run. Implemented for what ends a chain: an edge, a fan-out, a sink.
+pub trait StageBlueprint: Send + 'static {
+    /// Puts one instance of the stage into a run.
+    fn build<M: Counting>(&self, run: &mut Run<'_, M>, instance: usize) -> Result<(), Error>;
+}
+
+/// A [`StageBlueprint`] as a trait object: one method for each way of counting.
+pub(crate) trait ErasedStage: Send {
+    fn build_by_stage(&self, run: &mut Run<'_, ByStage>, instance: usize) -> Result<(), Error>;
+    fn build_by_operator(
+        &self,
+        run: &mut Run<'_, ByOperator>,
+        instance: usize,
+    ) -> Result<(), Error>;
+}
+
+impl<S: StageBlueprint> ErasedStage for S {
+    fn build_by_stage(&self, run: &mut Run<'_, ByStage>, instance: usize) -> Result<(), Error> {
+        self.build(run, instance)
+    }
+
+    fn build_by_operator(
+        &self,
+        run: &mut Run<'_, ByOperator>,
+        instance: usize,
+    ) -> Result<(), Error> {
+        self.build(run, instance)
+    }
+}
+
+pub(crate) struct Graph {
+    pub(crate) name: Arc<str>,
+    pub(crate) operators: Vec<OperatorNode>,
+    pub(crate) stages: Vec<StageNode>,
+    pub(crate) edges: Vec<EdgeNode>,
+}
+
+pub(crate) struct OperatorNode {
+    pub(crate) kind: &'static str,
+    pub(crate) name: Option<String>,
+    pub(crate) role: Role,
+    pub(crate) stage: Option<StageId>,
+}
+
+pub(crate) struct StageNode {
+    pub(crate) operators: Vec<OperatorId>,
+    pub(crate) input: Option<EdgeId>,
+    pub(crate) parallelism: usize,
+    pub(crate) build: Box<dyn ErasedStage>,
+}
+
+pub(crate) struct EdgeNode {
+    pub(crate) producers: Vec<OperatorId>,
+    pub(crate) consumer: Option<StageId>,
+    /// A name for error messages where there is no operator to name.
+    pub(crate) stream: String,
+    pub(crate) options: EdgeOptions,
+    pub(crate) weight: Option<Box<dyn Any + Send>>,
+    /// The size of a record, from which a batch's is chosen.
+    pub(crate) default_batch: usize,
+}
+
+/// What is known of a stage while it is being built.
+#[derive(Clone, Debug)]
+pub struct StageDraft {
+    /// Its operators, head first.
+    pub operators: Vec<OperatorId>,
+    /// The edge it reads from; a source reads from none.
+    pub input: Option<EdgeId>,
+    /// How many instances it has.
+    pub parallelism: usize,
+}
+
+/// A graph in the making. Clones share it.
+///
+/// Nothing here runs or is checked: [`validate`](Blueprint::validate) finds the mistakes, and a
+/// [job](crate::runtime) makes everything that runs anew.
+#[derive(Clone)]
+pub struct Blueprint(Arc<Mutex<Graph>>);
+
+impl Blueprint {
+    /// An empty graph.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self(Arc::new(Mutex::new(Graph {
+            name: Arc::from(name),
+            operators: Vec::new(),
+            stages: Vec::new(),
+            edges: Vec::new(),
+        })))
+    }
+
+    /// The pipeline's name.
+    #[must_use]
+    pub fn name(&self) -> Arc<str> {
+        Arc::clone(&self.graph().name)
+    }
+
+    /// Adds an operator, which belongs to no stage yet.
+    #[must_use]
+    pub fn add_operator(&self, role: Role, kind: &'static str, name: Option<&str>) -> OperatorId {
+        let mut graph = self.graph();
+        let name = name.map(str::to_owned);
+        graph.operators.push(OperatorNode {
+            kind,
+            name,
+            role,
+            stage: None,
+        });
+        OperatorId(graph.operators.len() - 1)
+    }
+
+    /// Gives an operator the name under which errors, logs and metrics speak of it.
+    pub fn name_operator(&self, operator: OperatorId, name: &str) {
+        if let Some(node) = self.graph().operators.get_mut(operator.0) {
+            node.name = Some(name.to_owned());
+        }
+    }
+
+    /// Adds an edge for records of `T`. `stream` names it where nobody else does.
+    #[must_use]
+    pub fn add_edge<T>(&self, stream: &str, options: EdgeOptions) -> EdgeId {
+        let mut graph = self.graph();
+        graph.edges.push(EdgeNode {
+            producers: Vec::new(),
+            consumer: None,
+            stream: stream.to_owned(),
+            options,
+            weight: None,
+            default_batch: crate::batch::default_batch::<T>(),
+        });
+        EdgeId(graph.edges.len() - 1)
+    }
+
+    /// Changes an edge's options.
+    pub fn configure_edge(&self, edge: EdgeId, change: impl FnOnce(&mut EdgeOptions)) {
+        if let Some(node) = self.graph().edges.get_mut(edge.0) {
+            change(&mut node.options);
+        }
+    }
+
+    /// Bounds an edge in bytes as well, by the weight of its records.
+    pub fn weigh_edge<T: 'static>(
+        &self,
+        edge: EdgeId,
+        bytes: usize,
+        weight: impl Fn(&T) -> usize + Send + Sync + 'static,
+    ) {
+        let weight: crate::edge::Weight<T> = Arc::new(weight);
+        if let Some(node) = self.graph().edges.get_mut(edge.0) {
+            node.options.capacity_bytes = Some(bytes);
+            node.weight = Some(Box::new(weight));
+        }
+    }
+
+    /// Lets `operator` write to `edge`.
+    #[must_use]
+    pub fn connect(&self, edge: EdgeId, operator: OperatorId) -> Port {
+        let mut graph = self.graph();
+        let index = graph.edges.get_mut(edge.0).map_or(0, |node| {
+            node.producers.push(operator);
+            node.producers.len() - 1
+        });
+        Port { edge, index }
+    }
+
+    /// Adds a finished stage.
+    pub fn add_stage(&self, draft: StageDraft, stage: impl StageBlueprint) -> StageId {
+        let mut graph = self.graph();
+        let id = StageId(graph.stages.len());
+        for operator in &draft.operators {
+            if let Some(node) = graph.operators.get_mut(operator.0) {
+                node.stage = Some(id);
+            }
+        }
+        if let Some(edge) = draft.input
+            && let Some(node) = graph.edges.get_mut(edge.0)
+        {
+            node.consumer = Some(id);
+        }
+        graph.stages.push(StageNode {
+            operators: draft.operators,
+            input: draft.input,
+            parallelism: draft.parallelism,
+            build: Box::new(stage),
+        });
+        id
+    }
+
+    /// Finds every mistake in the graph.
+    ///
+    /// # Errors
+    ///
+    /// One [`ErrorKind::Build`](crate::ErrorKind::Build) that lists them all.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.plan(&crate::runtime::JobOptions::default()).map(drop)
+    }
+
+    /// The graph as plain data, as a job with these options would run it.
+    ///
+    /// # Errors
+    ///
+    /// As [`validate`](Blueprint::validate).
+    pub fn view(&self, options: &crate::runtime::JobOptions) -> Result<GraphView, Error> {
+        Ok(self.plan(options)?.view())
+    }
+
+    pub(crate) fn plan(&self, options: &crate::runtime::JobOptions) -> Result<Plan, Error> {
+        super::validate::validate(&self.graph(), options).map_err(Error::build)
+    }
+
+    pub(crate) fn graph(&self) -> MutexGuard<'_, Graph> {
+        lock(&self.0)
+    }
+}
+
+impl fmt::Debug for Blueprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let graph = self.graph();
+        f.debug_struct("Blueprint")
+            .field("name", &graph.name)
+            .field("stages", &graph.stages.len())
+            .finish_non_exhaustive()
+    }
+}

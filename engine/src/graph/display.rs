@@ -1,0 +1,122 @@
+//! A graph as a picture: DOT for Graphviz, Mermaid for Markdown.
+
+use std::fmt::Write as _;
+
+use super::{Distribution, GraphView, Role};
+
+impl GraphView {
+    /// The graph in Graphviz' DOT language: operators as nodes, stages as boxes around them.
+    #[must_use]
+    pub fn to_dot(&self) -> String {
+        let mut dot = String::new();
+        // Writing to a string can't fail.
+        let mut line = |text: std::fmt::Arguments<'_>| {
+            dot.write_fmt(text).ok();
+            dot.push('\n');
+        };
+        line(format_args!("digraph \"{}\" {{", escape(&self.name)));
+        line(format_args!(
+            "  rankdir=LR;\n  node [shape=box, style=rounded];"
+        ));
+        for (index, stage) in self.stages.iter().enumerate() {
+            line(format_args!("  subgraph cluster_{index} {{"));
+            line(format_args!(
+                "    label=\"{}\";",
+                instances(stage.instances)
+            ));
+            for &operator in &stage.operators {
+                let Some(node) = self.operators.get(operator) else {
+                    continue;
+                };
+                let shape = match node.role {
+                    Role::Source => ", shape=cds",
+                    Role::Sink => ", shape=cylinder",
+                    Role::Operator => "",
+                };
+                line(format_args!(
+                    "    o{operator} [label=\"{}\"{shape}];",
+                    escape(&node.name)
+                ));
+            }
+            line(format_args!("  }}"));
+            for (from, to) in stage.operators.iter().zip(stage.operators.iter().skip(1)) {
+                line(format_args!("  o{from} -> o{to};"));
+            }
+        }
+        for (from, to, label) in self.arrows() {
+            line(format_args!(
+                "  o{from} -> o{to} [label=\"{label}\", style=bold];"
+            ));
+        }
+        dot.push_str("}\n");
+        dot
+    }
+
+    /// The graph as a Mermaid flowchart, which Markdown viewers draw.
+    #[must_use]
+    pub fn to_mermaid(&self) -> String {
+        let mut chart = String::from("flowchart LR\n");
+        let mut line = |text: std::fmt::Arguments<'_>| {
+            chart.write_fmt(text).ok();
+            chart.push('\n');
+        };
+        for (index, stage) in self.stages.iter().enumerate() {
+            line(format_args!(
+                "  subgraph s{index} [\"{}\"]",
+                instances(stage.instances)
+            ));
+            for &operator in &stage.operators {
+                let Some(node) = self.operators.get(operator) else {
+                    continue;
+                };
+                let (open, close) = match node.role {
+                    Role::Source => ("([", "])"),
+                    Role::Sink => ("[(", ")]"),
+                    Role::Operator => ("[", "]"),
+                };
+                let name = node.name.replace('"', "#quot;");
+                line(format_args!("    o{operator}{open}\"{name}\"{close}"));
+            }
+            for (from, to) in stage.operators.iter().zip(stage.operators.iter().skip(1)) {
+                line(format_args!("    o{from} --> o{to}"));
+            }
+            line(format_args!("  end"));
+        }
+        for (from, to, label) in self.arrows() {
+            let arrow = if label.is_empty() {
+                String::new()
+            } else {
+                format!("|{label}|")
+            };
+            line(format_args!("  o{from} ==>{arrow} o{to}"));
+        }
+        chart
+    }
+
+    /// Each edge, from operator to operator, with what is worth saying about it.
+    fn arrows(&self) -> impl Iterator<Item = (usize, usize, &'static str)> {
+        self.edges.iter().flat_map(|edge| {
+            let label = match edge.distribution {
+                Distribution::Forward => "",
+                Distribution::Rebalance => "rebalance",
+                Distribution::Key => "by key",
+            };
+            let consumer = self.stages.get(edge.consumer);
+            let to = consumer.and_then(|stage| stage.operators.first().copied());
+            let producers = edge.producers.iter();
+            producers.filter_map(move |&from| to.map(|to| (from, to, label)))
+        })
+    }
+}
+
+fn escape(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+fn instances(count: usize) -> String {
+    if count == 1 {
+        String::new()
+    } else {
+        format!("{count} instances")
+    }
+}

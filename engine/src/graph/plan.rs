@@ -1,0 +1,142 @@
+//! A graph that has been found right, with every name and number settled.
+
+use std::sync::Arc;
+
+use super::blueprint::{Distribution, EdgeId, OperatorId, Role, StageId};
+use super::view::{EdgeView, GraphView, OperatorView, StageView};
+use crate::edge::{Capacity, Discipline};
+
+/// What a run is made from.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) name: Arc<str>,
+    pub(crate) operators: Vec<PlannedOperator>,
+    pub(crate) stages: Vec<PlannedStage>,
+    pub(crate) edges: Vec<PlannedEdge>,
+}
+
+#[derive(Debug)]
+pub(crate) struct PlannedOperator {
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: &'static str,
+    pub(crate) role: Role,
+    pub(crate) stage: StageId,
+}
+
+#[derive(Debug)]
+pub(crate) struct PlannedStage {
+    /// The names of its operators, in order.
+    pub(crate) name: Arc<str>,
+    pub(crate) operators: Vec<OperatorId>,
+    pub(crate) input: Option<EdgeId>,
+    pub(crate) parallelism: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct PlannedEdge {
+    pub(crate) name: Arc<str>,
+    pub(crate) producers: Vec<OperatorId>,
+    /// How many instances each producer has.
+    pub(crate) producer_instances: Vec<usize>,
+    pub(crate) consumer: StageId,
+    pub(crate) consumer_instances: usize,
+    pub(crate) distribution: Distribution,
+    pub(crate) discipline: Discipline,
+    pub(crate) capacity: Capacity,
+}
+
+impl PlannedEdge {
+    /// The consuming instances that one producing instance writes to.
+    pub(crate) fn targets(&self, instance: usize, instances: usize) -> std::ops::Range<usize> {
+        match self.distribution {
+            Distribution::Forward if instances == self.consumer_instances => instance..instance + 1,
+            // Validation has seen to it that everything else that is forwarded goes to one.
+            Distribution::Forward => 0..1,
+            Distribution::Rebalance | Distribution::Key => 0..self.consumer_instances,
+        }
+    }
+
+    /// How many channels it has.
+    pub(crate) fn channels(&self) -> usize {
+        let of = |&instances| self.targets(0, instances).len() * instances;
+        self.producer_instances.iter().map(of).sum()
+    }
+}
+
+impl Plan {
+    pub(crate) fn operator_name(&self, id: OperatorId) -> Arc<str> {
+        self.operators
+            .get(id.0)
+            .map_or_else(|| Arc::from("?"), |node| Arc::clone(&node.name))
+    }
+
+    /// The most records that can be between the sources and the sinks, state left aside: in each
+    /// channel its capacity and the batch that its producer collects, and in each instance of a
+    /// stage the batch that it works on and, if it ends in a sink, the one the sink collects and
+    /// the one it writes.
+    fn records_in_flight_max(&self, batch: &impl Fn(&PlannedStage) -> usize) -> usize {
+        let edges = self
+            .edges
+            .iter()
+            .map(|edge| edge.channels() * (edge.capacity.records + edge.capacity.batch));
+        let stages = self.stages.iter().map(|stage| {
+            let is_sink = |id: &OperatorId| {
+                self.operators
+                    .get(id.0)
+                    .is_some_and(|node| node.role == Role::Sink)
+            };
+            let batches = if stage.operators.iter().any(is_sink) {
+                3
+            } else {
+                1
+            };
+            stage.parallelism * batches * batch(stage)
+        });
+        edges.chain(stages).fold(0, usize::saturating_add)
+    }
+
+    pub(crate) fn view(&self) -> GraphView {
+        let input_batch = |stage: &PlannedStage| {
+            let edge = stage.input.and_then(|edge| self.edges.get(edge.0));
+            edge.map_or(1024, |edge| edge.capacity.batch)
+        };
+        GraphView {
+            name: self.name.to_string(),
+            operators: self
+                .operators
+                .iter()
+                .map(|node| OperatorView {
+                    name: node.name.to_string(),
+                    kind: node.kind,
+                    role: node.role,
+                    stage: node.stage.0,
+                })
+                .collect(),
+            stages: self
+                .stages
+                .iter()
+                .map(|stage| StageView {
+                    name: stage.name.to_string(),
+                    operators: stage.operators.iter().map(|id| id.0).collect(),
+                    instances: stage.parallelism,
+                })
+                .collect(),
+            edges: self.edges.iter().map(PlannedEdge::view).collect(),
+            records_in_flight_max: self.records_in_flight_max(&input_batch),
+        }
+    }
+}
+
+impl PlannedEdge {
+    fn view(&self) -> EdgeView {
+        EdgeView {
+            name: self.name.to_string(),
+            producers: self.producers.iter().map(|id| id.0).collect(),
+            consumer: self.consumer.0,
+            distribution: self.distribution,
+            channels: self.channels(),
+            capacity_records: self.capacity.records,
+            batch_records: self.capacity.batch,
+        }
+    }
+}

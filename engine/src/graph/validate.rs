@@ -1,0 +1,280 @@
+//! Finding every mistake in a graph before it runs, and settling what was left open.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::blueprint::{Distribution, EdgeNode, Graph, OperatorId, Role, StageId, StageNode};
+use super::plan::{Plan, PlannedEdge, PlannedOperator, PlannedStage};
+use crate::edge::{Capacity, Discipline};
+use crate::error::BuildError;
+use crate::runtime::JobOptions;
+
+/// How many full batches a channel holds when nobody chose.
+const BATCHES_PER_CHANNEL: usize = 16;
+
+pub(super) fn validate(graph: &Graph, options: &JobOptions) -> Result<Plan, Vec<BuildError>> {
+    let mut mistakes = Vec::new();
+    let names = names(graph, &mut mistakes);
+    let name = |id: OperatorId| names.get(id.0).cloned().unwrap_or_default();
+    if !graph.operators.iter().any(|node| node.role == Role::Source) {
+        mistakes.push(BuildError::Empty(graph.name.to_string()));
+    }
+    find_loose_ends(graph, &name, &mut mistakes);
+    find_zeros(graph, &name, &mut mistakes);
+    if mistakes.is_empty() {
+        find_mismatches(graph, &name, &mut mistakes);
+        find_cycles(graph, &name, &mut mistakes);
+    }
+    if mistakes.is_empty() {
+        find_selective_fan_in(graph, &name, &mut mistakes);
+    }
+    if mistakes.is_empty() {
+        Ok(plan(graph, options, &names))
+    } else {
+        Err(mistakes)
+    }
+}
+
+/// A name for each operator: the user's, or its kind, numbered from the second of a kind on.
+fn names(graph: &Graph, mistakes: &mut Vec<BuildError>) -> Vec<String> {
+    let mut taken = BTreeSet::new();
+    for name in graph.operators.iter().filter_map(|node| node.name.clone()) {
+        if !taken.insert(name.clone()) {
+            mistakes.push(BuildError::DuplicateName { name });
+        }
+    }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut settle = |kind: &'static str| loop {
+        let count = counts.entry(kind).or_default();
+        *count += 1;
+        let name = if *count == 1 {
+            kind.to_owned()
+        } else {
+            format!("{kind}-{count}")
+        };
+        if taken.insert(name.clone()) {
+            return name;
+        }
+    };
+    let nodes = graph.operators.iter();
+    nodes
+        .map(|node| node.name.clone().unwrap_or_else(|| settle(node.kind)))
+        .collect()
+}
+
+type Name<'a> = dyn Fn(OperatorId) -> String + 'a;
+
+fn find_loose_ends(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
+    // Of a chain that was dropped, only the last operator says something useful.
+    let mut loose: Option<usize> = None;
+    for (index, node) in graph.operators.iter().enumerate() {
+        if node.stage.is_none() {
+            if loose.is_some_and(|last| last + 1 != index || node.role == Role::Source) {
+                mistakes.extend(loose.map(|last| goes_nowhere(last, name)));
+            }
+            loose = Some(index);
+        }
+    }
+    mistakes.extend(loose.map(|last| goes_nowhere(last, name)));
+    for edge in &graph.edges {
+        match (edge.producers.first(), edge.consumer) {
+            (None, _) => {
+                mistakes.push(BuildError::NoProducer {
+                    stream: edge.stream.clone(),
+                });
+            }
+            (Some(producer), None) => mistakes.push(goes_nowhere(producer.0, name)),
+            (Some(_), Some(_)) => {}
+        }
+    }
+    mistakes.dedup();
+}
+
+fn goes_nowhere(operator: usize, name: &Name<'_>) -> BuildError {
+    BuildError::GoesNowhere {
+        operator: name(OperatorId(operator)),
+    }
+}
+
+fn find_zeros(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
+    for stage in &graph.stages {
+        if stage.parallelism == 0
+            && let Some(&first) = stage.operators.first()
+        {
+            mistakes.push(BuildError::Zero {
+                what: "the parallelism",
+                operator: name(first),
+            });
+        }
+    }
+    for edge in &graph.edges {
+        let zeros = [
+            ("the capacity behind", edge.options.capacity == Some(0)),
+            (
+                "the byte capacity behind",
+                edge.options.capacity_bytes == Some(0),
+            ),
+        ];
+        for (what, _) in zeros.into_iter().filter(|(_, zero)| *zero) {
+            let operator = edge
+                .producers
+                .first()
+                .map_or_else(|| edge.stream.clone(), |&id| name(id));
+            mistakes.push(BuildError::Zero { what, operator });
+        }
+    }
+}
+
+fn producer_stage(graph: &Graph, producer: OperatorId) -> Option<(StageId, &StageNode)> {
+    let stage = graph.operators.get(producer.0)?.stage?;
+    Some((stage, graph.stages.get(stage.0)?))
+}
+
+fn find_mismatches(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
+    for edge in &graph.edges {
+        let Some(consumer) = edge.consumer.and_then(|id| graph.stages.get(id.0)) else {
+            continue;
+        };
+        if edge.options.distribution != Distribution::Forward || consumer.parallelism == 1 {
+            continue;
+        }
+        for &producer in &edge.producers {
+            let Some((_, stage)) = producer_stage(graph, producer) else {
+                continue;
+            };
+            if stage.parallelism != consumer.parallelism {
+                mistakes.push(BuildError::Mismatch {
+                    from: name(producer),
+                    from_instances: stage.parallelism,
+                    to: consumer
+                        .operators
+                        .first()
+                        .map_or_else(String::new, |&id| name(id)),
+                    to_instances: consumer.parallelism,
+                });
+            }
+        }
+    }
+}
+
+/// The stages that feed an edge.
+fn feeding(graph: &Graph, edge: &EdgeNode) -> impl Iterator<Item = StageId> {
+    edge.producers
+        .iter()
+        .filter_map(|&id| producer_stage(graph, id).map(|(stage, _)| stage))
+}
+
+/// Every stage from which `stage` can be reached, itself included only if it feeds itself.
+fn ancestors(graph: &Graph, stage: StageId) -> BTreeSet<StageId> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![stage];
+    while let Some(stage) = open.pop() {
+        let edge = graph.stages.get(stage.0).and_then(|node| node.input);
+        let Some(edge) = edge.and_then(|id| graph.edges.get(id.0)) else {
+            continue;
+        };
+        open.extend(feeding(graph, edge).filter(|&stage| found.insert(stage)));
+    }
+    found
+}
+
+fn find_cycles(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
+    for (index, stage) in graph.stages.iter().enumerate() {
+        if ancestors(graph, StageId(index)).contains(&StageId(index)) {
+            let operator = stage
+                .operators
+                .first()
+                .map_or_else(String::new, |&id| name(id));
+            mistakes.push(BuildError::Cycle { operator });
+            return;
+        }
+    }
+}
+
+/// A `concat` whose inputs part from one stage: while it reads the first, the second fills up and
+/// stops the stage that feeds both.
+fn find_selective_fan_in(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
+    let concats = graph
+        .edges
+        .iter()
+        .filter(|edge| edge.options.discipline == Discipline::Concat);
+    for edge in concats {
+        let mut seen = BTreeSet::new();
+        for producer in feeding(graph, edge) {
+            let mut upstream = ancestors(graph, producer);
+            upstream.insert(producer);
+            if let Some(shared) = upstream.iter().rev().find(|stage| seen.contains(*stage)) {
+                let last = |id: StageId| graph.stages.get(id.0)?.operators.last().copied();
+                let first = |id: StageId| graph.stages.get(id.0)?.operators.first().copied();
+                mistakes.push(BuildError::SelectiveFanIn {
+                    fan_out: last(*shared).map_or_else(String::new, name),
+                    fan_in: edge.consumer.and_then(first).map_or_else(String::new, name),
+                });
+                break;
+            }
+            seen.extend(upstream);
+        }
+    }
+}
+
+fn plan(graph: &Graph, options: &JobOptions, names: &[String]) -> Plan {
+    let names: Vec<Arc<str>> = names.iter().map(|name| Arc::from(name.as_str())).collect();
+    let name = |id: &OperatorId| names.get(id.0).map_or("", |name| name.as_ref());
+    let stages = graph.stages.iter().map(|stage| PlannedStage {
+        name: Arc::from(
+            stage
+                .operators
+                .iter()
+                .map(name)
+                .collect::<Vec<_>>()
+                .join(" → "),
+        ),
+        operators: stage.operators.clone(),
+        input: stage.input,
+        parallelism: stage.parallelism,
+    });
+    let operators = graph
+        .operators
+        .iter()
+        .zip(&names)
+        .filter_map(|(node, name)| {
+            let (kind, role) = (node.kind, node.role);
+            Some(PlannedOperator {
+                name: Arc::clone(name),
+                kind,
+                role,
+                stage: node.stage?,
+            })
+        });
+    let edges = graph.edges.iter().filter_map(|edge| {
+        let consumer = edge.consumer?;
+        let stage = graph.stages.get(consumer.0)?;
+        let from: Vec<_> = edge.producers.iter().map(name).collect();
+        let to = stage.operators.first().map_or("", name);
+        let batch = options.batch_records.unwrap_or(edge.default_batch);
+        let records = edge.options.capacity.or(options.edge_capacity);
+        let records = records.unwrap_or(batch * BATCHES_PER_CHANNEL);
+        let producers = edge.producers.iter();
+        let instances = |&id| producer_stage(graph, id).map_or(1, |(_, stage)| stage.parallelism);
+        Some(PlannedEdge {
+            name: Arc::from(format!("{} → {to}", from.join(", "))),
+            producers: edge.producers.clone(),
+            producer_instances: producers.map(instances).collect(),
+            consumer,
+            consumer_instances: stage.parallelism,
+            distribution: edge.options.distribution,
+            discipline: edge.options.discipline,
+            capacity: Capacity {
+                records,
+                bytes: edge.options.capacity_bytes.unwrap_or(usize::MAX),
+                batch: batch.clamp(1, records),
+            },
+        })
+    });
+    Plan {
+        name: Arc::clone(&graph.name),
+        operators: operators.collect(),
+        stages: stages.collect(),
+        edges: edges.collect(),
+    }
+}

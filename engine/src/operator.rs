@@ -1,0 +1,180 @@
+//! The contract of a synchronous operator: a record in, zero or more records out.
+//!
+//! # Obligations
+//!
+//! * **Order.** Hooks are called one at a time, in the order of the stream: `process` for each
+//!   record, `on_watermark` at the watermark's place among them, `on_timer` between records, and
+//!   `on_end` once, after the last record of a complete input. Never after a failure or an abort.
+//! * **Blocking.** No hook may block the thread: it runs on the caller's async workers.
+//! * **Clone.** A clone is the configuration with blank state. A blueprint keeps one value and
+//!   clones it for each run and instance.
+//! * **Room.** After [`Collector::is_full`] answers `true` an operator should stop emitting, say so
+//!   in [`pending`](Operator::pending), and go on in [`resume`](Operator::resume). What it emits all
+//!   the same is kept and delivered in order, at the cost of memory outside the job's bounds.
+//! * **Panics** are caught, name the operator and fail the job. State is never used again after one.
+
+use std::task::{Context, Poll};
+
+use crate::batch::Barrier;
+use crate::error::{Error, OperatorError};
+use crate::record::Record;
+use crate::runtime::OperatorContext;
+use crate::state::{StateError, StateReader, StateWriter};
+use crate::tail::Flush;
+use crate::time::{Instant, Timestamp};
+
+/// Where an operator puts its output.
+pub trait Collector<T> {
+    /// Hands over one record. It is never lost, whatever [`is_full`](Collector::is_full) says.
+    fn push(&mut self, record: Record<T>);
+
+    /// Whether there is no more room for now: stop emitting, and wait to be resumed.
+    fn is_full(&self) -> bool;
+}
+
+/// A synchronous step of a stream, ours or a user's. `stream.via(operator)` puts it in.
+///
+/// ```
+/// use millstream_engine::operator::{Collector, Operator};
+/// use millstream_engine::{OperatorError, Record};
+///
+/// #[derive(Clone)]
+/// struct Double;
+///
+/// impl Operator<u32> for Double {
+///     type Out = u32;
+///     const NAME: &'static str = "double";
+///
+///     fn process(
+///         &mut self,
+///         record: Record<u32>,
+///         out: &mut impl Collector<u32>,
+///     ) -> Result<(), OperatorError> {
+///         out.push(record.with(|n| n * 2));
+///         Ok(())
+///     }
+/// }
+/// # let mut harness = millstream_engine::testing::OperatorHarness::new(Double);
+/// # harness.push(21);
+/// # assert_eq!(harness.values(), [42]);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an operator on records of `{In}`",
+    note = "implement `Operator<{In}>` for it, and `Clone` with the meaning \"configuration, blank state\""
+)]
+pub trait Operator<In>: Clone + Send + 'static {
+    /// What it emits.
+    type Out: Send + 'static;
+
+    /// The display name, where the user gives none: a verb, as the fluent method is called.
+    const NAME: &'static str;
+
+    /// Handles one record. An error fails the job.
+    fn process(
+        &mut self,
+        record: Record<In>,
+        out: &mut impl Collector<Self::Out>,
+    ) -> Result<(), OperatorError>;
+
+    /// Makes ready for a run: the place to take the clock, counters and side outputs.
+    fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
+        let _ = context;
+        Ok(())
+    }
+
+    /// No record earlier than `watermark` will follow. It is passed on behind what this emits.
+    #[inline]
+    fn on_watermark(
+        &mut self,
+        watermark: Timestamp,
+        out: &mut impl Collector<Self::Out>,
+    ) -> Result<(), OperatorError> {
+        let _ = (watermark, out);
+        Ok(())
+    }
+
+    /// The time asked for by [`next_timer`](Operator::next_timer) has come.
+    #[inline]
+    fn on_timer(
+        &mut self,
+        now: Instant,
+        out: &mut impl Collector<Self::Out>,
+    ) -> Result<(), OperatorError> {
+        let _ = (now, out);
+        Ok(())
+    }
+
+    /// The input has ended, completely: the last partial group goes out here.
+    #[inline]
+    fn on_end(&mut self, out: &mut impl Collector<Self::Out>) -> Result<(), OperatorError> {
+        let _ = out;
+        Ok(())
+    }
+
+    /// Whether a hook has output left. While it has, no other hook but `resume` is called.
+    #[inline]
+    fn pending(&self) -> bool {
+        false
+    }
+
+    /// Goes on with the output left by a hook, until it is out or there is no room.
+    #[inline]
+    fn resume(&mut self, out: &mut impl Collector<Self::Out>) -> Result<(), OperatorError> {
+        let _ = out;
+        Ok(())
+    }
+
+    /// Whether what is pending waits for [`next_timer`](Operator::next_timer) rather than for room.
+    #[inline]
+    fn waiting(&self) -> bool {
+        false
+    }
+
+    /// Whether it wants no more input, now and for ever. Its output then ends, and its input is
+    /// cancelled; records still pushed are to be ignored.
+    #[inline]
+    fn done(&self) -> bool {
+        false
+    }
+
+    /// When `on_timer` is to be called next.
+    #[inline]
+    fn next_timer(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The side output it writes to, if it has one, to be flushed and ended with the main one.
+    #[inline]
+    fn side(&mut self) -> Option<&mut dyn SideOutput> {
+        None
+    }
+
+    /// Writes its state. Called at a barrier, with nothing pending.
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        let _ = state;
+        Ok(())
+    }
+
+    /// Takes over state that [`snapshot`](Operator::snapshot) wrote, before the first record.
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        let _ = state;
+        Ok(())
+    }
+}
+
+/// What a stage does with the side output of one of its operators: the same as with its main one.
+/// Implemented by [`Outbox`](crate::edge::Outbox).
+pub trait SideOutput: Send {
+    /// Whether there is no room for another record.
+    fn is_full(&self) -> bool;
+    /// Passes a watermark on, in its place.
+    fn watermark(&mut self, watermark: Timestamp);
+    /// Passes the idle flag on.
+    fn idle(&mut self, idle: bool);
+    /// Passes a barrier on.
+    fn barrier(&mut self, barrier: Barrier);
+    /// Says that no more will come.
+    fn end(&mut self);
+    /// Hands over what is waiting.
+    fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>>;
+}

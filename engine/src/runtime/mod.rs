@@ -1,0 +1,31 @@
+//! How a dataflow runs: stages as tasks, the job that owns them, and what is left of it at the end.
+
+mod consumer;
+mod handle;
+mod head;
+mod job;
+mod options;
+mod output;
+mod report;
+mod run;
+mod seat;
+mod signals;
+mod sink;
+mod source;
+mod spawn;
+mod stage;
+
+pub use consumer::{Consumer, ConsumerTail};
+pub use handle::{JobHandle, JobObserver, JobState};
+pub use head::Head;
+pub use job::start;
+pub use options::JobOptions;
+pub use output::Output;
+pub use report::{EdgeReport, JobReport, Outcome};
+pub use run::{OperatorContext, Run};
+pub use sink::SinkTail;
+pub use source::FromSource;
+
+pub use seat::Seat;
+
+pub(crate) use output::Outputs;

@@ -1,0 +1,64 @@
+//! An operator's place in a run: who it is, what it counts, and how a panic in it gets its name.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::graph::OperatorId;
+use crate::metrics::OperatorCounters;
+
+/// One operator of one instance.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    pub(super) id: OperatorId,
+    pub(super) name: Arc<str>,
+    pub(super) instance: usize,
+    pub(super) instances: usize,
+    pub(super) counters: Arc<OperatorCounters>,
+    pub(super) culprit: Arc<OnceLock<Arc<str>>>,
+}
+
+impl Seat {
+    /// A place outside any graph, for an operator that is driven by hand.
+    pub(crate) fn alone(name: &str) -> Self {
+        Self {
+            id: OperatorId(0),
+            name: Arc::from(name),
+            instance: 0,
+            instances: 1,
+            counters: Arc::default(),
+            culprit: Arc::default(),
+        }
+    }
+
+    pub(crate) const fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(crate) fn counters(&self) -> &OperatorCounters {
+        &self.counters
+    }
+
+    /// Names this operator if the code until [`Guard::disarm`] panics. Inner operators come first,
+    /// so the first name is the culprit's.
+    #[inline]
+    pub(crate) const fn guard(&self) -> Guard<'_> {
+        Guard(self)
+    }
+}
+
+/// Runs only while unwinding: on the good path it is forgotten.
+pub(crate) struct Guard<'a>(&'a Seat);
+
+impl Guard<'_> {
+    #[inline]
+    pub(crate) const fn disarm(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Guard<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        // A second name is an outer operator's.
+        self.0.culprit.set(Arc::clone(&self.0.name)).ok();
+    }
+}

@@ -1,0 +1,186 @@
+//! The head of a stage that begins with a source.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::{Head, Run, Seat};
+use crate::batch::Batch;
+use crate::chain::Chain;
+use crate::error::{Error, OperatorError};
+use crate::graph::OperatorId;
+use crate::metrics::Counting;
+use crate::record::Record;
+use crate::source::{Source, SourceBatch, SourceContext, SourceFactory, SourceStatus};
+use crate::tail::Tail;
+
+/// The beginning of a chain that reads a source.
+#[derive(Debug)]
+pub struct FromSource<F> {
+    factory: F,
+    operator: OperatorId,
+}
+
+impl<F: SourceFactory> FromSource<F> {
+    /// A chain that reads what `factory` makes, known to the graph as `operator`.
+    #[must_use]
+    pub const fn new(factory: F, operator: OperatorId) -> Self {
+        Self { factory, operator }
+    }
+}
+
+impl<F: SourceFactory> Chain for FromSource<F> {
+    type Item = <F::Source as Source>::Item;
+
+    fn finish<M: Counting, N: Tail<Self::Item> + 'static>(
+        &self,
+        run: &mut Run<'_, M>,
+        instance: usize,
+        next: N,
+    ) -> Result<(), Error> {
+        let seat = run.seat(self.operator, instance);
+        let created = self.factory.create(instance);
+        let source = created.map_err(|error| Error::operator(seat.name(), error))?;
+        let context = SourceContext {
+            clock: run.clock(),
+            instance,
+            instances: seat.instances,
+            position: None,
+        };
+        let limit = run.batch_records::<Self::Item>();
+        let drain = run.shared().drain.clone().cancelled_owned();
+        let head = SourceHead::new(source, context, limit, seat, drain);
+        run.stage(Box::new(head), Box::new(next));
+        Ok(())
+    }
+}
+
+/// A source, driven by a future that owns it for its whole life. The two sides meet in a slot that
+/// only ever one of them touches, because the future is polled from inside `poll_next`.
+struct SourceHead<T> {
+    driver: Option<Driver>,
+    slot: Arc<Slot<T>>,
+    drain: Pin<Box<WaitForCancellationFutureOwned>>,
+    seat: Seat,
+}
+
+type Driver = Pin<Box<dyn Future<Output = Result<(), OperatorError>> + Send>>;
+
+struct Slot<T> {
+    limit: usize,
+    inner: Mutex<SlotState<T>>,
+}
+
+struct SlotState<T> {
+    filled: Option<(SourceBatch<T>, SourceStatus)>,
+    spare: Vec<Record<T>>,
+}
+
+impl<T> Slot<T> {
+    fn with<R>(&self, act: impl FnOnce(&mut SlotState<T>) -> R) -> R {
+        act(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// An empty batch, as soon as the last one has been taken. Nobody wakes this: the head polls
+    /// the driver whenever it wants another batch.
+    async fn empty(&self) -> SourceBatch<T> {
+        let spare = std::future::poll_fn(|_| {
+            self.with(|state| match state.filled {
+                Some(_) => Poll::Pending,
+                None => Poll::Ready(std::mem::take(&mut state.spare)),
+            })
+        });
+        SourceBatch::reusing(spare.await, self.limit)
+    }
+}
+
+async fn drive<S: Source>(
+    mut source: S,
+    context: SourceContext,
+    slot: Arc<Slot<S::Item>>,
+) -> Result<(), OperatorError> {
+    source.open(&context).await?;
+    loop {
+        let mut batch = slot.empty().await;
+        let status = source.next(&mut batch).await?;
+        slot.with(|state| state.filled = Some((batch, status)));
+        if status == SourceStatus::End {
+            return Ok(());
+        }
+    }
+}
+
+impl<T: Send + 'static> SourceHead<T> {
+    fn new<S: Source<Item = T>>(
+        source: S,
+        context: SourceContext,
+        limit: usize,
+        seat: Seat,
+        drain: WaitForCancellationFutureOwned,
+    ) -> Self {
+        let inner = Mutex::new(SlotState {
+            filled: None,
+            spare: Vec::new(),
+        });
+        let slot = Arc::new(Slot { limit, inner });
+        let driver = Box::pin(drive(source, context, Arc::clone(&slot)));
+        Self {
+            driver: Some(driver),
+            slot,
+            drain: Box::pin(drain),
+            seat,
+        }
+    }
+}
+
+impl<T: Send> Head<T> for SourceHead<T> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Batch<T>, Error>> {
+        let Some(driver) = &mut self.driver else {
+            return Poll::Ready(Ok(Batch {
+                end: true,
+                ..Batch::new()
+            }));
+        };
+        if self.drain.as_mut().poll(cx).is_ready() {
+            // The source ends here. By its contract it holds nothing while it waits.
+            self.driver = None;
+            return Poll::Ready(Ok(Batch {
+                end: true,
+                ..Batch::new()
+            }));
+        }
+        let guard = self.seat.guard();
+        let driven = driver.as_mut().poll(cx);
+        guard.disarm();
+        if let Poll::Ready(Err(error)) = driven {
+            self.seat.counters().errors.add(1);
+            return Poll::Ready(Err(Error::operator(self.seat.name(), error)));
+        }
+        let Some((filled, status)) = self.slot.with(|state| state.filled.take()) else {
+            return Poll::Pending;
+        };
+        // The position goes no further yet: a checkpoint is what will keep it.
+        let (mut batch, _position) = filled.into_parts();
+        batch.end = status == SourceStatus::End;
+        if batch.end {
+            self.driver = None;
+        }
+        if batch.records.is_empty() && !batch.idle && batch.is_empty() {
+            // A source that hands over nothing may not spin: others get their turn first.
+            super::spawn::yield_now(cx);
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(batch))
+    }
+
+    fn recycle(&mut self, records: Vec<Record<T>>) {
+        self.slot.with(|state| state.spare = records);
+    }
+
+    fn finish(&mut self) {
+        self.driver = None;
+    }
+}

@@ -1,0 +1,253 @@
+//! The shell around a stage's kernel: takes a batch, runs the kernel, flushes, waits.
+//!
+//! It is a state machine of plain functions and no `async fn`, so that the loop over a batch is never
+//! compiled into a future, and it is generic over the record type alone, not over the chain.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::Head;
+use crate::batch::Batch;
+use crate::error::Error;
+use crate::metrics::{BLOCKED, BUSY, IDLE, StageCounters};
+use crate::record::Record;
+use crate::tail::{Flow, Flush, Tail};
+use crate::time::{Clock, Instant, Sleep};
+
+/// How long one poll may last before the stage lets others run. tokio looks at timers and sockets
+/// between polls only.
+const POLL_MAX: Duration = Duration::from_micros(200);
+/// The same in steps, for a clock that stands still.
+const STEPS_MAX: usize = 1024;
+/// How long one uninterrupted run through the kernel should last at most.
+const SLICE_MAX: Duration = Duration::from_micros(100);
+/// How many records the first slice has, when nothing is known of their cost.
+const SLICE_START: usize = 8;
+
+/// A stage whose record type is forgotten.
+pub(super) trait RunnableStage: Send {
+    /// Ready when the stage has come to its end, or failed.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>>;
+}
+
+/// A head, a kernel, and what lies between them.
+pub(super) struct Stage<T> {
+    head: Box<dyn Head<T>>,
+    kernel: Box<dyn Tail<T>>,
+    clock: Clock,
+    counters: Arc<StageCounters>,
+    batch: Batch<T>,
+    spare: Vec<Record<T>>,
+    /// The records that the next slice may take.
+    slice: usize,
+    /// Somebody behind the stage has asked for records.
+    wanted: bool,
+    /// The kernel answered a stop, and has not answered `More` since.
+    stopped: bool,
+    /// The head's last idle flag that the kernel knows of.
+    idle: bool,
+    /// The kernel has been told of the end.
+    ending: bool,
+    timer: Option<(Instant, Sleep)>,
+}
+
+enum Step {
+    Again,
+    Wait(u8),
+    Finished,
+}
+
+impl<T> Stage<T> {
+    pub(super) fn new(
+        head: Box<dyn Head<T>>,
+        kernel: Box<dyn Tail<T>>,
+        clock: Clock,
+        counters: Arc<StageCounters>,
+    ) -> Self {
+        Self {
+            head,
+            kernel,
+            clock,
+            counters,
+            batch: Batch::new(),
+            spare: Vec::new(),
+            slice: SLICE_START,
+            wanted: false,
+            stopped: false,
+            idle: false,
+            ending: false,
+            timer: None,
+        }
+    }
+
+    fn step(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<Step, Error> {
+        if !self.wanted {
+            if self.kernel.poll_wanted(cx).is_pending() {
+                return Ok(Step::Wait(IDLE));
+            }
+            self.wanted = true;
+        }
+        if self.stopped {
+            return self.relieve(cx, now);
+        }
+        if !self.batch.is_spent() {
+            self.run_slice(now);
+            return Ok(Step::Again);
+        }
+        if self.kernel.next_timer().is_some_and(|due| due <= now) {
+            self.stopped = self.kernel.timer(now) == Flow::Stop;
+            return Ok(Step::Again);
+        }
+        if self.batch.idle != self.idle {
+            self.idle = self.batch.idle;
+            self.kernel.idle(self.idle);
+        }
+        if let Some(barrier) = self.batch.barrier.take() {
+            self.stopped = self.kernel.barrier(barrier) == Flow::Stop;
+            return Ok(Step::Again);
+        }
+        if std::mem::take(&mut self.batch.end) || (!self.ending && self.kernel.done()) {
+            self.begin_end();
+            return Ok(Step::Again);
+        }
+        if self.ending {
+            return match self.kernel.poll_flush(cx, Flush::All)? {
+                Poll::Ready(()) => Ok(Step::Finished),
+                Poll::Pending => Ok(Step::Wait(BLOCKED)),
+            };
+        }
+        self.next_batch(cx)
+    }
+
+    /// Runs the kernel over part of the batch, and learns how much to give it the next time.
+    fn run_slice(&mut self, before: Instant) {
+        let offered = self.batch.records.len();
+        let slice = self.slice.min(offered);
+        let last_mark = self.batch.marks.last().map(|mark| mark.watermark);
+        self.stopped = self
+            .kernel
+            .run(&mut self.batch, self.slice, &mut self.spare)
+            == Flow::Stop;
+        let taken = offered - self.batch.records.len();
+        self.counters.records_in.add(taken as u64);
+        if let Some(watermark) = last_mark.filter(|_| self.batch.marks.is_empty()) {
+            self.counters.watermark.set(watermark);
+        }
+        let spent = self.clock.now().saturating_since(before);
+        if spent > SLICE_MAX {
+            let affordable = taken as u128 * SLICE_MAX.as_nanos() / spent.as_nanos().max(1);
+            self.slice = usize::try_from(affordable).unwrap_or(usize::MAX).max(1);
+        } else if taken == slice && spent < SLICE_MAX / 2 {
+            self.slice = self.slice.saturating_mul(2);
+        }
+    }
+
+    /// After a stop: asks why, and does something about it.
+    fn relieve(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<Step, Error> {
+        if let Some(error) = self.kernel.take_error() {
+            return Err(error);
+        }
+        if !self.ending && self.kernel.done() {
+            self.begin_end();
+            return Ok(Step::Again);
+        }
+        if self.kernel.poll_flush(cx, Flush::Room)?.is_pending() {
+            return Ok(Step::Wait(BLOCKED));
+        }
+        if self.kernel.waiting() {
+            // Not for room but for a timer: what is out there should not wait with it.
+            let (Poll::Ready(()) | Poll::Pending) = self.kernel.poll_flush(cx, Flush::All)?;
+            if self.kernel.next_timer().is_none_or(|due| due > now) {
+                return Ok(self.wait_for_timer(cx, IDLE));
+            }
+            self.stopped = self.kernel.timer(now) == Flow::Stop;
+            return Ok(Step::Again);
+        }
+        self.stopped = self.kernel.resume() == Flow::Stop;
+        Ok(Step::Again)
+    }
+
+    /// Tells the kernel that nothing more comes, and whoever feeds the stage that nothing more is
+    /// wanted.
+    fn begin_end(&mut self) {
+        self.ending = true;
+        self.head.finish();
+        self.batch = Batch::new();
+        self.stopped = self.kernel.end() == Flow::Stop;
+    }
+
+    fn next_batch(&mut self, cx: &mut Context<'_>) -> Result<Step, Error> {
+        let records = std::mem::take(&mut self.batch.records);
+        if records.capacity() > 0 {
+            self.head.recycle(records);
+        }
+        match self.head.poll_next(cx)? {
+            Poll::Ready(batch) => {
+                self.batch = batch;
+                self.counters.batches.add(1);
+                Ok(Step::Again)
+            }
+            Poll::Pending => {
+                let (Poll::Ready(()) | Poll::Pending) = self.kernel.poll_flush(cx, Flush::All)?;
+                if self.kernel.done() {
+                    return Ok(Step::Again);
+                }
+                Ok(self.wait_for_timer(cx, IDLE))
+            }
+        }
+    }
+
+    fn wait_for_timer(&mut self, cx: &mut Context<'_>, state: u8) -> Step {
+        let Some(due) = self.kernel.next_timer() else {
+            return Step::Wait(state);
+        };
+        let timer = match self.timer.take() {
+            Some(timer) if timer.0 == due => timer,
+            _ => (due, self.clock.sleep_until(due)),
+        };
+        let (_, sleep) = self.timer.insert(timer);
+        if std::pin::Pin::new(sleep).poll(cx).is_ready() {
+            self.timer = None;
+            return Step::Again;
+        }
+        Step::Wait(state)
+    }
+}
+
+impl<T: Send> RunnableStage for Stage<T> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let started = self.clock.now();
+        self.counters.activity.enter(BUSY, started);
+        let mut now = started;
+        for _ in 0..STEPS_MAX {
+            match self.step(cx, now) {
+                Ok(Step::Again) => {}
+                Ok(Step::Wait(state)) => {
+                    self.kernel.publish();
+                    self.counters.activity.enter(state, self.clock.now());
+                    return Poll::Pending;
+                }
+                Ok(Step::Finished) => {
+                    self.kernel.publish();
+                    self.counters.activity.enter(0, self.clock.now());
+                    self.counters.finished.store(true, Relaxed);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) => {
+                    self.kernel.publish();
+                    return Poll::Ready(Err(error));
+                }
+            }
+            now = self.clock.now();
+            if now.saturating_since(started) >= POLL_MAX {
+                break;
+            }
+        }
+        self.kernel.publish();
+        super::spawn::yield_now(cx);
+        Poll::Pending
+    }
+}

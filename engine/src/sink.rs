@@ -1,0 +1,146 @@
+//! The contract of a sink: where records leave.
+//!
+//! # Obligations
+//!
+//! * **Order.** [`write`](Sink::write) gets the records in the order of the stream, a batch at a
+//!   time, and never two batches at once.
+//! * **The end.** [`prepare`](Sink::prepare) and [`commit`](Sink::commit) are called at the end of a
+//!   *complete* input only. A job that fails or is aborted drops the sink instead, and a sink must
+//!   not take that for the end: what it wrote has to stay recognisable as incomplete.
+//! * **Two steps.** What `prepare` returns must be enough to make the writes before it durable and
+//!   visible later, by `commit`, which may be called more than once with the same value.
+//! * **Cancel safety.** Every future may be dropped at any await, and the sink with it; none is
+//!   dropped to be started again.
+//! * **Blocking** work belongs on a thread of its own (`tokio::task::spawn_blocking`).
+//! * **Panics** are caught, name the sink and fail the job.
+
+use std::future::Future;
+
+use crate::error::OperatorError;
+use crate::record::Record;
+use crate::time::Clock;
+
+/// Whether a sink wants more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkStatus {
+    /// Go on.
+    More,
+    /// It has enough: its input is cancelled, and ends without an error.
+    Enough,
+}
+
+/// What `prepare` promises to `commit`: bytes that only the sink understands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Committable(pub Vec<u8>);
+
+/// What a sink may know of the run it is part of.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SinkContext {
+    /// The job's clock.
+    pub clock: Clock,
+    /// Which instance this is.
+    pub instance: usize,
+    /// How many instances there are.
+    pub instances: usize,
+}
+
+impl SinkContext {
+    /// The context of a sink that runs alone.
+    #[must_use]
+    pub const fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            instance: 0,
+            instances: 1,
+        }
+    }
+
+    pub(crate) const fn of(clock: Clock, instance: usize, instances: usize) -> Self {
+        Self {
+            clock,
+            instance,
+            instances,
+        }
+    }
+}
+
+/// Where records leave a dataflow. See the [module](self) for what an implementor owes.
+pub trait Sink: Send + 'static {
+    /// What it takes.
+    type Item: Send + 'static;
+
+    /// Makes ready to write.
+    fn open(
+        &mut self,
+        context: &SinkContext,
+    ) -> impl Future<Output = Result<(), OperatorError>> + Send {
+        let _ = context;
+        async { Ok(()) }
+    }
+
+    /// Writes the records of a batch, which is never empty. Those left in `records` when it returns
+    /// [`SinkStatus::Enough`] count as not delivered.
+    fn write(
+        &mut self,
+        records: &mut Vec<Record<Self::Item>>,
+    ) -> impl Future<Output = Result<SinkStatus, OperatorError>> + Send;
+
+    /// Hands on what the sink itself still holds. Called when no more input is ready.
+    fn flush(&mut self) -> impl Future<Output = Result<(), OperatorError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// The first step of making the writes so far durable and visible.
+    fn prepare(&mut self) -> impl Future<Output = Result<Committable, OperatorError>> + Send {
+        async {
+            self.flush().await?;
+            Ok(Committable::default())
+        }
+    }
+
+    /// The second step. It may be repeated, and must then change nothing.
+    fn commit(
+        &mut self,
+        committable: Committable,
+    ) -> impl Future<Output = Result<(), OperatorError>> + Send {
+        let _ = committable;
+        async { Ok(()) }
+    }
+}
+
+/// Makes the sink of each run and instance. A blueprint holds this, never a running sink.
+///
+/// Every sink that is `Clone` is its own factory; a closure `Fn(instance) -> Result<Sink, _>` makes
+/// one of [`SinkWith`].
+pub trait SinkFactory: Send + 'static {
+    /// What it makes.
+    type Sink: Sink;
+
+    /// Makes the sink for one instance of one run.
+    fn create(&self, instance: usize) -> Result<Self::Sink, OperatorError>;
+}
+
+impl<S: Sink + Clone> SinkFactory for S {
+    type Sink = S;
+
+    fn create(&self, _instance: usize) -> Result<S, OperatorError> {
+        Ok(self.clone())
+    }
+}
+
+/// A factory from a closure, for sinks that are not `Clone`.
+#[derive(Clone, Copy, Debug)]
+pub struct SinkWith<F>(pub F);
+
+impl<S, F> SinkFactory for SinkWith<F>
+where
+    S: Sink,
+    F: Fn(usize) -> Result<S, OperatorError> + Send + 'static,
+{
+    type Sink = S;
+
+    fn create(&self, instance: usize) -> Result<S, OperatorError> {
+        (self.0)(instance)
+    }
+}

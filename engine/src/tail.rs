@@ -1,0 +1,204 @@
+//! What comes after an operator, composed at compile time: the rest of its chain, and at the end an
+//! outbox or a sink.
+
+use std::task::{Context, Poll};
+
+use crate::batch::{Barrier, Batch};
+use crate::error::Error;
+use crate::record::Record;
+use crate::time::{Instant, Timestamp};
+
+/// The one bit that comes back from every push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "after a stop nothing may be pushed before the stage has asked why"]
+pub enum Flow {
+    /// There is room for more.
+    More,
+    /// Full, done or failed: ask which before going on.
+    Stop,
+}
+
+/// How much a flush has to achieve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// Ready as soon as another record can be pushed.
+    Room,
+    /// Ready when everything has been handed over.
+    All,
+}
+
+/// The rest of a stage behind some point of it. Object safe: one trait is the fused kernel, an
+/// edge's outbox, a sink and the erased chain behind `.boxed()`.
+///
+/// # Protocol
+///
+/// `push`, `run`, `watermark`, `timer`, `barrier` and `end` may be called only while nothing is
+/// pending: from the start, and after any of them (or `resume`) answered [`Flow::More`]. What a call
+/// was given when it answered [`Flow::Stop`] has been accepted. After a stop, ask `take_error`, then
+/// `done`, then make room with `poll_flush`, then call `resume` until it answers `More`.
+pub trait Tail<T>: Send {
+    /// Takes one record.
+    fn push(&mut self, record: Record<T>) -> Flow;
+
+    /// Takes up to `limit` records, and the watermarks among them, out of `batch`: the hot loop.
+    /// What a stop leaves over stays in the batch. `spare` is an empty buffer to do that with.
+    ///
+    /// The loop is here, in a plain function that is compiled into the chain, because the same
+    /// loop in an `async` body, or with its iterator kept elsewhere, runs several times slower.
+    fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
+        let total = batch.records.len();
+        let mut marks_done = 0;
+        let mut flow = Flow::More;
+        let mut records = batch.records.drain(..);
+        while flow == Flow::More {
+            let taken = total - records.len();
+            let (stretch, watermark) = match batch.marks.get(marks_done) {
+                Some(mark) => (mark.position - taken, Some(mark.watermark)),
+                None => (total - taken, None),
+            };
+            let allowed = limit - taken.min(limit);
+            let Some(watermark) = watermark.filter(|_| stretch <= allowed) else {
+                // Without a count where it isn't needed: the loop that matters most.
+                flow = if stretch <= allowed {
+                    push_all(self, records.by_ref())
+                } else {
+                    push_all(self, records.by_ref().take(allowed))
+                };
+                break;
+            };
+            flow = push_all(self, records.by_ref().take(stretch));
+            if flow == Flow::More {
+                marks_done += 1;
+                flow = self.watermark(watermark);
+            }
+        }
+        if records.len() > 0 {
+            spare.extend(records);
+            std::mem::swap(&mut batch.records, spare);
+        } else {
+            drop(records);
+        }
+        batch.marks.drain(..marks_done);
+        let taken = total - batch.records.len();
+        for mark in &mut batch.marks {
+            mark.position -= taken;
+        }
+        flow
+    }
+
+    /// Goes on with what is pending, the end of the chain first.
+    fn resume(&mut self) -> Flow;
+
+    /// No record earlier than `watermark` will follow.
+    fn watermark(&mut self, watermark: Timestamp) -> Flow;
+
+    /// The input is idle from here on, or is so no longer.
+    fn idle(&mut self, idle: bool);
+
+    /// Lets every timer fire that is due at `now`.
+    fn timer(&mut self, now: Instant) -> Flow;
+
+    /// When `timer` is to be called next.
+    fn next_timer(&self) -> Option<Instant>;
+
+    /// Whether what is pending waits for a timer rather than for room.
+    fn waiting(&self) -> bool;
+
+    /// Passes a barrier on.
+    fn barrier(&mut self, barrier: Barrier) -> Flow;
+
+    /// The input has ended, completely.
+    fn end(&mut self) -> Flow;
+
+    /// Whether nobody behind here wants any more.
+    fn done(&self) -> bool;
+
+    /// The first error since the last call.
+    fn take_error(&mut self) -> Option<Error>;
+
+    /// Hands over what waits at the end of the chain, and in side outputs.
+    fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>>;
+
+    /// Ready once somebody behind here has asked for records. Until then the stage reads nothing,
+    /// so that the second input of a `concat` does not start before the first has ended.
+    fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Publishes what has been counted since the last call.
+    fn publish(&mut self);
+}
+
+#[inline]
+fn push_all<T, N: Tail<T> + ?Sized>(
+    tail: &mut N,
+    records: impl Iterator<Item = Record<T>>,
+) -> Flow {
+    for record in records {
+        if tail.push(record) == Flow::Stop {
+            return Flow::Stop;
+        }
+    }
+    Flow::More
+}
+
+impl<T, N: Tail<T> + ?Sized> Tail<T> for Box<N> {
+    #[inline]
+    fn push(&mut self, record: Record<T>) -> Flow {
+        (**self).push(record)
+    }
+
+    fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
+        (**self).run(batch, limit, spare)
+    }
+
+    fn resume(&mut self) -> Flow {
+        (**self).resume()
+    }
+
+    fn watermark(&mut self, watermark: Timestamp) -> Flow {
+        (**self).watermark(watermark)
+    }
+
+    fn idle(&mut self, idle: bool) {
+        (**self).idle(idle);
+    }
+
+    fn timer(&mut self, now: Instant) -> Flow {
+        (**self).timer(now)
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        (**self).next_timer()
+    }
+
+    fn waiting(&self) -> bool {
+        (**self).waiting()
+    }
+
+    fn barrier(&mut self, barrier: Barrier) -> Flow {
+        (**self).barrier(barrier)
+    }
+
+    fn end(&mut self) -> Flow {
+        (**self).end()
+    }
+
+    fn done(&self) -> bool {
+        (**self).done()
+    }
+
+    fn take_error(&mut self) -> Option<Error> {
+        (**self).take_error()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
+        (**self).poll_flush(cx, flush)
+    }
+
+    fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        (**self).poll_wanted(cx)
+    }
+
+    fn publish(&mut self) {
+        (**self).publish();
+    }
+}

@@ -1,0 +1,138 @@
+//! Where a graph begins, and where it is run from.
+
+use std::future::Future;
+
+use millstream_engine::Error;
+use millstream_engine::graph::{Blueprint, GraphView, Role, StageDraft};
+use millstream_engine::runtime::{FromSource, JobHandle, JobOptions, JobReport, start};
+use millstream_engine::source::{Source, SourceFactory};
+
+use crate::DataStream;
+
+/// The blueprint of a dataflow: sources, what is said on their streams, and sinks. It is checked
+/// before it runs, and may be run as often as one likes. Clones share the graph.
+///
+/// ```
+/// use millstream_operators::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), millstream_engine::Error> {
+/// let flow = Dataflow::new("squares");
+/// let sum = flow
+///     .source("numbers", source::from_iter(1..=3_u64))
+///     .map(|n| n * n)
+///     .fold(0, |sum, n| *sum += n);
+///
+/// let report = flow.run().await?;
+/// assert_eq!(report.take(sum), Some(14));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Dataflow {
+    blueprint: Blueprint,
+}
+
+impl Dataflow {
+    /// An empty dataflow. The name is the label `pipeline` of its metrics.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            blueprint: Blueprint::new(name),
+        }
+    }
+
+    /// Adds a source, which runs as one instance.
+    pub fn source<F: SourceFactory>(
+        &self,
+        name: &str,
+        factory: F,
+    ) -> DataStream<<F::Source as Source>::Item, FromSource<F>> {
+        let operator = self
+            .blueprint
+            .add_operator(Role::Source, "source", Some(name));
+        let draft = StageDraft {
+            operators: vec![operator],
+            input: None,
+            parallelism: 1,
+        };
+        DataStream::from_parts(self.clone(), FromSource::new(factory, operator), draft)
+    }
+
+    /// Checks the graph without running it.
+    ///
+    /// # Errors
+    ///
+    /// One error that lists every mistake, with the names of the operators.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.blueprint.validate()
+    }
+
+    /// The graph as plain data, to be shown: as DOT, as Mermaid, or with the most records that can be
+    /// in flight.
+    ///
+    /// # Errors
+    ///
+    /// As [`validate`](Dataflow::validate).
+    pub fn graph(&self) -> Result<GraphView, Error> {
+        self.blueprint.view(&JobOptions::default())
+    }
+
+    /// Runs the dataflow to its end.
+    ///
+    /// # Errors
+    ///
+    /// The mistakes of the graph, or the first error of the run, with the operator's name.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future owns the job: dropping it stops every task, and what was in flight is lost.
+    pub fn run(&self) -> impl Future<Output = Result<JobReport, Error>> + Send + use<> {
+        self.run_with(JobOptions::default())
+    }
+
+    /// Runs the dataflow to its end, as `options` say.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Dataflow::run).
+    pub fn run_with(
+        &self,
+        options: JobOptions,
+    ) -> impl Future<Output = Result<JobReport, Error>> + Send + use<> {
+        let flow = self.clone();
+        async move { flow.start_with(&options)?.await }
+    }
+
+    /// Starts the dataflow on the current tokio runtime and gives the handle of the job.
+    ///
+    /// # Errors
+    ///
+    /// The mistakes of the graph.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn start(&self) -> Result<JobHandle, Error> {
+        self.start_with(&JobOptions::default())
+    }
+
+    /// Starts the dataflow as `options` say.
+    ///
+    /// # Errors
+    ///
+    /// The mistakes of the graph.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn start_with(&self, options: &JobOptions) -> Result<JobHandle, Error> {
+        start(&self.blueprint, options)
+    }
+
+    /// The untyped graph underneath, for operators with more than one input or output.
+    #[must_use]
+    pub const fn blueprint(&self) -> &Blueprint {
+        &self.blueprint
+    }
+}

@@ -1,0 +1,18 @@
+//! The typed streams of Millstream, and every word said on them.
+//!
+//! [`Dataflow`] is where a graph begins and [`DataStream`] what it is said on. One operator is one
+//! file: its struct, its contract, its `impl DataStream` block and its tests. All of it is written
+//! against the public interface of `millstream-engine`, through the same door ([`DataStream::via`])
+//! that a user's own operator goes through.
+
+mod dataflow;
+mod fan;
+pub mod filter;
+pub mod map;
+pub mod prelude;
+pub mod sink;
+pub mod source;
+mod stream;
+
+pub use dataflow::Dataflow;
+pub use stream::DataStream;

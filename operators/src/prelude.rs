@@ -1,0 +1,7 @@
+//! What the author of a pipeline names.
+
+pub use crate::{DataStream, Dataflow, source};
+pub use millstream_engine::chain::Chain;
+pub use millstream_engine::runtime::{JobHandle, JobOptions, JobReport};
+pub use millstream_engine::time::Timestamp;
+pub use millstream_engine::{OperatorError, Record};

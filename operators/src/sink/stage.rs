@@ -1,0 +1,82 @@
+//! The door to every sink: asynchronous ones, and synchronous code at the end of a stage.
+
+use millstream_engine::Error;
+use millstream_engine::chain::Chain;
+use millstream_engine::graph::{OperatorId, Role, StageBlueprint};
+use millstream_engine::metrics::Counting;
+use millstream_engine::runtime::{Consumer, ConsumerTail, Run, SinkTail};
+use millstream_engine::sink::{Sink, SinkFactory};
+
+use crate::DataStream;
+
+impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
+    /// Ends the stream in a sink: one of [`sink`](crate::sink), or your own. A parallel stream has one
+    /// for each instance.
+    pub fn sink<F>(self, name: &str, factory: F)
+    where
+        F: SinkFactory<Sink: Sink<Item = T>>,
+    {
+        let (flow, chain, mut draft) = self.into_parts();
+        let operator = flow
+            .blueprint()
+            .add_operator(Role::Sink, "sink", Some(name));
+        draft.operators.push(operator);
+        flow.blueprint().add_stage(
+            draft,
+            ToSink {
+                chain,
+                operator,
+                factory,
+            },
+        );
+    }
+
+    /// Ends the stream in synchronous code, and tells under which id the graph knows it.
+    pub fn consume(self, kind: &'static str, consumer: impl Consumer<T>) -> OperatorId {
+        let (flow, chain, mut draft) = self.into_parts();
+        let operator = flow.blueprint().add_operator(Role::Sink, kind, None);
+        draft.operators.push(operator);
+        flow.blueprint().add_stage(
+            draft,
+            ToConsumer {
+                chain,
+                operator,
+                consumer,
+            },
+        );
+        operator
+    }
+}
+
+/// A stage that ends in a sink.
+#[derive(Debug)]
+pub struct ToSink<C, F> {
+    chain: C,
+    operator: OperatorId,
+    factory: F,
+}
+
+impl<C, F> StageBlueprint for ToSink<C, F>
+where
+    C: Chain,
+    F: SinkFactory<Sink: Sink<Item = C::Item>>,
+{
+    fn build<M: Counting>(&self, run: &mut Run<'_, M>, instance: usize) -> Result<(), Error> {
+        let tail = SinkTail::new(run, self.operator, instance, &self.factory)?;
+        self.chain.finish(run, instance, tail)
+    }
+}
+
+/// A stage that ends in synchronous code.
+struct ToConsumer<C, S> {
+    chain: C,
+    operator: OperatorId,
+    consumer: S,
+}
+
+impl<C: Chain, S: Consumer<C::Item>> StageBlueprint for ToConsumer<C, S> {
+    fn build<M: Counting>(&self, run: &mut Run<'_, M>, instance: usize) -> Result<(), Error> {
+        let tail = ConsumerTail::new(run, self.operator, instance, &self.consumer);
+        self.chain.finish(run, instance, tail)
+    }
+}

@@ -1,0 +1,5 @@
+//! Millstream.
+
+pub use millstream_engine as engine;
+pub use millstream_engine::{BuildError, Error, ErrorKind, OperatorError, Record};
+pub use millstream_operators::{DataStream, Dataflow, prelude, source};
