@@ -6,8 +6,9 @@
 //! that a user's own operator goes through.
 
 mod dataflow;
-mod fan;
+pub mod fan;
 pub mod filter;
+pub mod keyed;
 pub mod map;
 pub mod prelude;
 pub mod sink;
@@ -15,4 +16,5 @@ pub mod source;
 mod stream;
 
 pub use dataflow::Dataflow;
+pub use keyed::KeyedStream;
 pub use stream::DataStream;

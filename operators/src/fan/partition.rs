@@ -1,0 +1,62 @@
+//! `partition` and `split`: every record to one branch.
+
+use millstream_engine::chain::Chain;
+use millstream_engine::edge::PortRouter;
+
+use super::branches;
+use crate::DataStream;
+
+impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
+    /// Gives each record to the branch whose number `choose` answers, counted from zero.
+    ///
+    /// Backpressures when a branch that is full gets a record: the branches behind it wait with it.
+    /// Ends with its input. Fails the job if `choose` answers `N` or more: where a record may belong
+    /// nowhere, keep a branch for those.
+    ///
+    /// ```
+    /// use millstream_operators::prelude::*;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), millstream_engine::Error> {
+    /// let flow = Dataflow::new("by remainder");
+    /// let numbers = flow.source("numbers", source::from_iter(0..6_usize));
+    /// let [zeros, ones, twos] = numbers.partition(|n| n % 3).map(DataStream::collect);
+    ///
+    /// let report = flow.run().await?;
+    /// assert_eq!(report.take(ones), Some(vec![1, 4]));
+    /// # let _ = (zeros, twos);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn partition<const N: usize, F>(self, choose: F) -> [DataStream<T>; N]
+    where
+        F: FnMut(&T) -> usize + Clone + Send + 'static,
+    {
+        branches(self, "partition", PortRouter(choose))
+    }
+
+    /// Parts the records for which `predicate` holds from the rest: matching first, then the others.
+    ///
+    /// ```
+    /// use millstream_operators::prelude::*;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), millstream_engine::Error> {
+    /// let flow = Dataflow::new("evens and odds");
+    /// let (evens, odds) = flow.source("numbers", source::from_iter(0..5)).split(|n| n % 2 == 0);
+    /// let (evens, odds) = (evens.collect(), odds.collect());
+    ///
+    /// let report = flow.run().await?;
+    /// assert_eq!((report.take(evens), report.take(odds)), (Some(vec![0, 2, 4]), Some(vec![1, 3])));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn split<F>(self, mut predicate: F) -> (DataStream<T>, DataStream<T>)
+    where
+        F: FnMut(&T) -> bool + Clone + Send + 'static,
+    {
+        let choose = move |value: &T| usize::from(!predicate(value));
+        let [matching, others] = branches(self, "split", PortRouter(choose));
+        (matching, others)
+    }
+}

@@ -1,0 +1,282 @@
+//! Aggregating by key: one value a key, emitted at the end or after every record.
+//!
+//! [`fold`](super::KeyedStream::fold), [`reduce`](super::KeyedStream::reduce) and
+//! [`count`](super::KeyedStream::count) say what is kept; the two operators here say when it comes
+//! out. An aggregate of your own goes in by [`via_keyed`](super::KeyedStream::via_keyed):
+//!
+//! ```
+//! use millstream_operators::keyed::aggregate::{Aggregate, AtEnd};
+//! use millstream_operators::prelude::*;
+//!
+//! /// The longest word.
+//! #[derive(Clone)]
+//! struct Longest;
+//!
+//! impl Aggregate<&'static str> for Longest {
+//!     type State = usize;
+//!     type Out = usize;
+//!     const NAME: &'static str = "longest";
+//!     const RUNNING: &'static str = "running_longest";
+//!
+//!     fn first(&mut self, word: &'static str) -> usize {
+//!         word.len()
+//!     }
+//!
+//!     fn add(&mut self, longest: &mut usize, word: &'static str) {
+//!         *longest = word.len().max(*longest);
+//!     }
+//!
+//!     fn result(longest: usize) -> usize {
+//!         longest
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), millstream_engine::Error> {
+//! let flow = Dataflow::new("longest by initial");
+//! let longest = flow
+//!     .source("words", source::from_iter(["to", "be", "tomorrow"]))
+//!     .key_by(|word| word.chars().next())
+//!     .via_keyed(|key| AtEnd::new(key, Longest))
+//!     .collect();
+//! let mut longest = flow.run().await?.take(longest).unwrap_or_default();
+//! longest.sort();
+//! assert_eq!(longest, [(Some('b'), 2), (Some('t'), 8)]);
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fmt;
+
+use millstream_engine::chain::{Boundary, Via};
+use millstream_engine::edge::Keyed;
+use millstream_engine::key::KeyOf;
+use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::{OperatorError, Record};
+
+use super::state::{KeyedState, Leaving};
+use crate::DataStream;
+
+/// The stream of `(key, result)`, one for each key, when the input has ended.
+pub type Aggregated<T, K, G> = DataStream<
+    (<K as KeyOf<T>>::Owned, <G as Aggregate<T>>::Out),
+    Via<Boundary<Keyed<T>>, AtEnd<T, K, G>>,
+>;
+
+/// The stream of `(key, result so far)`, one for each record.
+pub type RunningAggregated<T, K, G> = DataStream<
+    (<K as KeyOf<T>>::Owned, <G as Aggregate<T>>::Out),
+    Via<Boundary<Keyed<T>>, Running<T, K, G>>,
+>;
+
+/// What is kept of the records of one key.
+pub trait Aggregate<T>: Clone + Send + 'static {
+    /// What is kept.
+    type State: Send + 'static;
+    /// What is told of it.
+    type Out: Send + 'static;
+    /// The operator's name when it emits at the end.
+    const NAME: &'static str;
+    /// The operator's name when it emits after every record.
+    const RUNNING: &'static str;
+
+    /// What is kept of the first record.
+    fn first(&mut self, value: T) -> Self::State;
+
+    /// Adds another one.
+    fn add(&mut self, state: &mut Self::State, value: T);
+
+    /// What is told of all of them.
+    fn result(state: Self::State) -> Self::Out;
+}
+
+/// Emits `(key, result)` for each key when the input has ended, in no particular order, with the
+/// latest event time of the key's records.
+pub struct AtEnd<T, K: KeyOf<T>, G: Aggregate<T>> {
+    key: K,
+    aggregate: G,
+    state: KeyedState<K::Owned, G::State>,
+    leaving: Option<Leaving<K::Owned, G::State>>,
+}
+
+impl<T, K: KeyOf<T>, G: Aggregate<T>> AtEnd<T, K, G> {
+    /// The operator for records whose key `key` finds.
+    #[must_use]
+    pub const fn new(key: K, aggregate: G) -> Self {
+        Self {
+            key,
+            aggregate,
+            state: KeyedState::new(),
+            leaving: None,
+        }
+    }
+}
+
+impl<T, K: KeyOf<T>, G: Aggregate<T>> Clone for AtEnd<T, K, G> {
+    fn clone(&self) -> Self {
+        Self::new(self.key.clone(), self.aggregate.clone())
+    }
+}
+
+impl<T, K: KeyOf<T>, G: Aggregate<T>> fmt::Debug for AtEnd<T, K, G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AtEnd")
+            .field("keys", &self.state.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T, K, G> Operator<Keyed<T>> for AtEnd<T, K, G>
+where
+    T: Send + 'static,
+    K: KeyOf<T>,
+    G: Aggregate<T>,
+{
+    type Out = (K::Owned, G::Out);
+    const NAME: &'static str = G::NAME;
+
+    #[inline]
+    fn process(
+        &mut self,
+        record: Record<Keyed<T>>,
+        _out: &mut impl Collector<Self::Out>,
+    ) -> Result<(), OperatorError> {
+        let (time, Keyed { hash, value }) = (record.time, record.value);
+        match self.key.with(&value, |key| self.state.find(hash, key)) {
+            Ok(slot) => {
+                slot.time = slot.time.max(time);
+                self.aggregate.add(&mut slot.value, value);
+            }
+            Err(key) => {
+                let first = self.aggregate.first(value);
+                self.state.insert(hash, key, first, time);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_end(&mut self, out: &mut impl Collector<Self::Out>) -> Result<(), OperatorError> {
+        self.leaving = Some(self.state.leave());
+        self.resume(out)
+    }
+
+    #[inline]
+    fn pending(&self) -> bool {
+        self.leaving.is_some()
+    }
+
+    fn resume(&mut self, out: &mut impl Collector<Self::Out>) -> Result<(), OperatorError> {
+        while !out.is_full() {
+            let Some(slot) = self.leaving.as_mut().and_then(Iterator::next) else {
+                self.leaving = None;
+                break;
+            };
+            out.push(Record::at((slot.key, G::result(slot.value)), slot.time));
+        }
+        Ok(())
+    }
+}
+
+/// Emits `(key, result so far)` for every record, with the record's event time.
+pub struct Running<T, K: KeyOf<T>, G: Aggregate<T>> {
+    key: K,
+    aggregate: G,
+    state: KeyedState<K::Owned, G::State>,
+}
+
+impl<T, K: KeyOf<T>, G: Aggregate<T>> Running<T, K, G> {
+    /// The operator for records whose key `key` finds.
+    #[must_use]
+    pub const fn new(key: K, aggregate: G) -> Self {
+        Self {
+            key,
+            aggregate,
+            state: KeyedState::new(),
+        }
+    }
+}
+
+impl<T, K: KeyOf<T>, G: Aggregate<T>> Clone for Running<T, K, G> {
+    fn clone(&self) -> Self {
+        Self::new(self.key.clone(), self.aggregate.clone())
+    }
+}
+
+impl<T, K: KeyOf<T>, G: Aggregate<T>> fmt::Debug for Running<T, K, G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("keys", &self.state.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T, K, G> Operator<Keyed<T>> for Running<T, K, G>
+where
+    T: Send + 'static,
+    K: KeyOf<T, Owned: Clone>,
+    G: Aggregate<T, State: Clone>,
+{
+    type Out = (K::Owned, G::Out);
+    const NAME: &'static str = G::RUNNING;
+
+    #[inline]
+    fn process(
+        &mut self,
+        record: Record<Keyed<T>>,
+        out: &mut impl Collector<Self::Out>,
+    ) -> Result<(), OperatorError> {
+        let (time, Keyed { hash, value }) = (record.time, record.value);
+        let (key, state) = match self.key.with(&value, |key| self.state.find(hash, key)) {
+            Ok(slot) => {
+                self.aggregate.add(&mut slot.value, value);
+                (slot.key.clone(), slot.value.clone())
+            }
+            Err(key) => {
+                let first = self.aggregate.first(value);
+                self.state.insert(hash, key.clone(), first.clone(), time);
+                (key, first)
+            }
+        };
+        out.push(Record::at((key, G::result(state)), time));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Count;
+    use super::*;
+    use millstream_engine::key::{Made, stable_hash};
+    use millstream_engine::testing::OperatorHarness;
+
+    fn keyed(value: u32) -> Keyed<u32> {
+        Keyed {
+            hash: stable_hash(&(value % 10)),
+            value,
+        }
+    }
+
+    #[test]
+    fn x11_every_key_comes_out_at_the_end_however_little_room_there_is() {
+        for room in [1, 2, 100] {
+            let by_digit = Made(|value: &u32| value % 10);
+            let mut harness = OperatorHarness::with_room(AtEnd::new(by_digit, Count), room);
+            (0..35).for_each(|value| harness.push(keyed(value)));
+            assert_eq!(harness.events(), []);
+            harness.end();
+            let mut counts = harness.values();
+            counts.sort_unstable();
+            let expected = (0..10).map(|digit| (digit, if digit < 5 { 4 } else { 3 }));
+            assert_eq!(counts, expected.collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_clone_begins_with_blank_state() {
+        let mut harness = OperatorHarness::new(AtEnd::new(Made(|value: &u32| *value), Count));
+        harness.push(keyed(1));
+        let mut other = OperatorHarness::new(harness.operator().clone());
+        other.end();
+        assert_eq!(other.values(), []);
+    }
+}

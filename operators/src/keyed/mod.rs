@@ -1,0 +1,13 @@
+//! Streams whose records belong to keys, and state for each of them.
+
+pub mod aggregate;
+mod count;
+mod fold;
+mod reduce;
+mod state;
+mod stream;
+
+pub use count::Count;
+pub use fold::Fold;
+pub use reduce::Reduce;
+pub use stream::KeyedStream;

@@ -1,0 +1,129 @@
+//! `key_by` and `key_by_ref`: the way into keyed operators.
+
+use std::fmt;
+use std::hash::Hash;
+
+use millstream_engine::chain::{Boundary, Chain, Via};
+use millstream_engine::edge::{KeyRouter, Keyed};
+use millstream_engine::graph::{Distribution, EdgeOptions, Role, StageDraft};
+use millstream_engine::key::{Borrowed, KeyOf, Made};
+use millstream_engine::operator::Operator;
+
+use crate::DataStream;
+
+impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
+    /// Says which key each record belongs to. Records of one key go to one instance, in order.
+    ///
+    /// The key is made anew for each record; where that costs an allocation, as with a `String`, use
+    /// [`key_by_ref`](DataStream::key_by_ref).
+    ///
+    /// ```
+    /// use millstream_operators::prelude::*;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), millstream_engine::Error> {
+    /// let flow = Dataflow::new("parity");
+    /// let counts =
+    ///     flow.source("numbers", source::from_iter(0..5)).key_by(|n| n % 2).count().collect();
+    /// let mut counts = flow.run().await?.take(counts).unwrap_or_default();
+    /// counts.sort();
+    /// assert_eq!(counts, [(0, 3), (1, 2)]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn key_by<K, F>(self, key: F) -> KeyedStream<T, C, Made<F>>
+    where
+        K: Hash + Eq + Clone + Send + 'static,
+        F: Fn(&T) -> K + Clone + Send + 'static,
+    {
+        KeyedStream {
+            parallelism: self.parallelism(),
+            stream: self,
+            key: Made(key),
+        }
+    }
+
+    /// Says which key each record belongs to, by borrowing it from the record. State keeps a key of
+    /// its own for the first record only.
+    ///
+    /// ```
+    /// use millstream_operators::prelude::*;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), millstream_engine::Error> {
+    /// let flow = Dataflow::new("words");
+    /// let words = ["to", "be", "to"].map(String::from);
+    /// let counts = flow
+    ///     .source("words", source::from_iter(words))
+    ///     .key_by_ref(|word: &String| word.as_str())
+    ///     .count()
+    ///     .fold(0, |most, (_, count)| *most = count.max(*most));
+    /// assert_eq!(flow.run().await?.take(counts), Some(2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn key_by_ref<K, F>(self, key: F) -> KeyedStream<T, C, Borrowed<F>>
+    where
+        K: Hash + Eq + ToOwned<Owned: Send + 'static> + ?Sized + 'static,
+        F: Fn(&T) -> &K + Clone + Send + 'static,
+    {
+        KeyedStream {
+            parallelism: self.parallelism(),
+            stream: self,
+            key: Borrowed(key),
+        }
+    }
+}
+
+/// Records of `T` that belong to keys. What is said on it keeps state for each key, and gives a plain
+/// stream again.
+#[must_use = "a stream that goes nowhere is a mistake: say what to do for each key"]
+pub struct KeyedStream<T, C, K> {
+    stream: DataStream<T, C>,
+    key: K,
+    parallelism: usize,
+}
+
+impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
+    /// Spreads the keys over `instances` instances, 128 at most. Without it there are as many as the
+    /// stream has.
+    pub const fn parallel(mut self, instances: usize) -> Self {
+        self.parallelism = instances;
+        self
+    }
+
+    /// Puts an operator behind the shuffle, given the key function: the one door for keyed operators,
+    /// ours and yours. What it gets is each value with the hash of its key.
+    pub fn via_keyed<O: Operator<Keyed<T>>>(
+        self,
+        operator: impl FnOnce(K) -> O,
+    ) -> DataStream<O::Out, Via<Boundary<Keyed<T>>, O>> {
+        let (flow, chain, mut draft) = self.stream.into_parts();
+        draft.operators.push(
+            flow.blueprint()
+                .add_operator(Role::Operator, "key_by", None),
+        );
+        let options = EdgeOptions {
+            distribution: Distribution::Key,
+            ..EdgeOptions::default()
+        };
+        let edge = flow.blueprint().add_edge::<Keyed<T>>("key_by", options);
+        let router = KeyRouter(self.key.clone());
+        DataStream::from_parts(flow.clone(), chain, draft).route(&[edge], router);
+        let parallelism = self.parallelism;
+        let draft = StageDraft {
+            operators: Vec::new(),
+            input: Some(edge),
+            parallelism,
+        };
+        DataStream::from_parts(flow, Boundary::edge(edge), draft).via(operator(self.key))
+    }
+}
+
+impl<T, C, K> fmt::Debug for KeyedStream<T, C, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedStream")
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
+    }
+}
