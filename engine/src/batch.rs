@@ -87,6 +87,14 @@ impl<T> Batch<T> {
             self.can_absorb(later, usize::MAX),
             "nothing follows a barrier or the end"
         );
+        self.append(later);
+        self.idle = later.idle;
+        self.barrier = later.barrier.take();
+        self.end = std::mem::take(&mut later.end);
+    }
+
+    /// Appends the records of `later`, and the watermarks among them.
+    pub(crate) fn append(&mut self, later: &mut Self) {
         let before = self.records.len();
         self.records.append(&mut later.records);
         for mark in later.marks.drain(..) {
@@ -100,9 +108,6 @@ impl<T> Batch<T> {
                 }),
             }
         }
-        self.idle = later.idle;
-        self.barrier = later.barrier.take();
-        self.end = std::mem::take(&mut later.end);
     }
 }
 

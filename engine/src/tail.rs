@@ -45,45 +45,9 @@ pub trait Tail<T>: Send {
     ///
     /// The loop is here, in a plain function that is compiled into the chain, because the same
     /// loop in an `async` body, or with its iterator kept elsewhere, runs several times slower.
+    #[inline]
     fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
-        let total = batch.records.len();
-        let mut marks_done = 0;
-        let mut flow = Flow::More;
-        let mut records = batch.records.drain(..);
-        while flow == Flow::More {
-            let taken = total - records.len();
-            let (stretch, watermark) = match batch.marks.get(marks_done) {
-                Some(mark) => (mark.position - taken, Some(mark.watermark)),
-                None => (total - taken, None),
-            };
-            let allowed = limit - taken.min(limit);
-            let Some(watermark) = watermark.filter(|_| stretch <= allowed) else {
-                // Without a count where it isn't needed: the loop that matters most.
-                flow = if stretch <= allowed {
-                    push_all(self, records.by_ref())
-                } else {
-                    push_all(self, records.by_ref().take(allowed))
-                };
-                break;
-            };
-            flow = push_all(self, records.by_ref().take(stretch));
-            if flow == Flow::More {
-                marks_done += 1;
-                flow = self.watermark(watermark);
-            }
-        }
-        if records.len() > 0 {
-            spare.extend(records);
-            std::mem::swap(&mut batch.records, spare);
-        } else {
-            drop(records);
-        }
-        batch.marks.drain(..marks_done);
-        let taken = total - batch.records.len();
-        for mark in &mut batch.marks {
-            mark.position -= taken;
-        }
-        flow
+        run_each(self, batch, limit, spare)
     }
 
     /// Goes on with what is pending, the end of the chain first.
@@ -125,6 +89,54 @@ pub trait Tail<T>: Send {
 
     /// Publishes what has been counted since the last call.
     fn publish(&mut self);
+}
+
+/// [`Tail::run`], a record at a time.
+#[inline]
+pub(crate) fn run_each<T, N: Tail<T> + ?Sized>(
+    tail: &mut N,
+    batch: &mut Batch<T>,
+    limit: usize,
+    spare: &mut Vec<Record<T>>,
+) -> Flow {
+    let total = batch.records.len();
+    let mut marks_done = 0;
+    let mut flow = Flow::More;
+    let mut records = batch.records.drain(..);
+    while flow == Flow::More {
+        let taken = total - records.len();
+        let (stretch, watermark) = match batch.marks.get(marks_done) {
+            Some(mark) => (mark.position - taken, Some(mark.watermark)),
+            None => (total - taken, None),
+        };
+        let allowed = limit - taken.min(limit);
+        let Some(watermark) = watermark.filter(|_| stretch <= allowed) else {
+            // Without a count where it isn't needed: the loop that matters most.
+            flow = if stretch <= allowed {
+                push_all(tail, records.by_ref())
+            } else {
+                push_all(tail, records.by_ref().take(allowed))
+            };
+            break;
+        };
+        flow = push_all(tail, records.by_ref().take(stretch));
+        if flow == Flow::More {
+            marks_done += 1;
+            flow = tail.watermark(watermark);
+        }
+    }
+    if records.len() > 0 {
+        spare.extend(records);
+        std::mem::swap(&mut batch.records, spare);
+    } else {
+        drop(records);
+    }
+    batch.marks.drain(..marks_done);
+    let taken = total - batch.records.len();
+    for mark in &mut batch.marks {
+        mark.position -= taken;
+    }
+    flow
 }
 
 #[inline]

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::metrics::Counter;
 use crate::operator::SideOutput;
 use crate::record::Record;
-use crate::tail::{Flow, Flush, Tail};
+use crate::tail::{Flow, Flush, Tail, run_each};
 use crate::time::{Instant, Timestamp};
 
 /// How heavy a record is, in bytes.
@@ -179,6 +179,25 @@ impl<T: Send> Tail<T> for Outbox<T> {
             Flow::More
         } else {
             self.attend()
+        }
+    }
+
+    fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
+        let whole = self.batch.records.len() + batch.records.len() <= self.sender.batch_limit();
+        if self.finished || self.weight.is_some() || !whole {
+            return run_each(self, batch, limit, spare);
+        }
+        // Nothing to do a record at a time: a stage without operators, or one that only joins.
+        if self.batch.is_spent() {
+            std::mem::swap(&mut self.batch.records, &mut batch.records);
+            std::mem::swap(&mut self.batch.marks, &mut batch.marks);
+        } else {
+            self.batch.append(batch);
+        }
+        if self.is_due() {
+            self.try_send()
+        } else {
+            Flow::More
         }
     }
 
