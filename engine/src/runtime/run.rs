@@ -210,11 +210,7 @@ impl<'a, M> Run<'a, M> {
             .iter()
             .flat_map(|&port| self.outboxes(port, instance))
             .collect();
-        Routed::new(
-            outboxes,
-            router,
-            self.core.shared.registry.plan.operator_name(operator),
-        )
+        Routed::new(outboxes, router, self.seat(operator, instance))
     }
 
     /// The head of an instance that reads from `edge`.
