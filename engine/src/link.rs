@@ -50,24 +50,23 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
     fn call(
         &mut self,
         taken: u64,
-        hook: impl FnOnce(&mut O, &mut Outlet<'_, O::Out, N>) -> Result<(), OperatorError>,
+        hook: impl FnOnce(&mut O, &mut Outlet<'_, O::Out, N, M>) -> Result<(), OperatorError>,
     ) -> Flow {
         let guard = self.seat.guard();
-        let overflow = &mut self.overflow;
         let mut outlet = Outlet {
             next: &mut self.next,
-            overflow,
+            overflow: &mut self.overflow,
             full: false,
             pushed: 0,
+            taken,
+            rejected: &mut self.rejected,
+            added: &mut self.added,
+            marker: PhantomData::<M>,
         };
         let result = hook(&mut self.operator, &mut outlet);
-        let (full, pushed) = (outlet.full, outlet.pushed);
+        let full = outlet.full;
+        drop(outlet);
         guard.disarm();
-        if M::BY_OPERATOR {
-            // Each is folded away where an operator always emits what it takes.
-            self.rejected += taken.saturating_sub(pushed);
-            self.added += pushed.saturating_sub(taken);
-        }
         if let Err(error) = result {
             return self.fail(error);
         }
@@ -93,6 +92,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         }
         if self.next.done() {
             // Nobody wants what is left: neither a held watermark nor the end waits for it.
+            self.rejected += self.overflow.len() as u64;
             self.overflow.clear();
             return Flow::More;
         }
@@ -182,9 +182,12 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn next_timer(&self) -> Option<Instant> {
-        let own = self.operator.next_timer();
         let later = self.next.next_timer();
-        own.into_iter().chain(later).min()
+        if self.next.waiting() {
+            // No timer before that one can fire, and a due one would only keep the stage awake.
+            return later;
+        }
+        self.operator.next_timer().into_iter().chain(later).min()
     }
 
     fn waiting(&self) -> bool {
@@ -193,10 +196,14 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn barrier(&mut self, barrier: Barrier) -> Flow {
+        let mut side_full = false;
         if let Some(side) = self.operator.side() {
             side.barrier(barrier);
+            // A barrier that has not gone out yet must not be overtaken by the next record.
+            side_full = side.is_full();
         }
-        self.next.barrier(barrier)
+        let flow = self.next.barrier(barrier);
+        if side_full { Flow::Stop } else { flow }
     }
 
     fn end(&mut self) -> Flow {
@@ -239,14 +246,30 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
 }
 
 /// The collector of a link: passes on while there is room, and keeps what comes after that.
-struct Outlet<'a, T, N> {
+struct Outlet<'a, T, N, M: Counting> {
     next: &'a mut N,
     overflow: &'a mut VecDeque<Record<T>>,
     full: bool,
     pushed: u64,
+    taken: u64,
+    rejected: &'a mut u64,
+    added: &'a mut u64,
+    marker: PhantomData<M>,
 }
 
-impl<T, N: Tail<T>> Collector<T> for Outlet<'_, T, N> {
+/// Counts when the hook is over, be it by a panic.
+impl<T, N, M: Counting> Drop for Outlet<'_, T, N, M> {
+    #[inline]
+    fn drop(&mut self) {
+        if M::BY_OPERATOR {
+            // Each is folded away where an operator always emits what it takes.
+            *self.rejected += self.taken.saturating_sub(self.pushed);
+            *self.added += self.pushed.saturating_sub(self.taken);
+        }
+    }
+}
+
+impl<T, N: Tail<T>, M: Counting> Collector<T> for Outlet<'_, T, N, M> {
     #[inline]
     fn push(&mut self, record: Record<T>) {
         self.pushed += 1;
