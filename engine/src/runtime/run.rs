@@ -13,7 +13,7 @@ use crate::batch::default_batch;
 use crate::edge::{Inputs, Outbox, Receiver, Routed, Sender, Weight, channel};
 use crate::graph::blueprint::Graph;
 use crate::graph::{EdgeId, OperatorId, Port, StageId};
-use crate::metrics::{Channel, OperatorCounters, StageCounters};
+use crate::metrics::{Channel, Counter, OperatorCounters, StageCounters};
 use crate::random::Random;
 use crate::tail::Tail;
 use crate::time::Clock;
@@ -179,6 +179,11 @@ impl<'a, M> Run<'a, M> {
     /// The job's stop signals.
     pub(crate) fn shared(&self) -> &Arc<JobShared> {
         &self.core.shared
+    }
+
+    /// Counts what reached the end of the stage when nobody wanted it any more.
+    pub(crate) fn cancelled(&self) -> Arc<Counter> {
+        Arc::clone(&self.core.stage_counters().cancelled)
     }
 
     /// How many records of `T` a source or sink handles at once.
