@@ -79,15 +79,16 @@ impl Plan {
     /// stage its buffers and the batch that it works on. Of that batch one record less: the record
     /// that is being worked on is in hand, or already counted behind the stage.
     fn records_in_flight_max(&self) -> usize {
-        let edges = self
-            .edges
-            .iter()
-            .map(|edge| edge.channels() * (edge.capacity.records + edge.capacity.batch));
+        let edges = self.edges.iter().map(|edge| {
+            edge.channels()
+                .saturating_mul(edge.capacity.records.saturating_add(edge.capacity.batch))
+        });
         let stages = self.stages.iter().map(|stage| {
             let edge = stage.input.and_then(|edge| self.edges.get(edge.0));
             let input = edge.map_or(0, |edge| edge.capacity.batch);
             let taken = usize::from(!stage.consumes);
-            stage.parallelism * (input + stage.buffered).saturating_sub(taken)
+            let instance = input.saturating_add(stage.buffered).saturating_sub(taken);
+            stage.parallelism.saturating_mul(instance)
         });
         edges.chain(stages).fold(0, usize::saturating_add)
     }

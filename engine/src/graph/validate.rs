@@ -109,9 +109,9 @@ fn find_zeros(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
     }
     for edge in &graph.edges {
         let zeros = [
-            ("the capacity behind", edge.options.capacity == Some(0)),
+            ("the output capacity", edge.options.capacity == Some(0)),
             (
-                "the byte capacity behind",
+                "the output capacity in bytes",
                 edge.options.capacity_bytes == Some(0),
             ),
         ];
