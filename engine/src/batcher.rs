@@ -3,7 +3,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use crate::batch::{Barrier, Batch, default_batch};
+use crate::batch::{Barrier, Batch};
 use crate::error::Error;
 use crate::record::Record;
 use crate::tail::{Flow, Flush, Tail};
@@ -17,19 +17,22 @@ pub(crate) struct Batcher<T> {
     limit: usize,
     /// `next` answered a stop, and has not answered `More` since.
     stopped: bool,
+    /// The idle flag that `next` knows of; the batch has the one behind its records.
+    idle_told: bool,
     held_barrier: Option<Barrier>,
     held_end: bool,
 }
 
 impl<T> Batcher<T> {
-    pub(crate) fn new(next: Box<dyn Tail<T>>) -> Self {
-        let limit = default_batch::<T>();
+    /// A seam that collects up to `limit` records.
+    pub(crate) const fn new(next: Box<dyn Tail<T>>, limit: usize) -> Self {
         Self {
             next,
             batch: Batch::new(),
             spare: Vec::new(),
             limit,
             stopped: false,
+            idle_told: false,
             held_barrier: None,
             held_end: false,
         }
@@ -41,7 +44,14 @@ impl<T> Batcher<T> {
             let flow = self.next.run(&mut self.batch, usize::MAX, &mut self.spare);
             self.stopped = flow == Flow::Stop;
         }
-        if self.stopped { Flow::Stop } else { Flow::More }
+        if self.stopped {
+            return Flow::Stop;
+        }
+        if self.batch.idle != self.idle_told {
+            self.idle_told = self.batch.idle;
+            self.next.idle(self.idle_told);
+        }
+        Flow::More
     }
 }
 
@@ -79,10 +89,20 @@ impl<T: Send> Tail<T> for Batcher<T> {
     }
 
     fn idle(&mut self, idle: bool) {
-        self.next.idle(idle);
+        self.batch.idle = idle;
+        // It must not overtake the records before it: behind here it would let the watermark go on.
+        if self.batch.is_spent() {
+            let (Flow::More | Flow::Stop) = self.forward();
+        }
     }
 
     fn timer(&mut self, now: Instant) -> Flow {
+        if self.next.waiting() {
+            // What was collected waits for this very timer, and `resume` will bring it out.
+            let (Flow::More | Flow::Stop) = self.next.timer(now);
+            self.stopped = true;
+            return Flow::Stop;
+        }
         if self.forward() == Flow::Stop {
             return Flow::Stop;
         }

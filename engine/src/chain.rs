@@ -141,7 +141,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> ErasedChain<T> for Erased<C> {
         instance: usize,
         next: Box<dyn Tail<T>>,
     ) -> Result<(), Error> {
-        self.0.finish(run, instance, Batcher::new(next))
+        let batcher = Batcher::new(next, run.batch_records::<T>());
+        self.0.finish(run, instance, batcher)
     }
 
     fn finish_by_stage(
@@ -150,7 +151,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> ErasedChain<T> for Erased<C> {
         instance: usize,
         next: Box<dyn Tail<T>>,
     ) -> Result<(), Error> {
-        self.0.finish(run, instance, Batcher::new(next))
+        let batcher = Batcher::new(next, run.batch_records::<T>());
+        self.0.finish(run, instance, batcher)
     }
 }
 

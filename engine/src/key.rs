@@ -173,3 +173,76 @@ where
         look((self.0)(value))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What state that is already written relies on: hash, key group, and the owner of three.
+    fn check(key: &(impl Hash + ?Sized), hash: u64, group: u8, owner_of_three: usize) {
+        let is = stable_hash(key);
+        let (is_group, is_owner) = (key_group(is), owner(key_group(is), 3));
+        assert_eq!(
+            (is, is_group, is_owner),
+            (hash, group, owner_of_three),
+            "{is:#x}, {is_group}, {is_owner}"
+        );
+    }
+
+    #[test]
+    fn golden_hashes_never_change() {
+        check(&0_u64, 0xca38_ebe7_037b_6a9c, 103, 2);
+        check(&1_u64, 0x177e_ab46_0255_fab5, 70, 1);
+        check(&u64::MAX, 0xb81e_76ce_dff0_1324, 78, 1);
+        check(&-1_i32, 0x5acb_d97b_814a_e434, 123, 2);
+        check(&42_i32, 0xbeb3_b184_d628_cea6, 4, 0);
+        check(&7_usize, 0x5282_d9dc_8467_d366, 92, 2);
+        check(&true, 0x177e_ab46_0255_fab5, 70, 1);
+        check("", 0xf865_96f6_0fb7_d33f, 118, 2);
+        check("millstream", 0x6d1c_8d51_03f0_b37f, 81, 1);
+        check("größer als sechzehn Bytes", 0x76cf_4b17_c59f_afda, 23, 0);
+        check(&[1_u8, 2, 3][..], 0xfcb7_e434_d7a0_7abf, 52, 1);
+        check(&("nord", 7_u32), 0x3063_b67a_c97c_2254, 122, 2);
+        check(&Some('x'), 0x5534_46bd_1231_5829, 61, 1);
+    }
+
+    #[test]
+    fn owned_and_borrowed_keys_have_one_hash() {
+        assert_eq!(stable_hash("abc"), stable_hash(&"abc".to_owned()));
+        assert_eq!(stable_hash(&[1_u8, 2][..]), stable_hash(&vec![1_u8, 2]));
+        assert_eq!(stable_hash(&7_usize), stable_hash(&7_u64));
+        let made = Made(|word: &String| word.clone()).with(&"abc".to_owned(), stable_hash);
+        let borrowed = Borrowed(String::as_str).with(&"abc".to_owned(), stable_hash);
+        assert_eq!(made, borrowed);
+        assert_ne!(stable_hash(&("ab", "c")), stable_hash(&("a", "bc")));
+    }
+
+    #[test]
+    fn owners_are_contiguous_ranges_as_even_as_can_be() {
+        for instances in 1..=KEY_GROUPS {
+            let owners: Vec<_> = (0..128).map(|group| owner(group, instances)).collect();
+            assert!(owners.is_sorted());
+            let sizes: Vec<_> = owners.chunk_by(|a, b| a == b).map(<[_]>::len).collect();
+            assert_eq!(sizes.len(), instances, "nobody is left without");
+            let (least, most) = (sizes.iter().min(), sizes.iter().max());
+            assert!(
+                most.zip(least)
+                    .is_some_and(|(most, least)| most - least <= 1)
+            );
+        }
+    }
+
+    #[test]
+    fn keys_spread_over_all_groups() {
+        let mut by_number = [0_u32; KEY_GROUPS];
+        let mut by_word = [0_u32; KEY_GROUPS];
+        for n in 0..128_000_u64 {
+            by_number[usize::from(key_group(stable_hash(&n)))] += 1;
+            by_word[usize::from(key_group(stable_hash(&format!("user-{n}"))))] += 1;
+        }
+        for count in by_number.into_iter().chain(by_word) {
+            // A thousand in each, give or take five standard deviations.
+            assert!((840..1160).contains(&count), "{count} of 1,000");
+        }
+    }
+}

@@ -29,6 +29,8 @@ pub mod state;
 mod sync;
 pub mod tail;
 pub mod testing;
+#[cfg(test)]
+mod tests;
 pub mod time;
 
 pub use error::{BuildError, Error, ErrorKind, OperatorError};

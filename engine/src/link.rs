@@ -50,29 +50,32 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
     fn call(
         &mut self,
         taken: u64,
-        hook: impl FnOnce(&mut O, &mut Outlet<'_, O::Out, N>) -> Result<(), OperatorError>,
+        hook: impl FnOnce(&mut O, &mut Outlet<'_, O::Out, N, M>) -> Result<(), OperatorError>,
     ) -> Flow {
         let guard = self.seat.guard();
-        let overflow = &mut self.overflow;
         let mut outlet = Outlet {
             next: &mut self.next,
-            overflow,
+            overflow: &mut self.overflow,
             full: false,
             pushed: 0,
+            taken,
+            rejected: &mut self.rejected,
+            added: &mut self.added,
+            marker: PhantomData::<M>,
         };
         let result = hook(&mut self.operator, &mut outlet);
-        let (full, pushed) = (outlet.full, outlet.pushed);
+        let full = outlet.full;
+        drop(outlet);
         guard.disarm();
-        if M::BY_OPERATOR {
-            // Tested rather than always added, so that the common way through stays free of stores.
-            if pushed < taken {
-                self.rejected += taken - pushed;
-            } else if pushed > taken {
-                self.added += pushed - taken;
-            }
-        }
         if let Err(error) = result {
             return self.fail(error);
+        }
+        if O::STATELESS {
+            return match (full, self.overflow.is_empty()) {
+                (false, _) => Flow::More,
+                (true, true) => Flow::Stop,
+                (true, false) => self.fail(EmittedTwice.into()),
+            };
         }
         let side_full = self.operator.side().is_some_and(|side| side.is_full());
         if full || side_full || self.operator.pending() {
@@ -84,6 +87,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
 
     #[cold]
     fn fail(&mut self, error: OperatorError) -> Flow {
+        self.seat.counters().errors.add(1);
         self.error = Some(Error::operator(self.seat.name(), error));
         Flow::Stop
     }
@@ -93,8 +97,12 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         if self.error.is_some() || self.next.resume() == Flow::Stop {
             return Flow::Stop;
         }
+        if O::STATELESS {
+            return Flow::More;
+        }
         if self.next.done() {
             // Nobody wants what is left: neither a held watermark nor the end waits for it.
+            self.rejected += self.overflow.len() as u64;
             self.overflow.clear();
             return Flow::More;
         }
@@ -134,7 +142,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     #[inline]
     fn push(&mut self, record: Record<In>) -> Flow {
         let flow = self.call(1, |operator, out| operator.process(record, out));
-        if self.operator.done() {
+        if !O::STATELESS && self.operator.done() {
             Flow::Stop
         } else {
             flow
@@ -158,6 +166,9 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn watermark(&mut self, watermark: Timestamp) -> Flow {
+        if O::STATELESS {
+            return self.next.watermark(watermark);
+        }
         if self.call(0, |operator, out| operator.on_watermark(watermark, out)) == Flow::Stop {
             self.held_watermark = Some(watermark);
             return Flow::Stop;
@@ -173,6 +184,9 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn timer(&mut self, now: Instant) -> Flow {
+        if O::STATELESS {
+            return self.next.timer(now);
+        }
         // The end of the chain first, so that a timer's output finds nobody busy.
         if self.next.timer(now) == Flow::Stop || self.next.waiting() {
             return Flow::Stop;
@@ -184,23 +198,43 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn next_timer(&self) -> Option<Instant> {
-        let own = self.operator.next_timer();
+        if O::STATELESS {
+            return self.next.next_timer();
+        }
         let later = self.next.next_timer();
-        own.into_iter().chain(later).min()
+        if self.next.waiting() {
+            // No timer before that one can fire, and a due one would only keep the stage awake.
+            return later;
+        }
+        self.operator.next_timer().into_iter().chain(later).min()
     }
 
     fn waiting(&self) -> bool {
-        self.operator.waiting() || self.next.waiting()
+        if O::STATELESS {
+            return self.next.waiting();
+        }
+        // What nobody wants any more is not waited for.
+        (self.operator.waiting() && !self.next.done()) || self.next.waiting()
     }
 
     fn barrier(&mut self, barrier: Barrier) -> Flow {
+        if O::STATELESS {
+            return self.next.barrier(barrier);
+        }
+        let mut side_full = false;
         if let Some(side) = self.operator.side() {
             side.barrier(barrier);
+            // A barrier that has not gone out yet must not be overtaken by the next record.
+            side_full = side.is_full();
         }
-        self.next.barrier(barrier)
+        let flow = self.next.barrier(barrier);
+        if side_full { Flow::Stop } else { flow }
     }
 
     fn end(&mut self) -> Flow {
+        if O::STATELESS {
+            return self.next.end();
+        }
         // If nobody wants what is left, the end does not wait for it.
         if !self.next.done() && self.call(0, |operator, out| operator.on_end(out)) == Flow::Stop {
             self.held_end = true;
@@ -210,6 +244,9 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn done(&self) -> bool {
+        if O::STATELESS {
+            return self.next.done();
+        }
         self.operator.done() || self.next.done()
     }
 
@@ -218,6 +255,9 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
+        if O::STATELESS {
+            return self.next.poll_flush(cx, flush);
+        }
         let main = self.next.poll_flush(cx, flush)?;
         if let Some(side) = self.operator.side() {
             ready!(side.poll_flush(cx, flush))?;
@@ -239,15 +279,39 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 }
 
+/// An operator emitted more than it had said it would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it emitted more than one record at once, and its `STATELESS` says it doesn't")]
+struct EmittedTwice;
+
 /// The collector of a link: passes on while there is room, and keeps what comes after that.
-struct Outlet<'a, T, N> {
+struct Outlet<'a, T, N, M: Counting> {
     next: &'a mut N,
     overflow: &'a mut VecDeque<Record<T>>,
     full: bool,
     pushed: u64,
+    taken: u64,
+    rejected: &'a mut u64,
+    added: &'a mut u64,
+    marker: PhantomData<M>,
 }
 
-impl<T, N: Tail<T>> Collector<T> for Outlet<'_, T, N> {
+/// Counts when the hook is over, be it by a panic.
+impl<T, N, M: Counting> Drop for Outlet<'_, T, N, M> {
+    #[inline]
+    fn drop(&mut self) {
+        if M::BY_OPERATOR {
+            // Tested rather than always added, so that the common way through stays free of stores.
+            if self.pushed < self.taken {
+                *self.rejected += self.taken - self.pushed;
+            } else if self.pushed > self.taken {
+                *self.added += self.pushed - self.taken;
+            }
+        }
+    }
+}
+
+impl<T, N: Tail<T>, M: Counting> Collector<T> for Outlet<'_, T, N, M> {
     #[inline]
     fn push(&mut self, record: Record<T>) {
         self.pushed += 1;

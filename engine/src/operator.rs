@@ -69,6 +69,11 @@ pub trait Operator<In>: Clone + Send + 'static {
     /// The display name, where the user gives none: a verb, as the fluent method is called.
     const NAME: &'static str;
 
+    /// Whether it is a plain function of one record: `process` emits at most one record, and no other
+    /// hook does anything. It is then asked for nothing else, and a long chain of such operators
+    /// compiles quicker. One that emits more all the same fails the job.
+    const STATELESS: bool = false;
+
     /// Handles one record. An error fails the job.
     fn process(
         &mut self,

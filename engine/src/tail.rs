@@ -102,7 +102,11 @@ pub(crate) fn run_each<T, N: Tail<T> + ?Sized>(
     let total = batch.records.len();
     let mut marks_done = 0;
     let mut flow = Flow::More;
-    let mut records = batch.records.drain(..);
+    let mut rest = Rest {
+        records: batch.records.drain(..),
+        spare,
+    };
+    let records = &mut rest.records;
     while flow == Flow::More {
         let taken = total - records.len();
         let (stretch, watermark) = match batch.marks.get(marks_done) {
@@ -125,11 +129,9 @@ pub(crate) fn run_each<T, N: Tail<T> + ?Sized>(
             flow = tail.watermark(watermark);
         }
     }
-    if records.len() > 0 {
-        spare.extend(records);
+    drop(rest);
+    if !spare.is_empty() {
         std::mem::swap(&mut batch.records, spare);
-    } else {
-        drop(records);
     }
     batch.marks.drain(..marks_done);
     let taken = total - batch.records.len();
@@ -137,6 +139,20 @@ pub(crate) fn run_each<T, N: Tail<T> + ?Sized>(
         mark.position -= taken;
     }
     flow
+}
+
+/// What a run leaves over goes to `spare`, after a panic too: so the stage can say how much it was.
+struct Rest<'a, T> {
+    records: std::vec::Drain<'a, Record<T>>,
+    spare: &'a mut Vec<Record<T>>,
+}
+
+impl<T> Drop for Rest<'_, T> {
+    fn drop(&mut self) {
+        if self.records.len() > 0 {
+            self.spare.extend(self.records.by_ref());
+        }
+    }
 }
 
 #[inline]

@@ -51,6 +51,8 @@ impl Dataflow {
         let operator = self
             .blueprint
             .add_operator(Role::Source, "source", Some(name));
+        self.blueprint
+            .add_buffer::<<F::Source as Source>::Item>(operator, 1);
         let draft = StageDraft {
             operators: vec![operator],
             input: None,

@@ -44,6 +44,7 @@ where
 {
     type Out = T;
     const NAME: &'static str = "filter";
+    const STATELESS: bool = true;
 
     #[inline]
     fn process(

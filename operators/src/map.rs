@@ -45,6 +45,7 @@ where
 {
     type Out = U;
     const NAME: &'static str = "map";
+    const STATELESS: bool = true;
 
     #[inline]
     fn process(

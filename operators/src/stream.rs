@@ -144,6 +144,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # flow.validate().unwrap();
     /// ```
     pub fn boxed(self) -> DataStream<T> {
+        if let Some(&operator) = self.draft.operators.last() {
+            self.flow.blueprint().add_buffer::<T>(operator, 1);
+        }
         let chain = Boundary::erase(self.chain);
         DataStream {
             flow: self.flow,

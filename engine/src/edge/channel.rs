@@ -85,8 +85,8 @@ pub trait EdgeProbe: Send + Sync {
 #[must_use]
 pub fn channel<T>(capacity: Capacity) -> (Sender<T>, Receiver<T>) {
     let capacity = Capacity {
-        batch: capacity.batch.clamp(1, capacity.records),
-        ..capacity
+        bytes: capacity.bytes,
+        ..Capacity::records(capacity.records, capacity.batch)
     };
     let shared = Arc::new(Shared {
         capacity,
@@ -304,10 +304,9 @@ impl<T> Sender<T> {
 
 impl<T: Send + 'static> Sender<T> {
     /// A look at the channel that outlives both ends.
-    #[cfg(not(millstream_loom))]
     #[must_use]
-    pub fn probe(&self) -> std::sync::Arc<dyn EdgeProbe> {
-        self.shared.clone()
+    pub fn probe(&self) -> Box<dyn EdgeProbe> {
+        Box::new(Probe(Arc::clone(&self.shared)))
     }
 }
 
@@ -317,6 +316,7 @@ impl<T> Drop for Sender<T> {
         if queue.sender == Side::Open {
             queue.sender = Side::Failed;
         }
+        queue.blocked = false;
         let waker = queue.receiver_waker.take();
         drop(queue);
         wake(waker);
@@ -390,7 +390,10 @@ impl<T> Receiver<T> {
         if queue.receiver != Side::Open {
             return;
         }
-        queue.receiver = how;
+        // Behind an end that was taken out, leaving is no failure.
+        let complete = queue.sender == Side::Closed && queue.batches.is_empty();
+        queue.receiver = if complete { Side::Closed } else { how };
+        queue.blocked = false;
         let left = std::mem::take(&mut queue.batches);
         queue.load = 0;
         queue.bytes = 0;
@@ -404,7 +407,6 @@ impl<T> Receiver<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        // Behind an end that was taken out, leaving is no failure; nobody is there to be told.
         self.close(Side::Failed);
     }
 }
@@ -415,9 +417,12 @@ impl<T> fmt::Debug for Receiver<T> {
     }
 }
 
-impl<T: Send> EdgeProbe for Shared<T> {
+struct Probe<T>(Arc<Shared<T>>);
+
+impl<T: Send> EdgeProbe for Probe<T> {
     fn stats(&self) -> EdgeStats {
-        let queue = lock(&self.queue);
+        let Shared { capacity, queue } = &*self.0;
+        let queue = lock(queue);
         let depth: usize = queue
             .batches
             .iter()
@@ -427,7 +432,7 @@ impl<T: Send> EdgeProbe for Shared<T> {
             sent: queue.sent,
             received: queue.received,
             depth: depth as u64,
-            capacity: self.capacity.records as u64,
+            capacity: capacity.records as u64,
             bytes: queue.bytes as u64,
             blocked: queue.blocked,
         }

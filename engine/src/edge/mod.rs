@@ -4,6 +4,8 @@ mod channel;
 mod inputs;
 mod outbox;
 mod route;
+#[cfg(test)]
+mod tests;
 
 pub use channel::{Capacity, EdgeProbe, EdgeStats, Received, Receiver, Sender, Sent, channel};
 pub use inputs::{Discipline, Inputs};

@@ -28,6 +28,7 @@ pub struct Outbox<T> {
     /// A record that would have made the batch too heavy: the first of the next one.
     carry: Option<(Record<T>, usize)>,
     idle_sent: bool,
+    ended: bool,
     finished: bool,
     failed: bool,
     operator: Arc<str>,
@@ -54,6 +55,7 @@ impl<T> Outbox<T> {
             weight,
             carry: None,
             idle_sent: false,
+            ended: false,
             finished: false,
             failed: false,
             operator,
@@ -137,12 +139,18 @@ impl<T> Outbox<T> {
         self.bytes = 0;
     }
 
+    /// Counts a record that was not even pushed, because nobody here wants any more.
+    pub(super) fn cancel_one(&self) {
+        self.cancelled.add(1);
+    }
+
     fn poll_deliver(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
         loop {
             if self.failed {
                 return Poll::Ready(Err(Error::disconnected(&self.operator)));
             }
-            if self.finished {
+            // Behind the end nothing is sent, and nobody is listened to.
+            if self.finished || (self.ended && self.batch.is_empty()) {
                 return Poll::Ready(Ok(()));
             }
             let waiting = !self.batch.is_empty() || self.batch.idle != self.idle_sent;
@@ -158,12 +166,8 @@ impl<T> Outbox<T> {
             };
             match sent {
                 Poll::Ready(sent) => {
-                    let ended = self.batch.end;
                     // The outcome is in `failed` and `finished`, which the next round looks at.
                     let (Flow::More | Flow::Stop) = self.settle(sent);
-                    if ended && sent == Sent::Sent {
-                        return Poll::Ready(Ok(()));
-                    }
                 }
                 Poll::Pending => return Poll::Pending,
             }
@@ -253,6 +257,7 @@ impl<T: Send> Tail<T> for Outbox<T> {
             "the end comes when nothing is pending"
         );
         self.batch.end = true;
+        self.ended = true;
         // Whether it was sent or not, nothing more is coming: the last flush sees to it.
         let (Flow::More | Flow::Stop) = self.try_send();
         Flow::More

@@ -8,6 +8,7 @@ use crate::batch::Barrier;
 use crate::error::{Error, OperatorError};
 use crate::key::{KeyOf, key_group, owner, stable_hash};
 use crate::record::Record;
+use crate::runtime::Seat;
 use crate::tail::{Flow, Flush, Tail};
 use crate::time::{Instant, Timestamp};
 
@@ -30,22 +31,25 @@ pub trait Router<In>: Send {
 pub struct Routed<T, R> {
     outboxes: Vec<Outbox<T>>,
     router: R,
-    operator: std::sync::Arc<str>,
+    seat: Seat,
     error: Option<Error>,
 }
 
 impl<T, R> Routed<T, R> {
-    pub(crate) const fn new(
-        outboxes: Vec<Outbox<T>>,
-        router: R,
-        operator: std::sync::Arc<str>,
-    ) -> Self {
+    pub(crate) const fn new(outboxes: Vec<Outbox<T>>, router: R, seat: Seat) -> Self {
         Self {
             outboxes,
             router,
-            operator,
+            seat,
             error: None,
         }
+    }
+
+    #[cold]
+    fn fail(&mut self, error: OperatorError) -> Flow {
+        self.seat.counters().errors.add(1);
+        self.error = Some(Error::operator(self.seat.name(), error));
+        Flow::Stop
     }
 
     /// Does the same to every channel; `Stop` if any answers so.
@@ -63,12 +67,12 @@ impl<T, R> Routed<T, R> {
 impl<In: Send, R: Router<In>> Tail<In> for Routed<R::Out, R> {
     #[inline]
     fn push(&mut self, record: Record<In>) -> Flow {
-        match self.router.route(record, &mut self.outboxes) {
+        let guard = self.seat.guard();
+        let routed = self.router.route(record, &mut self.outboxes);
+        guard.disarm();
+        match routed {
             Ok(flow) => flow,
-            Err(error) => {
-                self.error = Some(Error::operator(&self.operator, error));
-                Flow::Stop
-            }
+            Err(error) => self.fail(error),
         }
     }
 
@@ -199,11 +203,13 @@ impl<T: Clone + Send> Router<T> for Broadcast {
         };
         let mut flow = Flow::More;
         for outbox in others {
-            if !outbox.done() && outbox.push(record.clone()) == Flow::Stop {
+            if outbox.done() {
+                outbox.cancel_one();
+            } else if outbox.push(record.clone()) == Flow::Stop {
                 flow = Flow::Stop;
             }
         }
-        if !last.done() && last.push(record) == Flow::Stop {
+        if last.push(record) == Flow::Stop {
             flow = Flow::Stop;
         }
         Ok(flow)

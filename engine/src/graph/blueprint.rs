@@ -108,6 +108,15 @@ pub(crate) struct OperatorNode {
     pub(crate) name: Option<String>,
     pub(crate) role: Role,
     pub(crate) stage: Option<StageId>,
+    pub(crate) buffers: Vec<Buffer>,
+}
+
+/// Room for records inside a stage.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Buffer {
+    pub(crate) batches: usize,
+    /// The size of each batch where the job's options say nothing.
+    pub(crate) default_batch: usize,
 }
 
 pub(crate) struct StageNode {
@@ -174,6 +183,7 @@ impl Blueprint {
             name,
             role,
             stage: None,
+            buffers: Vec::new(),
         });
         OperatorId(graph.operators.len() - 1)
     }
@@ -182,6 +192,18 @@ impl Blueprint {
     pub fn name_operator(&self, operator: OperatorId, name: &str) {
         if let Some(node) = self.graph().operators.get_mut(operator.0) {
             node.name = Some(name.to_owned());
+        }
+    }
+
+    /// Says that each instance of `operator` keeps up to `batches` batches of `T` on their way, so that
+    /// the graph knows how many records can be in flight: a source the one it hands over, a sink the
+    /// one it collects and the one it writes. State is not meant.
+    pub fn add_buffer<T>(&self, operator: OperatorId, batches: usize) {
+        if let Some(node) = self.graph().operators.get_mut(operator.0) {
+            node.buffers.push(Buffer {
+                batches,
+                default_batch: crate::batch::default_batch::<T>(),
+            });
         }
     }
 

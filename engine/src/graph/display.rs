@@ -61,10 +61,12 @@ impl GraphView {
             chart.push('\n');
         };
         for (index, stage) in self.stages.iter().enumerate() {
-            line(format_args!(
-                "  subgraph s{index} [\"{}\"]",
-                instances(stage.instances)
-            ));
+            // Mermaid can't read an empty title.
+            let mut title = instances(stage.instances);
+            if title.is_empty() {
+                title.push(' ');
+            }
+            line(format_args!("  subgraph s{index} [\"{title}\"]"));
             for &operator in &stage.operators {
                 let Some(node) = self.operators.get(operator) else {
                     continue;

@@ -30,6 +30,10 @@ pub(crate) struct PlannedStage {
     pub(crate) operators: Vec<OperatorId>,
     pub(crate) input: Option<EdgeId>,
     pub(crate) parallelism: usize,
+    /// The records that the buffers of one instance have room for.
+    pub(crate) buffered: usize,
+    /// Whether its last operator takes each record at once and for good.
+    pub(crate) consumes: bool,
 }
 
 #[derive(Debug)]
@@ -72,34 +76,24 @@ impl Plan {
 
     /// The most records that can be between the sources and the sinks, state left aside: in each
     /// channel its capacity and the batch that its producer collects, and in each instance of a
-    /// stage the batch that it works on and, if it ends in a sink, the one the sink collects and
-    /// the one it writes.
-    fn records_in_flight_max(&self, batch: &impl Fn(&PlannedStage) -> usize) -> usize {
-        let edges = self
-            .edges
-            .iter()
-            .map(|edge| edge.channels() * (edge.capacity.records + edge.capacity.batch));
+    /// stage its buffers and the batch that it works on. Of that batch one record less: the record
+    /// that is being worked on is in hand, or already counted behind the stage.
+    fn records_in_flight_max(&self) -> usize {
+        let edges = self.edges.iter().map(|edge| {
+            edge.channels()
+                .saturating_mul(edge.capacity.records.saturating_add(edge.capacity.batch))
+        });
         let stages = self.stages.iter().map(|stage| {
-            let is_sink = |id: &OperatorId| {
-                self.operators
-                    .get(id.0)
-                    .is_some_and(|node| node.role == Role::Sink)
-            };
-            let batches = if stage.operators.iter().any(is_sink) {
-                3
-            } else {
-                1
-            };
-            stage.parallelism * batches * batch(stage)
+            let edge = stage.input.and_then(|edge| self.edges.get(edge.0));
+            let input = edge.map_or(0, |edge| edge.capacity.batch);
+            let taken = usize::from(!stage.consumes);
+            let instance = input.saturating_add(stage.buffered).saturating_sub(taken);
+            stage.parallelism.saturating_mul(instance)
         });
         edges.chain(stages).fold(0, usize::saturating_add)
     }
 
     pub(crate) fn view(&self) -> GraphView {
-        let input_batch = |stage: &PlannedStage| {
-            let edge = stage.input.and_then(|edge| self.edges.get(edge.0));
-            edge.map_or(1024, |edge| edge.capacity.batch)
-        };
         GraphView {
             name: self.name.to_string(),
             operators: self
@@ -122,7 +116,7 @@ impl Plan {
                 })
                 .collect(),
             edges: self.edges.iter().map(PlannedEdge::view).collect(),
-            records_in_flight_max: self.records_in_flight_max(&input_batch),
+            records_in_flight_max: self.records_in_flight_max(),
         }
     }
 }

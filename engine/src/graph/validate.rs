@@ -109,9 +109,9 @@ fn find_zeros(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
     }
     for edge in &graph.edges {
         let zeros = [
-            ("the capacity behind", edge.options.capacity == Some(0)),
+            ("the output capacity", edge.options.capacity == Some(0)),
             (
-                "the byte capacity behind",
+                "the output capacity in bytes",
                 edge.options.capacity_bytes == Some(0),
             ),
         ];
@@ -217,6 +217,26 @@ fn find_selective_fan_in(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<Buil
     }
 }
 
+/// How many records the buffers of one instance have room for.
+fn buffered(graph: &Graph, stage: &StageNode, options: &JobOptions) -> usize {
+    let operators = stage.operators.iter();
+    let nodes = operators.filter_map(|id| graph.operators.get(id.0));
+    nodes
+        .flat_map(|node| &node.buffers)
+        .map(|buffer| {
+            let batch = options.batch_records.unwrap_or(buffer.default_batch);
+            batch.saturating_mul(buffer.batches)
+        })
+        .fold(0, usize::saturating_add)
+}
+
+/// Whether a stage ends in a sink that keeps nothing on its way.
+fn consumes(graph: &Graph, stage: &StageNode) -> bool {
+    let last = stage.operators.last();
+    last.and_then(|id| graph.operators.get(id.0))
+        .is_some_and(|node| node.role == Role::Sink && node.buffers.is_empty())
+}
+
 fn plan(graph: &Graph, options: &JobOptions, names: &[String]) -> Plan {
     let names: Vec<Arc<str>> = names.iter().map(|name| Arc::from(name.as_str())).collect();
     let name = |id: &OperatorId| names.get(id.0).map_or("", |name| name.as_ref());
@@ -232,6 +252,8 @@ fn plan(graph: &Graph, options: &JobOptions, names: &[String]) -> Plan {
         operators: stage.operators.clone(),
         input: stage.input,
         parallelism: stage.parallelism,
+        buffered: buffered(graph, stage, options),
+        consumes: consumes(graph, stage),
     });
     let operators = graph
         .operators
@@ -253,7 +275,7 @@ fn plan(graph: &Graph, options: &JobOptions, names: &[String]) -> Plan {
         let to = stage.operators.first().map_or("", name);
         let batch = options.batch_records.unwrap_or(edge.default_batch);
         let records = edge.options.capacity.or(options.edge_capacity);
-        let records = records.unwrap_or(batch * BATCHES_PER_CHANNEL);
+        let records = records.unwrap_or(batch.saturating_mul(BATCHES_PER_CHANNEL));
         let producers = edge.producers.iter();
         let instances = |&id| producer_stage(graph, id).map_or(1, |(_, stage)| stage.parallelism);
         Some(PlannedEdge {

@@ -26,7 +26,7 @@ pub(crate) struct Registry {
 pub(crate) struct Channel {
     /// Which of the edge's producers writes to it.
     pub(crate) producer: usize,
-    pub(crate) probe: Arc<dyn EdgeProbe>,
+    pub(crate) probe: Box<dyn EdgeProbe>,
     pub(crate) gauge: Arc<InputGauge>,
 }
 

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -65,13 +65,13 @@ impl JobHandle {
     /// Asks the job to drain, without waiting for it.
     pub fn request_drain(&self, deadline: Duration) {
         self.shared
-            .request_drain(Some(self.shared.registry.clock.now() + deadline));
+            .request_drain(self.shared.registry.clock.now() + deadline);
     }
 
     /// Stops the job where it stands, without waiting for it. What is in flight is lost, and the
     /// report says how much it was.
     pub fn abort(&self) {
-        self.shared.abort.cancel();
+        self.shared.halt();
     }
 
     /// The job's numbers at this moment. Works while stages are blocked.
@@ -112,19 +112,18 @@ impl Future for JobHandle {
     type Output = Result<JobReport, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let ended = match std::task::ready!(self.supervisor.poll_join_next(cx)) {
+        Poll::Ready(match ready!(self.supervisor.poll_join_next(cx)) {
             Some(Ok(ended)) => ended,
             // The runtime is shutting down, or it was awaited again after its end.
             Some(Err(_)) | None => Err(Error::aborted()),
-        };
-        self.shared.state.send_replace(JobState::Ended);
-        Poll::Ready(ended)
+        })
     }
 }
 
 impl Drop for JobHandle {
     fn drop(&mut self) {
-        self.shared.state.send_replace(JobState::Ended);
+        // The tasks are stopped by their owners; until that reaches them, this does.
+        self.shared.halt();
     }
 }
 

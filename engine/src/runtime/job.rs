@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
@@ -18,7 +18,7 @@ use super::run::{RunCore, StageTask};
 use super::{JobOptions, Outputs, Run};
 use crate::error::Error;
 use crate::graph::Blueprint;
-use crate::metrics::{Publisher, Registry};
+use crate::metrics::{Publisher, Registry, StageCounters};
 use crate::time::{Clock, Instant};
 
 /// What the stages of a job, its supervisor and its handle share.
@@ -31,7 +31,9 @@ pub(crate) struct JobShared {
     pub(crate) drain: CancellationToken,
     /// Everything ends when this is cancelled.
     pub(crate) abort: CancellationToken,
-    pub(super) drain_deadline: Mutex<Option<Instant>>,
+    /// Everything ends at its next step when this is set, before the supervisor gets to it.
+    halted: AtomicBool,
+    drain_deadline: watch::Sender<Option<Instant>>,
     failure: Mutex<Option<Error>>,
     pub(super) state: watch::Sender<JobState>,
 }
@@ -52,13 +54,17 @@ impl JobShared {
             .take()
     }
 
-    pub(super) fn request_drain(&self, deadline: Option<Instant>) {
-        let mut earliest = self
-            .drain_deadline
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *earliest = earliest.into_iter().chain(deadline).min();
-        drop(earliest);
+    /// Stops every stage where it stands.
+    pub(super) fn halt(&self) {
+        self.abort.cancel();
+        self.halted.store(true, Relaxed);
+    }
+
+    /// The earliest deadline of all that were asked for counts.
+    pub(super) fn request_drain(&self, deadline: Instant) {
+        self.drain_deadline.send_modify(|earliest| {
+            *earliest = earliest.map(|at| at.min(deadline)).or(Some(deadline))
+        });
         self.state.send_if_modified(|state| {
             let running = *state == JobState::Running;
             if running {
@@ -67,13 +73,6 @@ impl JobShared {
             running
         });
         self.drain.cancel();
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        *self
-            .drain_deadline
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,7 +96,8 @@ pub fn start(blueprint: &Blueprint, options: &JobOptions) -> Result<JobHandle, E
         outputs: Outputs::default(),
         drain: CancellationToken::new(),
         abort: CancellationToken::new(),
-        drain_deadline: Mutex::new(None),
+        halted: AtomicBool::new(false),
+        drain_deadline: watch::Sender::new(None),
         failure: Mutex::new(None),
         state: watch::Sender::new(JobState::Running),
     });
@@ -118,10 +118,11 @@ pub fn start(blueprint: &Blueprint, options: &JobOptions) -> Result<JobHandle, E
     }
     let mut supervisor = JoinSet::new();
     let span = tracing::info_span!("job", pipeline = %shared.registry.plan.name);
-    super::spawn::spawn(
-        &mut supervisor,
-        supervise(stages, Arc::clone(&shared)).instrument(span),
-    );
+    let owned = Owned {
+        stages,
+        shared: Arc::clone(&shared),
+    };
+    super::spawn::spawn(&mut supervisor, supervise(owned).instrument(span));
     Ok(JobHandle::new(shared, supervisor))
 }
 
@@ -157,14 +158,25 @@ async fn run_stage(task: StageTask, shared: Arc<JobShared>) {
     let StageTask {
         name,
         mut stage,
+        counters,
         culprit,
         ..
     } = task;
+    let _leaving = Leaving {
+        counters,
+        clock: shared.registry.clock.clone(),
+    };
     tracing::debug!("started");
-    let polled = std::future::poll_fn(|cx| poll_stage(&mut *stage, cx, &culprit));
+    let polled = std::future::poll_fn(|cx| {
+        if shared.halted.load(Relaxed) {
+            return Poll::Ready(None);
+        }
+        poll_stage(&mut *stage, cx, &culprit, &name).map(Some)
+    });
     match polled.await {
-        Ok(()) => tracing::debug!("finished"),
-        Err(error) => {
+        None => tracing::debug!("stopped"),
+        Some(Ok(())) => tracing::debug!("finished"),
+        Some(Err(error)) => {
             if !matches!(error.kind(), crate::error::ErrorKind::Disconnected) {
                 tracing::error!(%error, "failed");
             }
@@ -181,13 +193,29 @@ fn poll_stage(
     stage: &mut dyn super::stage::RunnableStage,
     cx: &mut Context<'_>,
     culprit: &OnceLock<Arc<str>>,
+    name: &Arc<str>,
 ) -> Poll<Result<(), Error>> {
     match catch_unwind(AssertUnwindSafe(|| stage.poll(cx))) {
         Ok(polled) => polled,
         Err(payload) => {
-            let operator = culprit.get().cloned();
-            Poll::Ready(Err(Error::panic(operator, panic_message(&*payload))))
+            stage.publish();
+            // Where no operator was at work, the stage is the nearest that has a name.
+            let operator = culprit.get().unwrap_or(name);
+            let error = Error::panic(Some(Arc::clone(operator)), panic_message(&*payload));
+            Poll::Ready(Err(error))
         }
+    }
+}
+
+/// However a stage is left, its clock stops: the numbers of a job that is over stand still.
+struct Leaving {
+    counters: Arc<StageCounters>,
+    clock: Clock,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.counters.activity.enter(0, self.clock.now());
     }
 }
 
@@ -211,15 +239,30 @@ enum Event {
     Publish,
 }
 
+/// The stages of a job. When they are let go, in whatever way, the job is over.
+struct Owned {
+    stages: JoinSet<()>,
+    shared: Arc<JobShared>,
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.stages.abort_all();
+        self.shared.state.send_replace(JobState::Ended);
+    }
+}
+
 /// Waits until every stage has ended, and ends the others when one fails.
-async fn supervise(mut stages: JoinSet<()>, shared: Arc<JobShared>) -> Result<JobReport, Error> {
+async fn supervise(mut owned: Owned) -> Result<JobReport, Error> {
+    let shared = Arc::clone(&owned.shared);
+    let stages = &mut owned.stages;
     tracing::info!("started");
     let clock = shared.registry.clock.clone();
     let started = clock.now();
     let mut publisher = Publisher::default();
     let mut signals = super::signals::Signals::new(shared.options.drain_on_signals);
     let stopped = loop {
-        match next_event(&mut stages, &shared, &mut signals).await {
+        match next_event(stages, &shared, &mut signals).await {
             Event::AllEnded => break None,
             Event::StageEnded => {
                 if let Some(error) = shared.take_failure() {
@@ -262,11 +305,10 @@ async fn next_event(
 ) -> Event {
     let clock = &shared.registry.clock;
     let mut aborted = pin!(shared.abort.cancelled());
-    let mut draining = pin!(shared.drain.cancelled());
-    let was_draining = shared.drain.is_cancelled();
-    let mut deadline = shared
-        .deadline()
-        .map(|deadline| clock.sleep_until(deadline));
+    let mut deadlines = shared.drain_deadline.subscribe();
+    let deadline = *deadlines.borrow_and_update();
+    let mut deadline = deadline.map(|deadline| clock.sleep_until(deadline));
+    let mut draining = pin!(deadlines.changed());
     let mut publish = shared.options.publish_every.map(|every| clock.sleep(every));
     std::future::poll_fn(|cx| {
         if aborted.as_mut().poll(cx).is_ready() {
@@ -275,7 +317,7 @@ async fn next_event(
         if signals.poll(cx, shared).is_ready() {
             return Poll::Ready(Event::DrainRequested);
         }
-        if !was_draining && draining.as_mut().poll(cx).is_ready() {
+        if draining.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Event::DrainRequested);
         }
         match stages.poll_join_next(cx) {

@@ -13,7 +13,7 @@ use crate::batch::default_batch;
 use crate::edge::{Inputs, Outbox, Receiver, Routed, Sender, Weight, channel};
 use crate::graph::blueprint::Graph;
 use crate::graph::{EdgeId, OperatorId, Port, StageId};
-use crate::metrics::{Channel, OperatorCounters, StageCounters};
+use crate::metrics::{Channel, Counter, OperatorCounters, StageCounters};
 use crate::random::Random;
 use crate::tail::Tail;
 use crate::time::Clock;
@@ -181,6 +181,11 @@ impl<'a, M> Run<'a, M> {
         &self.core.shared
     }
 
+    /// Counts what reached the end of the stage when nobody wanted it any more.
+    pub(crate) fn cancelled(&self) -> Arc<Counter> {
+        Arc::clone(&self.core.stage_counters().cancelled)
+    }
+
     /// How many records of `T` a source or sink handles at once.
     #[must_use]
     pub fn batch_records<T>(&self) -> usize {
@@ -210,11 +215,7 @@ impl<'a, M> Run<'a, M> {
             .iter()
             .flat_map(|&port| self.outboxes(port, instance))
             .collect();
-        Routed::new(
-            outboxes,
-            router,
-            self.core.shared.registry.plan.operator_name(operator),
-        )
+        Routed::new(outboxes, router, self.seat(operator, instance))
     }
 
     /// The head of an instance that reads from `edge`.

@@ -13,7 +13,7 @@ pub struct Seat {
     pub(super) instance: usize,
     pub(super) instances: usize,
     pub(super) counters: Arc<OperatorCounters>,
-    pub(super) culprit: Arc<OnceLock<Arc<str>>>,
+    pub(crate) culprit: Arc<OnceLock<Arc<str>>>,
 }
 
 impl Seat {

@@ -38,9 +38,9 @@ impl Signals {
         self.next = Some(next_signal());
         if self.received == 1 {
             tracing::info!("draining after a signal; another one aborts");
-            shared.request_drain(Some(shared.registry.clock.now() + deadline));
+            shared.request_drain(shared.registry.clock.now() + deadline);
         } else {
-            shared.abort.cancel();
+            shared.halt();
         }
         Poll::Ready(())
     }

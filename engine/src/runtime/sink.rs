@@ -10,6 +10,7 @@ use super::{Run, Seat};
 use crate::batch::Barrier;
 use crate::error::{Error, OperatorError};
 use crate::graph::OperatorId;
+use crate::metrics::Counter;
 use crate::record::Record;
 use crate::sink::{Sink, SinkContext, SinkFactory, SinkStatus};
 use crate::tail::{Flow, Flush, Tail};
@@ -24,6 +25,7 @@ pub struct SinkTail<T> {
     driver: Pin<Box<dyn Future<Output = Result<(), OperatorError>> + Send>>,
     slot: Arc<Slot<T>>,
     seat: Seat,
+    cancelled: Arc<Counter>,
     /// A barrier that the sink has to be told of before it gets another record.
     barrier: Option<Barrier>,
     /// Something was written since the sink was last flushed.
@@ -72,6 +74,7 @@ async fn drive<S: Sink>(
     context: SinkContext,
     slot: Arc<Slot<S::Item>>,
     seat: Seat,
+    cancelled: Arc<Counter>,
 ) -> Result<(), OperatorError> {
     slot.with(|state| state.busy = true);
     sink.open(&context).await?;
@@ -87,6 +90,7 @@ async fn drive<S: Sink>(
                     0
                 };
                 seat.counters().delivered.add((offered - left) as u64);
+                cancelled.add(left as u64);
                 records.clear();
                 slot.with(|state| {
                     state.spare = records;
@@ -125,13 +129,21 @@ impl<T: Send + 'static> SinkTail<T> {
             spare: Vec::new(),
         };
         let slot = Arc::new(Slot(Mutex::new(state)));
-        let driver = Box::pin(drive(sink, context, Arc::clone(&slot), seat.clone()));
+        let cancelled = run.cancelled();
+        let driver = Box::pin(drive(
+            sink,
+            context,
+            Arc::clone(&slot),
+            seat.clone(),
+            Arc::clone(&cancelled),
+        ));
         Ok(Self {
             records: Vec::new(),
             limit: run.batch_records::<T>(),
             driver,
             slot,
             seat,
+            cancelled,
             barrier: None,
             dirty: false,
             ending: false,
@@ -187,7 +199,9 @@ impl<T: Send + 'static> SinkTail<T> {
                 .slot
                 .with(|state| (!state.busy && state.command.is_none(), state.enough));
             if enough {
+                self.cancelled.add(self.records.len() as u64);
                 self.records.clear();
+                self.barrier = None;
             }
             if !idle {
                 // While it writes, there may be room for more.

@@ -31,6 +31,9 @@ const SLICE_START: usize = 8;
 pub(super) trait RunnableStage: Send {
     /// Ready when the stage has come to its end, or failed.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>>;
+
+    /// After a panic in `poll`: saves what had been counted until then.
+    fn publish(&mut self);
 }
 
 /// A head, a kernel, and what lies between them.
@@ -41,6 +44,8 @@ pub(super) struct Stage<T> {
     counters: Arc<StageCounters>,
     batch: Batch<T>,
     spare: Vec<Record<T>>,
+    /// How many records the batch had when the kernel was given it.
+    offered: usize,
     /// The records that the next slice may take.
     slice: usize,
     /// Somebody behind the stage has asked for records.
@@ -49,6 +54,8 @@ pub(super) struct Stage<T> {
     stopped: bool,
     /// The head's last idle flag that the kernel knows of.
     idle: bool,
+    /// The kernel wants no more, and the head knows.
+    enough: bool,
     /// The kernel has been told of the end.
     ending: bool,
     timer: Option<(Instant, Sleep)>,
@@ -74,10 +81,12 @@ impl<T> Stage<T> {
             counters,
             batch: Batch::new(),
             spare: Vec::new(),
+            offered: 0,
             slice: SLICE_START,
             wanted: false,
             stopped: false,
             idle: false,
+            enough: false,
             ending: false,
             timer: None,
         }
@@ -89,19 +98,21 @@ impl<T> Stage<T> {
                 return Ok(Step::Wait(IDLE));
             }
             self.wanted = true;
+            // Perhaps what is wanted is the end: then nothing has to be read for it.
+            let (Poll::Ready(()) | Poll::Pending) = self.kernel.poll_flush(cx, Flush::All)?;
         }
         if self.stopped {
             return self.relieve(cx, now);
-        }
-        if !self.batch.is_spent() {
-            self.run_slice(now);
-            return Ok(Step::Again);
         }
         if self.kernel.next_timer().is_some_and(|due| due <= now) {
             self.stopped = self.kernel.timer(now) == Flow::Stop;
             return Ok(Step::Again);
         }
-        if self.batch.idle != self.idle {
+        if !self.batch.is_spent() {
+            self.run_slice(now);
+            return Ok(Step::Again);
+        }
+        if !self.ending && self.batch.idle != self.idle {
             self.idle = self.batch.idle;
             self.kernel.idle(self.idle);
         }
@@ -124,15 +135,13 @@ impl<T> Stage<T> {
 
     /// Runs the kernel over part of the batch, and learns how much to give it the next time.
     fn run_slice(&mut self, before: Instant) {
-        let offered = self.batch.records.len();
-        let slice = self.slice.min(offered);
+        self.offered = self.batch.records.len();
         let last_mark = self.batch.marks.last().map(|mark| mark.watermark);
         self.stopped = self
             .kernel
             .run(&mut self.batch, self.slice, &mut self.spare)
             == Flow::Stop;
-        let taken = offered - self.batch.records.len();
-        self.counters.records_in.add(taken as u64);
+        let taken = self.count_taken();
         if let Some(watermark) = last_mark.filter(|_| self.batch.marks.is_empty()) {
             self.counters.watermark.set(watermark);
         }
@@ -140,9 +149,19 @@ impl<T> Stage<T> {
         if spent > SLICE_MAX {
             let affordable = taken as u128 * SLICE_MAX.as_nanos() / spent.as_nanos().max(1);
             self.slice = usize::try_from(affordable).unwrap_or(usize::MAX).max(1);
-        } else if taken == slice && spent < SLICE_MAX / 2 {
+        } else if taken == self.slice && spent < SLICE_MAX / 2 {
+            // Only a whole slice says that more would have been good: small batches, however many,
+            // must not teach it to swallow a large one of slow records.
             self.slice = self.slice.saturating_mul(2);
         }
+    }
+
+    /// Counts what the kernel has taken of the batch it was given.
+    fn count_taken(&mut self) -> usize {
+        let left = self.batch.records.len() + self.spare.len();
+        let taken = std::mem::take(&mut self.offered).saturating_sub(left);
+        self.counters.records_in.add(taken as u64);
+        taken
     }
 
     /// After a stop: asks why, and does something about it.
@@ -150,9 +169,17 @@ impl<T> Stage<T> {
         if let Some(error) = self.kernel.take_error() {
             return Err(error);
         }
-        if !self.ending && self.kernel.done() {
-            self.begin_end();
-            return Ok(Step::Again);
+        if !self.enough && !self.ending && self.kernel.done() {
+            // What comes behind the operator that has enough may still be busy. The end waits for
+            // that, as it does for everything else.
+            self.enough = true;
+            self.head.finish();
+            let (end, idle) = (true, self.idle);
+            self.batch = Batch {
+                end,
+                idle,
+                ..Batch::new()
+            };
         }
         if self.kernel.poll_flush(cx, Flush::Room)?.is_pending() {
             return Ok(Step::Wait(BLOCKED));
@@ -163,7 +190,8 @@ impl<T> Stage<T> {
             if self.kernel.next_timer().is_none_or(|due| due > now) {
                 return Ok(self.wait_for_timer(cx, IDLE));
             }
-            self.stopped = self.kernel.timer(now) == Flow::Stop;
+            // Whether what was held back behind the timer is out is for `resume` to say.
+            let (Flow::More | Flow::Stop) = self.kernel.timer(now);
             return Ok(Step::Again);
         }
         self.stopped = self.kernel.resume() == Flow::Stop;
@@ -188,6 +216,12 @@ impl<T> Stage<T> {
             Poll::Ready(batch) => {
                 self.batch = batch;
                 self.counters.batches.add(1);
+                if self.idle && !self.batch.is_spent() {
+                    // Before the first record, or an edge that fills up midway carries them on
+                    // as those of an idle input.
+                    self.idle = false;
+                    self.kernel.idle(false);
+                }
                 Ok(Step::Again)
             }
             Poll::Pending => {
@@ -249,5 +283,10 @@ impl<T: Send> RunnableStage for Stage<T> {
         self.kernel.publish();
         super::spawn::yield_now(cx);
         Poll::Pending
+    }
+
+    fn publish(&mut self) {
+        self.count_taken();
+        self.kernel.publish();
     }
 }

@@ -20,6 +20,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         let operator = flow
             .blueprint()
             .add_operator(Role::Sink, "sink", Some(name));
+        // One that it collects, and one that it writes.
+        flow.blueprint().add_buffer::<T>(operator, 2);
         draft.operators.push(operator);
         flow.blueprint().add_stage(
             draft,
