@@ -89,7 +89,6 @@ mod exposition;
 mod graph;
 mod guard;
 mod options;
-mod paced;
 mod recorder;
 mod reply;
 mod routes;

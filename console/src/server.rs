@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Method, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use millstream_engine::time::Clock;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,7 +24,6 @@ use tokio::task::JoinSet;
 
 use crate::ConsoleOptions;
 use crate::deadline::Deadline;
-use crate::paced::{Gate, Paced};
 use crate::routes::Routes;
 
 /// More than a request of ours ever needs. Hyper takes no less.
@@ -83,23 +83,26 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, permit: OwnedSemapho
     // Only a matter of speed.
     stream.set_nodelay(true).ok();
     let deadline = Deadline::new(shared.clock.clone(), shared.options.request_timeout);
-    let gate = Arc::new(Gate::default());
-    let (routes, deadline_of, gate_of) = (&shared.routes, &deadline, &*gate);
+    let (routes, renewed) = (&shared.routes, &deadline);
     let service = service_fn(|request: Request<Incoming>| async move {
-        // The answer before is written by then, so the deadline is that of one request. Whoever
-        // sends none has the shorter time for the head.
-        gate_of.open().await;
-        deadline_of.renew();
-        let response = routes.answer(&request).await.into_response();
-        gate_of.close();
+        renewed.renew();
+        let mut response = routes.answer(&request).await.into_response();
+        if request.method() == Method::HEAD {
+            // Hyper holds back the next answer until the body of the one before is written, so a
+            // client that asks ahead and reads nothing costs us one answer and, without progress,
+            // its connection. Where there is no body it would collect heads without end.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
         Ok::<_, Infallible>(response)
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(shared.options.head_timeout)
-        .max_buf_size(HEAD_BYTES_MAX);
-    let stream = TokioIo::new(Paced::new(stream, Arc::clone(&gate)));
-    let mut served = pin!(http.serve_connection(stream, service));
+        .max_buf_size(HEAD_BYTES_MAX)
+        // Flattened into one buffer, answers would not wait for each other.
+        .writev(true);
+    let mut served = pin!(http.serve_connection(TokioIo::new(stream), service));
     let mut passed = pin!(deadline.passed());
     let reason = poll_fn(|cx| {
         if let Poll::Ready(ended) = served.as_mut().poll(cx) {
