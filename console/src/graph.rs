@@ -1,4 +1,5 @@
-//! Jobs as JSON: the graph with its live numbers, in the shape that the crate's documentation gives.
+//! Jobs as JSON: the graph with its live numbers, in the shape that the crate's documentation
+//! gives.
 
 use std::time::Duration;
 
@@ -85,6 +86,9 @@ fn edge((view, metrics): (&EdgeView, &EdgeMetrics)) -> Value {
         Distribution::Rebalance => "rebalance",
         Distribution::Key => "key",
     };
+    // A producer that is alone holds nobody back.
+    let held_by = metrics.held_by.as_ref();
+    let held_by = held_by.filter(|_| metrics.producers.len() > 1);
     json!({
         "name": view.name,
         "producers": view.producers,
@@ -96,6 +100,6 @@ fn edge((view, metrics): (&EdgeView, &EdgeMetrics)) -> Value {
         "sent": metrics.sent,
         "received": metrics.received,
         "blocked": metrics.blocked,
-        "watermark_held_by": metrics.held_by.as_ref().map(|(operator, _)| operator),
+        "watermark_held_by": held_by.map(|(operator, _)| operator),
     })
 }

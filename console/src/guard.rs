@@ -1,7 +1,8 @@
 //! Who a request may be addressed to.
 //!
-//! A browser on this machine reaches loopback, also for a page from elsewhere whose name resolves to
-//! 127.0.0.1 the second time it is asked (DNS rebinding). Such a request names the page's own host.
+//! A browser on this machine reaches loopback, also for a page from elsewhere whose name resolves
+//! to 127.0.0.1 the second time it is asked (DNS rebinding). Such a request names the page's own
+//! host.
 
 use std::net::IpAddr;
 

@@ -25,18 +25,18 @@
 //! | `/graph.dot` | the graph of the job watched last, for Graphviz |
 //! | `/graph.mmd` | the same, for Mermaid |
 //!
-//! A job that has ended stays visible. One that a later job of the same pipeline has taken over from
-//! no longer counts for health and readiness.
+//! A job that has ended stays visible. One that a later job of the same pipeline has taken over
+//! from no longer counts for health and readiness.
 //!
 //! # Metrics
 //!
-//! The first console of a process installs a recorder for the `metrics` facade, which the later ones
-//! share; what the program itself counts through the facade is served as well. A job hands its
+//! The first console of a process installs a recorder for the `metrics` facade, which the later
+//! ones share; what the program itself counts through the facade is served as well. A job hands its
 //! numbers to the facade every second and at its end
-//! ([`JobOptions::with_publish_every`](millstream_engine::runtime::JobOptions::with_publish_every)),
-//! and a scrape shows what was handed over last. What a job publishes before there is a recorder is
-//! lost, so **bind the console before starting jobs**. A program with a recorder of its own gives the
-//! console its text by [`ConsoleOptions::with_metrics_text`].
+//! ([`JobOptions::with_publish_every`][every]), and a scrape shows what was handed over last. What
+//! a job publishes before there is a recorder is lost, so **bind the console before starting
+//! jobs**. A program with a recorder of its own gives the console its text by
+//! [`ConsoleOptions::with_metrics_text`].
 //!
 //! Beside that the console states `millstream_build_info{version}` and, for each watched pipeline,
 //! `millstream_pipeline_state{pipeline,state}`: 1 for the state it is in, 0 for each of the others.
@@ -44,15 +44,15 @@
 //! # Who may ask
 //!
 //! There is no authentication. The console therefore binds to loopback only, unless
-//! [`ConsoleOptions::expose_without_authentication`] says otherwise, and on loopback it answers only
-//! requests for a loopback host, so that no web page reaches it by a name that it has pointed there.
-//! Connections, heads, bodies and the time that each may take are bounded.
+//! [`ConsoleOptions::expose_without_authentication`] says otherwise, and on loopback it answers
+//! only requests for a loopback host, so that no web page reaches it by a name that it has pointed
+//! there. Connections, heads, bodies and the time that each may take are bounded.
 //!
 //! # The shape of `/graph`
 //!
-//! `stage`, `consumer`, `operators` and `producers` are indices into the job's own lists. What a job
-//! does not count is `null`: see
-//! [`JobOptions::with_operator_counts`](millstream_engine::runtime::JobOptions::with_operator_counts).
+//! `stage`, `consumer`, `operators` and `producers` are indices into the job's own lists. Unless
+//! the job counts by operator ([`JobOptions::with_operator_counts`][counts]), `filtered` stays 0
+//! and what operators within a stage hand to each other is `null`.
 //!
 //! ```json
 //! { "jobs": [ {
@@ -81,6 +81,9 @@
 //!   } ]
 //! } ] }
 //! ```
+//!
+//! [every]: millstream_engine::runtime::JobOptions::with_publish_every
+//! [counts]: millstream_engine::runtime::JobOptions::with_operator_counts
 
 mod console;
 mod deadline;

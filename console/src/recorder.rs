@@ -9,9 +9,9 @@ use millstream_engine::time::Clock;
 use crate::ConsoleError;
 use crate::options::MetricsText;
 
-/// Belongs to the recorder that the facade holds for the whole process and that can't be taken back:
-/// without it a second console could not read what the first one's recorder records. `None` if the
-/// program was first to install one, which doesn't change either.
+/// Belongs to the recorder that the facade holds for the whole process and that can't be taken
+/// back: without it a second console could not read what the first one's recorder records. `None`
+/// if the program was first to install one, which doesn't change either.
 static INSTALLED: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);

@@ -1,7 +1,7 @@
 //! The accept loop, and what one connection may take.
 //!
-//! Hyper runs under it for HTTP/1 alone, with a timer: without one, its limit on slow heads would not
-//! be in force.
+//! Hyper runs under it for HTTP/1 alone, with a timer: without one, its limit on slow heads would
+//! not be in force.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};

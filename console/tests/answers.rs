@@ -126,6 +126,30 @@ async fn the_graph_has_the_jobs_numbers() {
 }
 
 #[tokio::test]
+async fn the_graph_has_the_shape_that_is_documented() {
+    let console = console().await;
+    let (_feed, job) = job("shaped");
+    console.watch(job.observer()).unwrap();
+    let documented = include_str!("../src/lib.rs").lines();
+    let documented = documented.skip_while(|line| *line != "//! ```json").skip(1);
+    let documented = documented.take_while(|line| *line != "//! ```");
+    let documented: String = documented
+        .map(|line| line.trim_start_matches("//!"))
+        .collect();
+    let shown = get(&console, "/graph").await.body;
+    let [documented, shown] = [&documented, &shown].map(|text| {
+        let graph: Value = serde_json::from_str(text).unwrap();
+        let job = graph.pointer("/jobs/0").unwrap().clone();
+        let parts = ["", "/operators/0", "/stages/0", "/edges/0"];
+        parts.map(|part| {
+            let part = job.pointer(part).and_then(Value::as_object).unwrap();
+            part.keys().cloned().collect::<Vec<_>>()
+        })
+    });
+    assert_eq!(shown, documented);
+}
+
+#[tokio::test]
 async fn other_paths_are_not_found() {
     let console = console().await;
     for path in [
