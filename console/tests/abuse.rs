@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
@@ -101,6 +102,19 @@ async fn idle_connections_keep_nobody_out_for_long() {
         idle.push(TcpStream::connect(console.local_addr()).await.unwrap());
     }
     assert_eq!(get(&console, "/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn no_more_connections_are_served_than_allowed() {
+    let options = ConsoleOptions::default()
+        .with_head_timeout(Duration::from_millis(250))
+        .with_connections_max(1);
+    let console = Console::bind_with(anywhere(), &options).await.unwrap();
+    let mut idle = std::net::TcpStream::connect(console.local_addr()).unwrap();
+    idle.set_nonblocking(true).unwrap();
+    assert_eq!(get(&console, "/healthz").await.status, 200);
+    // The idle one had to go first.
+    assert_eq!(idle.read(&mut [0]).unwrap(), 0);
 }
 
 /// A client that asks ahead and reads nothing costs one answer, and is cut off.
