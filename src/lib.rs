@@ -38,6 +38,8 @@
 //!   streams.
 //! * `console`: the HTTP endpoint with `/metrics`, `/healthz`, `/readyz` and `/graph`.
 
+#[cfg(feature = "console")]
+pub use millstream_console as console;
 pub use millstream_engine::chain::Chain;
 pub use millstream_engine::{BuildError, Error, ErrorKind, OperatorError, Record};
 pub use millstream_engine::{batch, state, tail, testing, time};

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::JobReport;
 use super::job::JobShared;
+use super::{JobReport, Outcome};
 use crate::error::Error;
 use crate::graph::GraphView;
 use crate::metrics::{Explanation, JobMetrics};
@@ -115,7 +115,10 @@ impl Future for JobHandle {
         Poll::Ready(match ready!(self.supervisor.poll_join_next(cx)) {
             Some(Ok(ended)) => ended,
             // The runtime is shutting down, or it was awaited again after its end.
-            Some(Err(_)) | None => Err(Error::aborted()),
+            Some(Err(_)) | None => {
+                self.shared.end(Outcome::Aborted);
+                Err(Error::aborted())
+            }
         })
     }
 }
@@ -124,6 +127,7 @@ impl Drop for JobHandle {
     fn drop(&mut self) {
         // The tasks are stopped by their owners; until that reaches them, this does.
         self.shared.halt();
+        self.shared.end(Outcome::Aborted);
     }
 }
 
@@ -158,6 +162,12 @@ impl JobObserver {
     #[must_use]
     pub fn state(&self) -> JobState {
         *self.state.borrow()
+    }
+
+    /// How the job ended; `None` while it has not. A job whose handle was dropped was aborted.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.shared.outcome()
     }
 
     /// Waits until the job is over. Cancel safe.

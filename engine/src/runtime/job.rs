@@ -35,6 +35,7 @@ pub(crate) struct JobShared {
     halted: AtomicBool,
     drain_deadline: watch::Sender<Option<Instant>>,
     failure: Mutex<Option<Error>>,
+    outcome: OnceLock<Outcome>,
     pub(super) state: watch::Sender<JobState>,
 }
 
@@ -52,6 +53,17 @@ impl JobShared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
+    }
+
+    /// How the job ended, once it has.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        self.outcome.get().copied()
+    }
+
+    /// Tells the observers that the job is over. What was said first holds.
+    pub(super) fn end(&self, outcome: Outcome) {
+        self.outcome.get_or_init(|| outcome);
+        self.state.send_replace(JobState::Ended);
     }
 
     /// Stops every stage where it stands.
@@ -99,6 +111,7 @@ pub fn start(blueprint: &Blueprint, options: &JobOptions) -> Result<JobHandle, E
         halted: AtomicBool::new(false),
         drain_deadline: watch::Sender::new(None),
         failure: Mutex::new(None),
+        outcome: OnceLock::new(),
         state: watch::Sender::new(JobState::Running),
     });
     let tasks = build(blueprint, &shared)?;
@@ -291,6 +304,8 @@ async fn supervise(mut owned: Owned) -> Result<JobReport, Error> {
     let elapsed = clock.now().saturating_since(started);
     let report = JobReport::new(outcome, elapsed, metrics, shared.outputs.clone());
     tracing::info!(?outcome, ?elapsed, "ended");
+    // Here rather than when the handle is awaited, which may be much later.
+    shared.end(outcome);
     match error {
         None => Ok(report),
         Some(error) => Err(error.with_report(report)),
