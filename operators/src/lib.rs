@@ -7,6 +7,8 @@
 
 mod dataflow;
 mod fan;
+#[cfg(feature = "files")]
+pub mod file;
 pub mod filter;
 pub mod map;
 pub mod prelude;

@@ -1,6 +1,6 @@
 //! What the author of a pipeline names.
 
-pub use crate::{DataStream, Dataflow, source};
+pub use crate::{DataStream, Dataflow, sink, source};
 pub use millstream_engine::chain::Chain;
 pub use millstream_engine::runtime::{JobHandle, JobOptions, JobReport};
 pub use millstream_engine::time::Timestamp;
