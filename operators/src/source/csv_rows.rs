@@ -192,21 +192,25 @@ impl RecordReader {
         loop {
             self.input.fill()?;
             let chunk = self.input.reader.buffer();
-            if chunk.is_empty() && self.in_quotes() {
-                return Err(self.error_at(start, OpenQuote));
-            }
+            let at_end = chunk.is_empty();
+            // The end of the file is shown to the parser as the end of a line, because that does not
+            // close a quote.
             let (result, read, wrote, ended) = self.parser.read_record(
-                chunk,
+                if at_end { b"\n" } else { chunk },
                 self.fields.get_mut(fields..).unwrap_or_default(),
                 self.ends.get_mut(ends..).unwrap_or_default(),
             );
-            self.input.consume(read);
+            self.input.consume(if at_end { 0 } else { read });
             fields += wrote;
             ends += ended;
             if fields.saturating_add(ends) > self.limit {
                 return Err(self.error_at(start, TooLong(self.limit)));
             }
             match result {
+                ReadRecordResult::InputEmpty if at_end && wrote > 0 => {
+                    return Err(self.error_at(start, OpenQuote));
+                }
+                ReadRecordResult::InputEmpty if at_end => return Ok(None),
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull => self.fields.resize(self.fields.len() * 2, 0),
                 ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
@@ -240,15 +244,6 @@ impl RecordReader {
                 return Ok(());
             }
         }
-    }
-
-    /// Whether what has been read so far ends inside a quoted field: there, the end of a line does
-    /// not end the record.
-    fn in_quotes(&self) -> bool {
-        let mut probe = self.parser.clone();
-        let (result, _, wrote, _) = probe.read_record(b"\n", &mut [0; 8], &mut [0; 2]);
-        // Between records, too, the end of a line only leads on, but then it is not a field's.
-        matches!(result, ReadRecordResult::InputEmpty) && wrote > 0
     }
 
     fn record(&self, ends: usize) -> ByteRecord {

@@ -217,11 +217,15 @@ fn unpacked(origin: &Origin) -> io::Result<(Box<dyn Read + Send>, Option<File>)>
     Ok((Box::new(whole), plain))
 }
 
-/// As many bytes as it takes to tell gzip from anything else, which is one for most inputs: a second
-/// one may be long in coming.
+/// As many bytes as it takes to tell what an input begins with, which is one for most: a second one
+/// may be long in coming.
 fn first_bytes(raw: &mut dyn Read) -> io::Result<Vec<u8>> {
-    let mut start = Vec::with_capacity(GZIP_MAGIC.len());
-    while start.len() < GZIP_MAGIC.len() && GZIP_MAGIC.starts_with(&start) {
+    let is_open = |start: &[u8]| {
+        let begins = |known: &[u8]| known.len() > start.len() && known.starts_with(start);
+        begins(&GZIP_MAGIC) || begins(BYTE_ORDER_MARK)
+    };
+    let mut start = Vec::with_capacity(BYTE_ORDER_MARK.len());
+    while is_open(&start) {
         let before = start.len();
         (&mut *raw).take(1).read_to_end(&mut start)?;
         if start.len() == before {
