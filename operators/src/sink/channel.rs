@@ -9,8 +9,8 @@ use tokio::sync::mpsc::{Sender, WeakSender};
 
 /// A sink into a bounded tokio channel, a value at a time.
 ///
-/// The receiver backpressures by not receiving. When it is dropped, the sink has enough, which is no
-/// error. The values of a parallel stream come in no particular order between its instances.
+/// The receiver backpressures by not receiving. When it is dropped, the sink has enough, which is
+/// no error. The values of a parallel stream come in no particular order between its instances.
 ///
 /// The first run takes the sender with it, so that the receiver sees the end when the job is over,
 /// even while the dataflow lives on. A further run needs another sender of the channel to be alive,
@@ -56,7 +56,8 @@ enum Held<T> {
     Weak(WeakSender<T>),
 }
 
-/// Every sender of the channel was gone when the job was to start, so its receiver has seen the end.
+/// Every sender of the channel was gone when the job was to start, so its receiver has seen the
+/// end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the channel was closed after an earlier run")]
 pub struct ChannelClosed;

@@ -18,14 +18,14 @@ use super::file::{Encode, Target};
 /// A sink that writes each value as a row of CSV, below a header with the names of the struct's
 /// fields. Tuples have no names and get no header unless it is [given](CsvFile::with_header).
 ///
-/// The file appears, in the place of an older one, when it is whole: a job that fails leaves none that
-/// looks complete. See [`FileSink`] for how it is written, and where it backpressures.
+/// The file appears, in the place of an older one, when it is whole: a job that fails leaves none
+/// that looks complete. See [`FileSink`] for how it is written, and where it backpressures.
 ///
 /// # Errors
 ///
-/// A value that has no form in CSV or another number of fields than the row before, a folder that is
-/// missing, a disk that is full, with the file and the record reached; and a parallel stream: call
-/// [`gather`](crate::DataStream::gather) first.
+/// A value that has no form in CSV or another number of fields than the row before, a folder that
+/// is missing, a disk that is full, with the file and the record reached; and a parallel stream:
+/// call [`gather`](crate::DataStream::gather) first.
 ///
 /// ```
 /// use millstream_operators::prelude::*;

@@ -20,10 +20,10 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Ends the stream in a [`JobStream`]: a futures `Stream` of its values, which runs the whole
     /// dataflow, and says last how that failed, if it did.
     ///
-    /// The job starts at the first poll, on the runtime of whoever polls. Pulling is what drives it:
-    /// while nobody polls, it fills its edges and stands still. Dropping the stream aborts the job.
-    /// The instances of a parallel stream are brought together first. A dataflow has one of them at
-    /// most; two are a mistake that the first item tells of.
+    /// The job starts at the first poll, on the runtime of whoever polls. Pulling is what drives
+    /// it: while nobody polls, it fills its edges and stands still. Dropping the stream aborts the
+    /// job. The instances of a parallel stream are brought together first. A dataflow has one of
+    /// them at most; two are a mistake that the first item tells of.
     ///
     /// ```
     /// use futures_util::TryStreamExt;
@@ -77,8 +77,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
 /// The values of a stream, and the job that makes them. It comes from
 /// [`into_stream`](DataStream::into_stream).
 ///
-/// Each item is a value, or the error of the job, which is the last item: a stream that ends without
-/// an error has given all there was. A poll that is given up loses nothing.
+/// Each item is a value, or the error of the job, which is the last item: a stream that ends
+/// without an error has given all there was. A poll that is given up loses nothing.
 #[must_use = "streams do nothing unless polled"]
 pub struct JobStream<T> {
     state: State,

@@ -14,13 +14,13 @@ use super::file::{Encode, Target};
 
 /// A sink that writes each value as a line of JSON.
 ///
-/// The file appears, in the place of an older one, when it is whole: a job that fails leaves none that
-/// looks complete. See [`FileSink`] for how it is written, and where it backpressures.
+/// The file appears, in the place of an older one, when it is whole: a job that fails leaves none
+/// that looks complete. See [`FileSink`] for how it is written, and where it backpressures.
 ///
 /// # Errors
 ///
-/// A value that has no form in JSON, a folder that is missing, a disk that is full, with the file and
-/// the record reached; and a parallel stream: call [`gather`](crate::DataStream::gather) first.
+/// A value that has no form in JSON, a folder that is missing, a disk that is full, with the file
+/// and the record reached; and a parallel stream: call [`gather`](crate::DataStream::gather) first.
 ///
 /// ```
 /// use millstream_operators::prelude::*;
@@ -53,8 +53,8 @@ impl<T: Serialize + Send + 'static> JsonLinesFile<T> {
     }
 }
 
-/// A sink that writes each value as a line of JSON to the standard output. It has enough when whoever
-/// reads that has gone; in all else it is as [`JsonLinesFile`].
+/// A sink that writes each value as a line of JSON to the standard output. It has enough when
+/// whoever reads that has gone; in all else it is as [`JsonLinesFile`].
 ///
 /// ```
 /// use millstream_operators::prelude::*;

@@ -12,16 +12,16 @@ use millstream_engine::sink::SinkFactory;
 use super::FileSink;
 use super::file::{Encode, Target};
 
-/// A sink that writes each value as a line of text, by its `Display`. A value that holds the end of a
-/// line becomes several.
+/// A sink that writes each value as a line of text, by its `Display`. A value that holds the end of
+/// a line becomes several.
 ///
-/// The file appears, in the place of an older one, when it is whole: a job that fails leaves none that
-/// looks complete. See [`FileSink`] for how it is written, and where it backpressures.
+/// The file appears, in the place of an older one, when it is whole: a job that fails leaves none
+/// that looks complete. See [`FileSink`] for how it is written, and where it backpressures.
 ///
 /// # Errors
 ///
-/// A folder that is missing, a disk that is full, with the file and the record reached; and a parallel
-/// stream: call [`gather`](crate::DataStream::gather) first.
+/// A folder that is missing, a disk that is full, with the file and the record reached; and a
+/// parallel stream: call [`gather`](crate::DataStream::gather) first.
 ///
 /// ```
 /// use millstream_operators::prelude::*;

@@ -9,16 +9,16 @@ use serde::de::DeserializeOwned;
 
 use super::{CsvRows, FileRows};
 
-/// A source of what the rows of a CSV file say, plain or gzip: structs with a field for each column by
-/// its name, or tuples. It fails at the first row that is not a `T`; where bad rows are to be skipped
-/// or kept, read [`CsvRows`] and [decode](super::CsvRow::decode) each.
+/// A source of what the rows of a CSV file say, plain or gzip: structs with a field for each column
+/// by its name, or tuples. It fails at the first row that is not a `T`; where bad rows are to be
+/// skipped or kept, read [`CsvRows`] and [decode](super::CsvRow::decode) each.
 ///
 /// Emits a value for each row, and is in all else as [`CsvRows`] is.
 ///
 /// # Errors
 ///
-/// Those of [`CsvRows`], and a [`RowError`](super::RowError) for a row that is not a `T`, with the file,
-/// the line, and the column where it is known. The values before it are emitted first.
+/// Those of [`CsvRows`], and a [`RowError`](super::RowError) for a row that is not a `T`, with the
+/// file, the line, and the column where it is known. The values before it are emitted first.
 ///
 /// ```
 /// use millstream_operators::prelude::*;

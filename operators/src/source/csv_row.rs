@@ -122,8 +122,8 @@ impl CsvRow {
     }
 }
 
-/// A row is not what it should be. The message names the file, the line on which the row begins, and
-/// the column where that is known.
+/// A row is not what it should be. The message names the file, the line on which the row begins,
+/// and the column where that is known.
 ///
 /// The message holds its cause, [`cause`](RowError::cause) gives the cause itself, and
 /// [`source`](StdError::source) what lies behind that.

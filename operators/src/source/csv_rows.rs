@@ -19,10 +19,10 @@ const ROW_LIMIT: usize = 1024 * 1024;
 /// A source of the [`CsvRow`]s of a file, plain or gzip, which it tells by how it begins and not by
 /// its name. The first row is the names of the columns.
 ///
-/// Emits a row for each record, which may span lines where it is quoted; empty lines are skipped, and
-/// so is a byte order mark at the beginning. Reads ahead by a bounded number of rows and bytes, off the
-/// async workers, and backpressures by reading no further. Ends with the file. Cancelling it loses
-/// nothing but what was read ahead.
+/// Emits a row for each record, which may span lines where it is quoted; empty lines are skipped,
+/// and so is a byte order mark at the beginning. Reads ahead by a bounded number of rows and bytes,
+/// off the async workers, and backpressures by reading no further. Ends with the file. Cancelling
+/// it loses nothing but what was read ahead.
 ///
 /// A row with more or fewer fields, or with bytes that are not text, is emitted and fails to
 /// [decode](CsvRow::decode).
@@ -30,9 +30,9 @@ const ROW_LIMIT: usize = 1024 * 1024;
 /// # Errors
 ///
 /// A file that is missing, can't be read, or is cut off or broken inside gzip; a row that is longer
-/// than the limit, 1 MiB by default, as all the rest of a file is behind a quote that nobody closed;
-/// and a file that ends inside a quoted field. Each with the file and the line reached, after the
-/// rows before.
+/// than the limit, 1 MiB by default, as all the rest of a file is behind a quote that nobody
+/// closed; and a file that ends inside a quoted field. Each with the file and the line reached,
+/// after the rows before.
 ///
 /// ```
 /// use millstream_operators::prelude::*;
@@ -193,8 +193,8 @@ impl RecordReader {
             self.input.fill()?;
             let chunk = self.input.reader.buffer();
             let at_end = chunk.is_empty();
-            // The end of the file is shown to the parser as the end of a line, because that does not
-            // close a quote.
+            // The end of the file is shown to the parser as the end of a line, because that does
+            // not close a quote.
             let (result, read, wrote, ended) = self.parser.read_record(
                 if at_end { b"\n" } else { chunk },
                 self.fields.get_mut(fields..).unwrap_or_default(),
@@ -223,8 +223,8 @@ impl RecordReader {
         }
     }
 
-    /// Ends of lines before a record are no part of it. The `\n` of a `\r\n` is one of them too: the
-    /// parser ends a record at the `\r`.
+    /// Ends of lines before a record are no part of it. The `\n` of a `\r\n` is one of them too:
+    /// the parser ends a record at the `\r`.
     fn skip_empty_lines(&mut self) -> Result<(), FileError> {
         loop {
             self.input.fill()?;

@@ -9,16 +9,16 @@ use serde::de::DeserializeOwned;
 
 use super::{FileRows, Lines};
 
-/// A source of what the lines of a file say in JSON, plain or gzip. It fails at the first line that is
-/// not a `T`; where bad lines are to be skipped or kept, read [`Lines`] and ask each for its
+/// A source of what the lines of a file say in JSON, plain or gzip. It fails at the first line that
+/// is not a `T`; where bad lines are to be skipped or kept, read [`Lines`] and ask each for its
 /// [`json`](super::Line::json).
 ///
 /// Emits a value for each line that is not blank, and is in all else as [`Lines`] is.
 ///
 /// # Errors
 ///
-/// Those of [`Lines`], and a [`LineError`](super::LineError) for a line that is not a `T` or is longer
-/// than the limit, with the file and the line. The values before it are emitted first.
+/// Those of [`Lines`], and a [`LineError`](super::LineError) for a line that is not a `T` or is
+/// longer than the limit, with the file and the line. The values before it are emitted first.
 ///
 /// ```
 /// use millstream_operators::prelude::*;

@@ -13,22 +13,22 @@ use crate::file::FileError;
 /// The longest line that is kept whole, unless one says otherwise.
 pub(super) const LINE_LIMIT: usize = 1024 * 1024;
 
-/// A source of the [`Line`]s of a file or of the standard input, plain or gzip, which it tells by how
-/// they begin and not by a name.
+/// A source of the [`Line`]s of a file or of the standard input, plain or gzip, which it tells by
+/// how they begin and not by a name.
 ///
-/// Emits a line for each end of line, be it `\n` or `\r\n`, empty lines too, and one for what stands
-/// behind the last; a byte order mark at the beginning is left out. Reads ahead by a bounded number of
-/// lines and bytes, off the async workers, and backpressures by reading no further. Ends with the
-/// file. Cancelling it loses nothing but what was read ahead.
+/// Emits a line for each end of line, be it `\n` or `\r\n`, empty lines too, and one for what
+/// stands behind the last; a byte order mark at the beginning is left out. Reads ahead by a bounded
+/// number of lines and bytes, off the async workers, and backpressures by reading no further. Ends
+/// with the file. Cancelling it loses nothing but what was read ahead.
 ///
 /// A line that is longer than the limit, 1 MiB by default, is emitted cut to the limit and
-/// [marked](Line::is_truncated); its rest is skipped, in bounded memory. What a line holds never fails
-/// the source.
+/// [marked](Line::is_truncated); its rest is skipped, in bounded memory. What a line holds never
+/// fails the source.
 ///
 /// # Errors
 ///
-/// A file that is missing, can't be read, or is cut off or broken inside gzip, with its name and the
-/// line reached. The lines before that are emitted first.
+/// A file that is missing, can't be read, or is cut off or broken inside gzip, with its name and
+/// the line reached. The lines before that are emitted first.
 ///
 /// ```
 /// use millstream_operators::prelude::*;
@@ -64,8 +64,8 @@ impl Lines {
         }
     }
 
-    /// The lines of the standard input. A job that ends early may have read lines that the program's
-    /// next reader misses.
+    /// The lines of the standard input. A job that ends early may have read lines that the
+    /// program's next reader misses.
     #[must_use]
     pub fn stdin() -> Self {
         Self {

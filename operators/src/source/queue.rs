@@ -20,8 +20,9 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 /// The source emits in the order in which values were accepted, and waits while there are none.
 /// Backpressure fills the queue, which then says so to whoever offers. It ends after
 /// [`QueueHandle::close`], or when the last handle is dropped, once all that was accepted has been
-/// emitted; it cannot fail. Cancelling the wait for a value loses none; what is still queued when
-/// the job ends is dropped with it.
+/// emitted; it cannot fail. Cancelling the wait for a value loses none, but what is still queued
+/// when the job drains or is aborted is dropped with it: close the queue first, and then wait for
+/// the job, to lose nothing.
 ///
 /// ```
 /// use millstream_operators::prelude::*;
@@ -63,7 +64,8 @@ pub fn queue<T: Send + 'static>(capacity: usize) -> (QueueHandle<T>, Queue<T>) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a value that was not accepted comes back in the answer"]
 pub enum Offer<T> {
-    /// It will be emitted, unless the job fails or is aborted.
+    /// It will be emitted, unless the job is stopped first: [`QueueHandle::close`] is the way to
+    /// stop one that loses nothing.
     Accepted,
     /// The queue is full: the job is slower than its producers.
     Full(T),

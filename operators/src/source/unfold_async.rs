@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use millstream_engine::OperatorError;
 use millstream_engine::source::{Source, SourceBatch, SourceFactory, SourceStatus};
 
-/// A source that computes each value, and the next state, from the state before, by a future; `None`
-/// completes it. Each run begins with clones of the seed and the closure.
+/// A source that computes each value, and the next state, from the state before, by a future;
+/// `None` completes it. Each run begins with clones of the seed and the closure.
 ///
 /// One future is under way at a time, and the next is made only when there is room for its value.
 /// Values that are ready are handed over while the next one is waited for. It cannot fail: an error

@@ -1,4 +1,5 @@
-//! How the file sinks write: encoded on the worker, written away from it, and visible only when whole.
+//! How the file sinks write: encoded on the worker, written away from it, and visible only when
+//! whole.
 
 mod writer;
 
@@ -32,17 +33,19 @@ pub(super) trait Encode<T>: Send + 'static {
 /// So many bytes are collected before they are written, unless there is no more input ready.
 const CHUNK_BYTES: usize = 128 * 1024;
 
-/// The running sink behind the words that write files, and their counterparts for the standard output.
+/// The running sink behind the words that write files, and their counterparts for the standard
+/// output.
 ///
 /// Records are encoded on the worker that runs the stage; the bytes are written by calls to
-/// `tokio::task::spawn_blocking`, 128 KiB each or what there is when no more input is ready. One call
-/// is under way at a time, and the sink waits for it, which is how a slow disk backpressures.
+/// `tokio::task::spawn_blocking`, 128 KiB each or what there is when no more input is ready. One
+/// call is under way at a time, and the sink waits for it, which is how a slow disk backpressures.
 ///
-/// A file is written under a temporary name in its folder, `.NAME.part-PROCESS-NUMBER`, and gets its
-/// own name, in the place of an older file, once it is whole and on disk. A job that fails or is
-/// aborted leaves the older file as it was, and takes its own part away; a process that is killed
-/// leaves the part. What is no regular file, such as a pipe or a device, is written as it is, and so is
-/// the standard output; when the reader of one of these goes away, the sink has enough.
+/// A file is written under a temporary name in its folder, `.NAME.part-PROCESS-NUMBER`, and gets
+/// its own name, in the place and with the permissions of an older file, once it is whole and on
+/// disk. A job that fails or is aborted leaves the older file as it was, and takes its own part
+/// away; only one that was killed, or failed while the whole part was given its name, leaves it.
+/// What is no regular file, such as a pipe or a device, is written as it is, and so is the standard
+/// output; when the reader of one of these goes away, the sink has enough.
 pub struct FileSink<T> {
     target: Target,
     encoder: Box<dyn Encode<T>>,
@@ -118,6 +121,10 @@ impl<T: Send + 'static> Sink for FileSink<T> {
     }
 
     async fn write(&mut self, records: &mut Vec<Record<T>>) -> Result<SinkStatus, OperatorError> {
+        // That a reader has gone may have been found by a flush since the last write.
+        if self.writer.as_ref().map(Writer::status) == Some(SinkStatus::Enough) {
+            return Ok(SinkStatus::Enough);
+        }
         // From behind, because what is left over has to stay in the vector.
         records.reverse();
         while let Some(record) = records.pop() {
@@ -127,11 +134,7 @@ impl<T: Send + 'static> Sink for FileSink<T> {
                 return Ok(SinkStatus::Enough);
             }
         }
-        // What a reader went away from may have been found by a flush since the last write.
-        Ok(self
-            .writer
-            .as_ref()
-            .map_or(SinkStatus::More, Writer::status))
+        Ok(SinkStatus::More)
     }
 
     async fn flush(&mut self) -> Result<(), OperatorError> {

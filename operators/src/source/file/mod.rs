@@ -57,21 +57,23 @@ impl<R: RowReader> ChunkReader<R::Row> for R {
     fn chunk(&mut self, rows_max: usize, only_ready: bool) -> Chunk<R::Row> {
         let start = self.place();
         let mut rows = Vec::with_capacity(rows_max.min(1024));
-        let behind = loop {
+        let (place, behind) = loop {
+            let place = self.place();
             let waits = only_ready && !rows.is_empty() && !self.has_buffered();
-            let bytes = self.place().offset - start.offset;
+            let bytes = place.offset - start.offset;
             if rows.len() >= rows_max || bytes >= CHUNK_BYTES || waits {
-                break Behind::More;
+                break (place, Behind::More);
             }
             match self.next_row() {
                 Ok(Some(row)) => rows.push(row),
-                Ok(None) => break Behind::End,
-                Err(error) => break Behind::Failed(error),
+                Ok(None) => break (self.place(), Behind::End),
+                // A row that could be read, and not understood, is to be met again.
+                Err(error) => break (place, Behind::Failed(error)),
             }
         };
         Chunk {
             rows,
-            place: self.place(),
+            place,
             behind,
         }
     }
@@ -85,13 +87,13 @@ type Opener<T> =
 /// batch.
 ///
 /// A regular file is read by calls to `tokio::task::spawn_blocking`, a few batches each, one call
-/// ahead of what is being processed. Everything else that has a name, and the standard input, is read
-/// by a thread of its own, because it may block without end and a runtime could not shut down
+/// ahead of what is being processed. Everything else that has a name, and the standard input, is
+/// read by a thread of its own, because it may block without end and a runtime could not shut down
 /// meanwhile; that thread ends with its input, or when it next reads something and finds the job
 /// gone.
 ///
-/// Its position is the byte and the line to read next. Going on from there, a plain file is sought in
-/// and a compressed one is read and skipped; the standard input can't go back.
+/// Its position is the byte and the line to read next. Going on from there, a plain file is sought
+/// in and a compressed one is read and skipped; the standard input can't go back.
 pub struct FileRows<T> {
     origin: Origin,
     opener: Option<Opener<T>>,

@@ -126,17 +126,22 @@ impl Writer {
 }
 
 fn open(path: &Path) -> io::Result<Writer> {
-    let whole = match fs::metadata(path) {
-        // The link stays, and what it leads to is replaced.
-        Ok(metadata) if metadata.is_file() => fs::canonicalize(path)?,
+    let (whole, permissions) = match fs::metadata(path) {
+        // A link stays, and what it leads to is replaced.
+        Ok(metadata) if metadata.is_file() => {
+            (fs::canonicalize(path)?, Some(metadata.permissions()))
+        }
         Ok(_) => {
             let special = OpenOptions::new().write(true).open(path)?;
             return Ok(Writer::of(Output::Special(special), None));
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => path.to_owned(),
+        Err(error) if error.kind() == ErrorKind::NotFound => (path.to_owned(), None),
         Err(error) => return Err(error),
     };
     let part = Part::create(&whole)?;
+    if let Some(permissions) = permissions {
+        part.file.set_permissions(permissions)?;
+    }
     Ok(Writer::of(Output::Part(part), Some(whole)))
 }
 

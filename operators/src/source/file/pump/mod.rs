@@ -46,8 +46,8 @@ impl<T: Send + 'static> Pump<T> {
         })
     }
 
-    /// The next chunk, of at most `rows_max` rows if it is the first, and as many as the first could
-    /// have after that. `None` behind the last.
+    /// The next chunk, of at most `rows_max` rows if it is the first, and as many as the first
+    /// could have after that. `None` behind the last.
     pub(super) async fn next(
         &mut self,
         rows_max: usize,
@@ -95,8 +95,8 @@ fn read<T>(mut reader: Box<dyn ChunkReader<T>>, rows_max: usize) -> Called<T> {
     (reader, chunks)
 }
 
-/// Starts the thread that reads what may block without end. It can't be joined, for the same reason;
-/// it ends with its input, or at the first chunk that nobody takes.
+/// Starts the thread that reads what may block without end. It can't be joined, for the same
+/// reason; it ends with its input, or at the first chunk that nobody takes.
 fn start_thread<T: Send + 'static>(
     origin: &Origin,
     open: impl FnOnce() -> Opened<T> + Send + 'static,
@@ -115,7 +115,7 @@ fn start_thread<T: Send + 'static>(
             }
         }
     };
-    let thread = std::thread::Builder::new().name(format!("read {}", origin.name));
+    let thread = std::thread::Builder::new().name("millstream-read".to_owned());
     match thread.spawn(work) {
         Ok(_) => Ok(receiver),
         Err(error) => Err(FileError::new(
