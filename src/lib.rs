@@ -44,6 +44,8 @@ pub use millstream_engine::chain::Chain;
 pub use millstream_engine::{BuildError, Error, ErrorKind, OperatorError, Record};
 pub use millstream_engine::{batch, state, tail, testing, time};
 pub use millstream_engine::{chain, edge, graph, key, metrics, operator, random, runtime};
+#[cfg(feature = "files")]
+pub use millstream_operators::file;
 pub use millstream_operators::{DataStream, Dataflow, KeyedStream, fan, keyed, prelude};
 
 /// Where records enter: sources, and the contract for your own.

@@ -7,6 +7,8 @@
 
 mod dataflow;
 pub mod fan;
+#[cfg(feature = "files")]
+pub mod file;
 pub mod filter;
 pub mod keyed;
 pub mod map;

@@ -261,7 +261,8 @@ struct Owned {
 impl Drop for Owned {
     fn drop(&mut self) {
         self.stages.abort_all();
-        self.shared.state.send_replace(JobState::Ended);
+        // An end that was reached is already known by its outcome, which holds.
+        self.shared.end(Outcome::Aborted);
     }
 }
 

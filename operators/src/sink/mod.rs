@@ -1,9 +1,32 @@
-//! Where records leave: the words that end a stream.
+//! Where records leave: the words that end a stream, and the sinks to give to
+//! [`DataStream::sink`](crate::DataStream::sink).
 
+mod channel;
 mod collect;
+#[cfg(feature = "files")]
+mod csv_file;
+#[cfg(feature = "files")]
+mod file;
 mod fold;
+mod from_sink;
 mod ignore;
+mod into_stream;
+#[cfg(feature = "files")]
+mod json_lines_file;
+#[cfg(feature = "files")]
+mod lines_file;
 mod result;
 mod stage;
 
+pub use channel::{Channel, ChannelClosed, ToChannel, channel};
+#[cfg(feature = "files")]
+pub use csv_file::{CsvFile, csv_to_stdout};
+#[cfg(feature = "files")]
+pub use file::{FileSink, NotOneInstance};
+pub use from_sink::{AlreadyWritten, FromSink, WriteSink, from_sink};
+pub use into_stream::JobStream;
+#[cfg(feature = "files")]
+pub use json_lines_file::{JsonLinesFile, json_lines_to_stdout};
+#[cfg(feature = "files")]
+pub use lines_file::{LinesFile, lines_to_stdout};
 pub use stage::ToSink;
