@@ -83,6 +83,12 @@ impl<T: Send> Tail<T> for Batcher<T> {
     }
 
     fn timer(&mut self, now: Instant) -> Flow {
+        if self.next.waiting() {
+            // What was collected waits for this very timer, and `resume` will bring it out.
+            let (Flow::More | Flow::Stop) = self.next.timer(now);
+            self.stopped = true;
+            return Flow::Stop;
+        }
         if self.forward() == Flow::Stop {
             return Flow::Stop;
         }

@@ -81,6 +81,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
 
     #[cold]
     fn fail(&mut self, error: OperatorError) -> Flow {
+        self.seat.counters().errors.add(1);
         self.error = Some(Error::operator(self.seat.name(), error));
         Flow::Stop
     }
@@ -187,7 +188,8 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn waiting(&self) -> bool {
-        self.operator.waiting() || self.next.waiting()
+        // What nobody wants any more is not waited for.
+        (self.operator.waiting() && !self.next.done()) || self.next.waiting()
     }
 
     fn barrier(&mut self, barrier: Barrier) -> Flow {

@@ -188,6 +188,7 @@ impl<T: Send + 'static> SinkTail<T> {
                 .with(|state| (!state.busy && state.command.is_none(), state.enough));
             if enough {
                 self.records.clear();
+                self.barrier = None;
             }
             if !idle {
                 // While it writes, there may be room for more.

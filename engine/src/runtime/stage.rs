@@ -49,6 +49,8 @@ pub(super) struct Stage<T> {
     stopped: bool,
     /// The head's last idle flag that the kernel knows of.
     idle: bool,
+    /// The kernel wants no more, and the head knows.
+    enough: bool,
     /// The kernel has been told of the end.
     ending: bool,
     timer: Option<(Instant, Sleep)>,
@@ -78,6 +80,7 @@ impl<T> Stage<T> {
             wanted: false,
             stopped: false,
             idle: false,
+            enough: false,
             ending: false,
             timer: None,
         }
@@ -150,9 +153,17 @@ impl<T> Stage<T> {
         if let Some(error) = self.kernel.take_error() {
             return Err(error);
         }
-        if !self.ending && self.kernel.done() {
-            self.begin_end();
-            return Ok(Step::Again);
+        if !self.enough && !self.ending && self.kernel.done() {
+            // What comes behind the operator that has enough may still be busy. The end waits for
+            // that, as it does for everything else.
+            self.enough = true;
+            self.head.finish();
+            let (end, idle) = (true, self.idle);
+            self.batch = Batch {
+                end,
+                idle,
+                ..Batch::new()
+            };
         }
         if self.kernel.poll_flush(cx, Flush::Room)?.is_pending() {
             return Ok(Step::Wait(BLOCKED));
@@ -163,7 +174,8 @@ impl<T> Stage<T> {
             if self.kernel.next_timer().is_none_or(|due| due > now) {
                 return Ok(self.wait_for_timer(cx, IDLE));
             }
-            self.stopped = self.kernel.timer(now) == Flow::Stop;
+            // Whether what was held back behind the timer is out is for `resume` to say.
+            let (Flow::More | Flow::Stop) = self.kernel.timer(now);
             return Ok(Step::Again);
         }
         self.stopped = self.kernel.resume() == Flow::Stop;
