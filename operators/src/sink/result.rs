@@ -9,7 +9,22 @@ use millstream_engine::runtime::{Consumer, OperatorContext, Output};
 
 use crate::DataStream;
 
-/// Something that is built from records and is whole when they have ended.
+/// Something that is built from records and is whole when they have ended: what is behind each
+/// word that gives an [`Output`].
+///
+/// ```
+/// use millstream_operators::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), millstream_engine::Error> {
+/// let flow = Dataflow::new("result");
+/// let output = flow.source("numbers", source::from_iter(0..3)).collect();
+/// let report = flow.run().await?;
+/// assert_eq!(report.take(output), Some(vec![0, 1, 2]));
+/// assert_eq!(report.take(output), None, "a result can be taken once");
+/// # Ok(())
+/// # }
+/// ```
 pub(crate) trait Gather<T>: Clone + Send + 'static {
     /// What it is built into.
     type Result: Send + 'static;
