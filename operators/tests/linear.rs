@@ -1,0 +1,476 @@
+//! What the linear words promise together: a random chain of them gives what the same chain of
+//! iterators gives, fused, boxed or cut by an edge, at every size of batch and edge.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use millstream_operators::prelude::*;
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+
+/// One word with its arguments, on small numbers.
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    Map(u32),
+    Filter(u32),
+    FilterNot(u32),
+    FilterMap(u32),
+    FlatMapIter(u32),
+    Take(u64),
+    Skip(u64),
+    TakeWhile(u32),
+    TakeUntil(u32),
+    SkipWhile(u32),
+    Scan(u32),
+    ScanWithInitial(u32),
+    StatefulMap(u32),
+    Inspect,
+    Log,
+    Dedup,
+    DedupByKey(u32),
+    Chunks(usize),
+    ChunksSliding(usize, usize),
+    Thrice,
+}
+
+/// What stands between two words.
+#[derive(Clone, Copy, Debug)]
+enum Seam {
+    Boxed,
+    Boundary,
+}
+
+const fn keep_small(n: u32) -> u32 {
+    n % 97
+}
+
+fn add(sum: &mut u32, n: u32) {
+    *sum = keep_small(*sum + n);
+}
+
+fn number(seen: &mut u32, n: u32) -> u32 {
+    *seen += 1;
+    keep_small(n + *seen)
+}
+
+fn sum(chunk: &[u32]) -> u32 {
+    keep_small(chunk.iter().sum())
+}
+
+/// An operator that takes no heed of whether there is room.
+#[derive(Clone)]
+struct Thrice;
+
+impl millstream_engine::operator::Operator<u32> for Thrice {
+    type Out = u32;
+    const NAME: &'static str = "thrice";
+
+    fn process(
+        &mut self,
+        record: Record<u32>,
+        out: &mut impl millstream_engine::operator::Collector<u32>,
+    ) -> Result<(), OperatorError> {
+        for _ in 0..3 {
+            out.push(record);
+        }
+        Ok(())
+    }
+}
+
+fn say(word: Word, stream: DataStream<u32>) -> DataStream<u32> {
+    match word {
+        Word::Map(by) => stream.map(move |n| keep_small(n + by)).boxed(),
+        Word::Filter(by) => stream.filter(move |n| n.is_multiple_of(by)).boxed(),
+        Word::FilterNot(by) => stream.filter_not(move |n| n.is_multiple_of(by)).boxed(),
+        Word::FilterMap(by) => {
+            let f = move |n: u32| n.checked_sub(by);
+            stream.filter_map(f).boxed()
+        }
+        Word::FlatMapIter(by) => stream.flat_map_iter(move |n| n..n + n % by).boxed(),
+        Word::Take(count) => stream.take(count).boxed(),
+        Word::Skip(count) => stream.skip(count).boxed(),
+        Word::TakeWhile(by) => stream.take_while(move |n| n % by != 1).boxed(),
+        Word::TakeUntil(by) => stream.take_until(move |n| n % by == 1).boxed(),
+        Word::SkipWhile(by) => stream.skip_while(move |n| n % by != 1).boxed(),
+        Word::Scan(initial) => stream.scan(initial, add).boxed(),
+        Word::ScanWithInitial(initial) => stream.scan_with_initial(initial, add).boxed(),
+        Word::StatefulMap(by) => {
+            let last = move |seen| (seen > by).then_some(seen);
+            stream.stateful_map(|| 0, number, last).boxed()
+        }
+        Word::Inspect => stream.inspect(|_| ()).boxed(),
+        Word::Log => stream.log().boxed(),
+        Word::Dedup => stream.dedup().boxed(),
+        Word::DedupByKey(by) => stream.dedup_by_key(move |n| n / by).boxed(),
+        Word::Chunks(size) => stream.chunks(size).map(|chunk| sum(&chunk)).boxed(),
+        Word::ChunksSliding(size, step) => stream
+            .chunks_sliding(size, step)
+            .map(|chunk| sum(&chunk))
+            .boxed(),
+        Word::Thrice => stream.via(Thrice).boxed(),
+    }
+}
+
+/// The same word on a list, with iterators.
+fn model(word: Word, list: Vec<u32>) -> Vec<u32> {
+    let items = list.clone().into_iter();
+    match word {
+        Word::Map(by) => items.map(|n| keep_small(n + by)).collect(),
+        Word::Filter(by) => items.filter(|n| n.is_multiple_of(by)).collect(),
+        Word::FilterNot(by) => items.filter(|n| !n.is_multiple_of(by)).collect(),
+        Word::FilterMap(by) => items.filter_map(|n| n.checked_sub(by)).collect(),
+        Word::FlatMapIter(by) => items.flat_map(|n| n..n + n % by).collect(),
+        Word::Take(count) => items.take(usize::try_from(count).unwrap()).collect(),
+        Word::Skip(count) => items.skip(usize::try_from(count).unwrap()).collect(),
+        Word::TakeWhile(by) => items.take_while(|n| n % by != 1).collect(),
+        Word::TakeUntil(by) => {
+            let found = list.iter().position(|n| n % by == 1);
+            items.take(found.map_or(list.len(), |at| at + 1)).collect()
+        }
+        Word::SkipWhile(by) => items.skip_while(|n| n % by != 1).collect(),
+        Word::Scan(initial) => sums(initial, items).collect(),
+        Word::ScanWithInitial(initial) => {
+            [initial].into_iter().chain(sums(initial, items)).collect()
+        }
+        Word::StatefulMap(by) => {
+            let count = u32::try_from(list.len()).unwrap();
+            let numbered = items.zip(1..).map(|(n, seen)| keep_small(n + seen));
+            numbered.chain((count > by).then_some(count)).collect()
+        }
+        Word::Inspect | Word::Log => list,
+        Word::Dedup => without_repetitions(list, |n| n),
+        Word::DedupByKey(by) => without_repetitions(list, |n| n / by),
+        Word::Chunks(size) => list.chunks(size).map(|chunk| sum(chunk)).collect(),
+        Word::ChunksSliding(size, step) => {
+            let chunks = list.windows(size).step_by(step);
+            chunks.map(|chunk| sum(chunk)).collect()
+        }
+        Word::Thrice => items.flat_map(|n| [n; 3]).collect(),
+    }
+}
+
+fn sums(initial: u32, items: impl Iterator<Item = u32>) -> impl Iterator<Item = u32> {
+    items.scan(initial, |sum, n| {
+        add(sum, n);
+        Some(*sum)
+    })
+}
+
+fn without_repetitions(mut list: Vec<u32>, key: impl Fn(u32) -> u32) -> Vec<u32> {
+    list.dedup_by_key(|n| key(*n));
+    list
+}
+
+fn words() -> impl Strategy<Value = Word> {
+    prop_oneof![
+        (0..9_u32).prop_map(Word::Map),
+        (1..4_u32).prop_map(Word::Filter),
+        (2..4_u32).prop_map(Word::FilterNot),
+        (0..9_u32).prop_map(Word::FilterMap),
+        (1..5_u32).prop_map(Word::FlatMapIter),
+        (0..20_u64).prop_map(Word::Take),
+        (0..9_u64).prop_map(Word::Skip),
+        (5..30_u32).prop_map(Word::TakeWhile),
+        (5..30_u32).prop_map(Word::TakeUntil),
+        (2..5_u32).prop_map(Word::SkipWhile),
+        (0..9_u32).prop_map(Word::Scan),
+        (0..9_u32).prop_map(Word::ScanWithInitial),
+        (0..9_u32).prop_map(Word::StatefulMap),
+        Just(Word::Inspect),
+        Just(Word::Log),
+        Just(Word::Dedup),
+        (1..9_u32).prop_map(Word::DedupByKey),
+        (1..5_usize).prop_map(Word::Chunks),
+        (1..5_usize, 1..5_usize).prop_map(|(size, step)| Word::ChunksSliding(size, step)),
+        Just(Word::Thrice),
+    ]
+}
+
+fn seams() -> impl Strategy<Value = Seam> {
+    prop_oneof![Just(Seam::Boxed), Just(Seam::Boundary)]
+}
+
+fn options() -> impl Strategy<Value = JobOptions> {
+    let sizes = (1..=5_usize, 1..=4_usize, any::<bool>());
+    sizes.prop_map(|(batch, capacity, counts)| {
+        let options = JobOptions::default().with_batch_records(batch);
+        let options = options
+            .with_edge_capacity(capacity)
+            .with_operator_counts(counts);
+        options.with_publish_every(None)
+    })
+}
+
+/// Runs the dataflow on a runtime of its own, and compares what `output` leaves with `expected`.
+fn check(
+    flow: &Dataflow,
+    options: JobOptions,
+    output: millstream_engine::runtime::Output<Vec<u32>>,
+    expected: &[u32],
+) -> Result<(), TestCaseError> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().build().unwrap();
+    let report = runtime.block_on(flow.run_with(options));
+    let report = report.map_err(|error| TestCaseError::fail(error.to_string()))?;
+    let values = report.take(output);
+    prop_assert_eq!(values.as_deref(), Some(expected));
+    Ok(())
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn any_chain_of_words_gives_what_iterators_give(
+        list in prop::collection::vec(0..50_u32, 0..60),
+        said in prop::collection::vec((words(), seams()), 0..6),
+        options in options(),
+    ) {
+        let flow = Dataflow::new("chain");
+        let mut stream = flow.source("list", source::from_iter(list.clone())).boxed();
+        let mut expected = list;
+        for (word, seam) in said {
+            stream = say(word, stream);
+            if matches!(seam, Seam::Boundary) {
+                stream = stream.boundary();
+            }
+            expected = model(word, expected);
+        }
+        let output = stream.collect();
+        check(&flow, options, output, &expected)?;
+    }
+}
+
+/// The arguments of a fixed chain. Some make a word let everything through.
+#[derive(Clone, Copy, Debug)]
+struct Arguments {
+    small: u32,
+    size: usize,
+    step: usize,
+    take: u64,
+    skip: u64,
+}
+
+fn arguments() -> impl Strategy<Value = Arguments> {
+    let take = prop_oneof![0..30_u64, Just(u64::MAX)];
+    (1..5_u32, 1..4_usize, 1..4_usize, take, 0..4_u64).prop_map(
+        |(small, size, step, take, skip)| Arguments {
+            small,
+            size,
+            step,
+            take,
+            skip,
+        },
+    )
+}
+
+/// Three chains that the compiler fuses, each the model of itself.
+#[derive(Clone, Copy, Debug)]
+enum Fused {
+    Expand,
+    Group,
+    Cut,
+}
+
+type Numbers<C> = DataStream<u32, C>;
+
+fn expand<C: Chain<Item = u32>>(
+    stream: Numbers<C>,
+    with: Arguments,
+) -> Numbers<impl Chain<Item = u32>> {
+    stream
+        .skip(with.skip)
+        .flat_map_iter(move |n| n..n + with.small)
+        .scan_with_initial(1, add)
+        .via(Thrice)
+        .take(with.take)
+        .flat_map_iter(move |n| [n, n + 1])
+        .dedup()
+}
+
+fn group<C: Chain<Item = u32>>(
+    stream: Numbers<C>,
+    with: Arguments,
+) -> Numbers<impl Chain<Item = u32>> {
+    stream
+        .filter_map(move |n| n.checked_sub(with.small))
+        .chunks_sliding(with.size, with.step)
+        .map(|chunk| sum(&chunk))
+        .via(Thrice)
+        .chunks(with.size)
+        .map(|chunk| sum(&chunk))
+        .stateful_map(|| 0, number, Some)
+}
+
+fn cut<C: Chain<Item = u32>>(
+    stream: Numbers<C>,
+    with: Arguments,
+) -> Numbers<impl Chain<Item = u32>> {
+    let endless = move |n: u32| (n..).step_by(with.step).map(keep_small);
+    stream
+        .take_until(move |n| n % 7 == with.small)
+        .via(Thrice)
+        .skip_while(move |n| *n < with.small)
+        .flat_map_iter(endless)
+        .take(with.take.min(40))
+        .scan(0, add)
+        .chunks(with.size)
+        .flat_map_iter(|chunk| chunk)
+}
+
+fn model_of(fused: Fused, with: Arguments, list: Vec<u32>) -> Vec<u32> {
+    let small = with.small;
+    match fused {
+        Fused::Expand => {
+            let list = model(Word::Skip(with.skip), list);
+            let list = list.into_iter().flat_map(|n| n..n + small).collect();
+            let list = model(Word::ScanWithInitial(1), list);
+            let list = model(Word::Thrice, list);
+            let list = model(Word::Take(with.take), list);
+            let list = list.into_iter().flat_map(|n| [n, n + 1]).collect();
+            model(Word::Dedup, list)
+        }
+        Fused::Group => {
+            let list = model(Word::FilterMap(small), list);
+            let list = model(Word::ChunksSliding(with.size, with.step), list);
+            let list = model(Word::Thrice, list);
+            let list = model(Word::Chunks(with.size), list);
+            let list = list.into_iter().zip(1..);
+            let numbered: Vec<u32> = list.map(|(n, seen)| keep_small(n + seen)).collect();
+            let count = u32::try_from(numbered.len()).unwrap();
+            [numbered, vec![count]].concat()
+        }
+        Fused::Cut => {
+            let found = list.iter().position(|n| n % 7 == small);
+            let length = found.map_or(list.len(), |at| at + 1);
+            let list = list.into_iter().take(length).collect();
+            let list = model(Word::Thrice, list);
+            let list = list.into_iter().skip_while(|n| *n < small);
+            let endless = list.flat_map(|n| (n..).step_by(with.step).map(keep_small));
+            let list = endless.take(usize::try_from(with.take.min(40)).unwrap());
+            model(Word::Scan(0), list.collect())
+        }
+    }
+}
+
+fn fuse<C: Chain<Item = u32>>(
+    fused: Fused,
+    stream: Numbers<C>,
+    with: Arguments,
+) -> DataStream<u32> {
+    match fused {
+        Fused::Expand => expand(stream, with).boxed(),
+        Fused::Group => group(stream, with).boxed(),
+        Fused::Cut => cut(stream, with).boxed(),
+    }
+}
+
+fn fused() -> impl Strategy<Value = (Fused, Arguments)> {
+    let fused = prop_oneof![Just(Fused::Expand), Just(Fused::Group), Just(Fused::Cut)];
+    (fused, arguments())
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn fused_boxed_and_cut_chains_agree(
+        list in prop::collection::vec(0..50_u32, 0..30),
+        (first, first_with) in fused(),
+        (second, second_with) in fused(),
+        options in options(),
+    ) {
+        let expected = model_of(first, first_with, list.clone());
+        let expected = model_of(second, second_with, expected);
+        for seam in [None, Some(Seam::Boxed), Some(Seam::Boundary)] {
+            let flow = Dataflow::new("fused");
+            let stream = flow.source("list", source::from_iter(list.clone()));
+            let stream = match (seam, first) {
+                (None, Fused::Expand) => fuse(second, expand(stream, first_with), second_with),
+                (None, Fused::Group) => fuse(second, group(stream, first_with), second_with),
+                (None, Fused::Cut) => fuse(second, cut(stream, first_with), second_with),
+                (Some(Seam::Boxed), _) => fuse(second, fuse(first, stream, first_with), second_with),
+                (Some(Seam::Boundary), _) => {
+                    fuse(second, fuse(first, stream, first_with).boundary(), second_with)
+                }
+            };
+            check(&flow, options.clone(), stream.collect(), &expected)?;
+        }
+    }
+}
+
+#[tokio::test]
+async fn b4_take_of_none_ends_the_stream_before_it_pulls() {
+    let flow = Dataflow::new("none");
+    let endless = std::iter::repeat_with(|| -> u32 { panic!("pulled") });
+    let none = flow
+        .source("numbers", source::from_iter(endless))
+        .take(0)
+        .collect();
+    assert_eq!(flow.run().await.unwrap().take(none), Some(vec![]));
+}
+
+#[tokio::test]
+async fn b4_take_cancels_an_endless_source_however_far_away() {
+    let flow = Dataflow::new("far");
+    let numbers = flow.source("numbers", source::from_iter(0_u32..));
+    let three = numbers
+        .boundary()
+        .map(|n| n + 1)
+        .boundary()
+        .boxed()
+        .take(3)
+        .boundary()
+        .collect();
+    assert_eq!(flow.run().await.unwrap().take(three), Some(vec![1, 2, 3]));
+}
+
+#[tokio::test]
+async fn b4_take_takes_no_more_than_it_lets_through() {
+    let flow = Dataflow::new("exact");
+    let numbers = flow
+        .source("numbers", source::from_iter(0..100_u32))
+        .boundary();
+    let three = numbers.take(3).collect();
+    let report = flow.run().await.unwrap();
+    assert_eq!(report.take(three), Some(vec![0, 1, 2]));
+    assert_eq!(report.metrics().stages[1].records_in, 3);
+}
+
+#[tokio::test]
+async fn b3_an_endless_iterator_ends_with_what_wants_no_more() {
+    let flow = Dataflow::new("endless");
+    let one = flow.source("one", source::from_iter([0_u64]));
+    let three = one.flat_map_iter(|n| n..).map(|n| n * 2).take(3).collect();
+    assert_eq!(flow.run().await.unwrap().take(three), Some(vec![0, 2, 4]));
+}
+
+#[tokio::test]
+async fn b6_the_last_word_is_not_said_where_nobody_listens() {
+    let flow = Dataflow::new("cancelled");
+    let numbers = flow.source("numbers", source::from_iter(0..100_u32));
+    let last = |_: u32| -> Option<u32> { panic!("nobody listens") };
+    let three = numbers.stateful_map(|| 0, number, last).take(3).collect();
+    assert_eq!(flow.run().await.unwrap().take(three), Some(vec![1, 3, 5]));
+}
+
+#[tokio::test]
+async fn b6_state_is_made_for_each_run() {
+    let flow = Dataflow::new("twice");
+    let numbers = flow.source("numbers", source::from_iter(0..3_u32));
+    let sums = numbers
+        .stateful_map(|| 0, number, Some)
+        .scan(0, add)
+        .take(9)
+        .collect();
+    let first = flow.run().await.unwrap().take(sums);
+    assert_eq!(first, Some(vec![1, 4, 9, 12]));
+    assert_eq!(flow.run().await.unwrap().take(sums), first);
+}
