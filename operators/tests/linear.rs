@@ -76,37 +76,44 @@ impl millstream_engine::operator::Operator<u32> for Thrice {
     }
 }
 
-fn say(word: Word, stream: DataStream<u32>) -> DataStream<u32> {
+fn join(seam: Seam, stream: DataStream<u32, impl Chain<Item = u32>>) -> DataStream<u32> {
+    match seam {
+        Seam::Boxed => stream.boxed(),
+        Seam::Boundary => stream.boundary(),
+    }
+}
+
+fn say(word: Word, stream: DataStream<u32>, seam: Seam) -> DataStream<u32> {
     match word {
-        Word::Map(by) => stream.map(move |n| keep_small(n + by)).boxed(),
-        Word::Filter(by) => stream.filter(move |n| n.is_multiple_of(by)).boxed(),
-        Word::FilterNot(by) => stream.filter_not(move |n| n.is_multiple_of(by)).boxed(),
+        Word::Map(by) => join(seam, stream.map(move |n| keep_small(n + by))),
+        Word::Filter(by) => join(seam, stream.filter(move |n| n.is_multiple_of(by))),
+        Word::FilterNot(by) => join(seam, stream.filter_not(move |n| n.is_multiple_of(by))),
         Word::FilterMap(by) => {
             let f = move |n: u32| n.checked_sub(by);
-            stream.filter_map(f).boxed()
+            join(seam, stream.filter_map(f))
         }
-        Word::FlatMapIter(by) => stream.flat_map_iter(move |n| n..n + n % by).boxed(),
-        Word::Take(count) => stream.take(count).boxed(),
-        Word::Skip(count) => stream.skip(count).boxed(),
-        Word::TakeWhile(by) => stream.take_while(move |n| n % by != 1).boxed(),
-        Word::TakeUntil(by) => stream.take_until(move |n| n % by == 1).boxed(),
-        Word::SkipWhile(by) => stream.skip_while(move |n| n % by != 1).boxed(),
-        Word::Scan(initial) => stream.scan(initial, add).boxed(),
-        Word::ScanWithInitial(initial) => stream.scan_with_initial(initial, add).boxed(),
+        Word::FlatMapIter(by) => join(seam, stream.flat_map_iter(move |n| n..n + n % by)),
+        Word::Take(count) => join(seam, stream.take(count)),
+        Word::Skip(count) => join(seam, stream.skip(count)),
+        Word::TakeWhile(by) => join(seam, stream.take_while(move |n| n % by != 1)),
+        Word::TakeUntil(by) => join(seam, stream.take_until(move |n| n % by == 1)),
+        Word::SkipWhile(by) => join(seam, stream.skip_while(move |n| n % by != 1)),
+        Word::Scan(initial) => join(seam, stream.scan(initial, add)),
+        Word::ScanWithInitial(initial) => join(seam, stream.scan_with_initial(initial, add)),
         Word::StatefulMap(by) => {
             let last = move |seen| (seen > by).then_some(seen);
-            stream.stateful_map(|| 0, number, last).boxed()
+            join(seam, stream.stateful_map(|| 0, number, last))
         }
-        Word::Inspect => stream.inspect(|_| ()).boxed(),
-        Word::Log => stream.log().boxed(),
-        Word::Dedup => stream.dedup().boxed(),
-        Word::DedupByKey(by) => stream.dedup_by_key(move |n| n / by).boxed(),
-        Word::Chunks(size) => stream.chunks(size).map(|chunk| sum(&chunk)).boxed(),
-        Word::ChunksSliding(size, step) => stream
-            .chunks_sliding(size, step)
-            .map(|chunk| sum(&chunk))
-            .boxed(),
-        Word::Thrice => stream.via(Thrice).boxed(),
+        Word::Inspect => join(seam, stream.inspect(|_| ())),
+        Word::Log => join(seam, stream.log()),
+        Word::Dedup => join(seam, stream.dedup()),
+        Word::DedupByKey(by) => join(seam, stream.dedup_by_key(move |n| n / by)),
+        Word::Chunks(size) => join(seam, stream.chunks(size).map(|chunk| sum(&chunk))),
+        Word::ChunksSliding(size, step) => join(
+            seam,
+            stream.chunks_sliding(size, step).map(|chunk| sum(&chunk)),
+        ),
+        Word::Thrice => join(seam, stream.via(Thrice)),
     }
 }
 
@@ -139,10 +146,10 @@ fn model(word: Word, list: Vec<u32>) -> Vec<u32> {
         Word::Inspect | Word::Log => list,
         Word::Dedup => without_repetitions(list, |n| n),
         Word::DedupByKey(by) => without_repetitions(list, |n| n / by),
-        Word::Chunks(size) => list.chunks(size).map(|chunk| sum(chunk)).collect(),
+        Word::Chunks(size) => list.chunks(size).map(sum).collect(),
         Word::ChunksSliding(size, step) => {
             let chunks = list.windows(size).step_by(step);
-            chunks.map(|chunk| sum(chunk)).collect()
+            chunks.map(sum).collect()
         }
         Word::Thrice => items.flat_map(|n| [n; 3]).collect(),
     }
@@ -237,10 +244,7 @@ proptest! {
         let mut stream = flow.source("list", source::from_iter(list.clone())).boxed();
         let mut expected = list;
         for (word, seam) in said {
-            stream = say(word, stream);
-            if matches!(seam, Seam::Boundary) {
-                stream = stream.boundary();
-            }
+            stream = say(word, stream, seam);
             expected = model(word, expected);
         }
         let output = stream.collect();
@@ -291,6 +295,7 @@ fn expand<C: Chain<Item = u32>>(
         .scan_with_initial(1, add)
         .via(Thrice)
         .take(with.take)
+        .via(Thrice)
         .flat_map_iter(move |n| [n, n + 1])
         .dedup()
 }
@@ -334,6 +339,7 @@ fn model_of(fused: Fused, with: Arguments, list: Vec<u32>) -> Vec<u32> {
             let list = model(Word::ScanWithInitial(1), list);
             let list = model(Word::Thrice, list);
             let list = model(Word::Take(with.take), list);
+            let list = model(Word::Thrice, list);
             let list = list.into_iter().flat_map(|n| [n, n + 1]).collect();
             model(Word::Dedup, list)
         }
@@ -360,15 +366,17 @@ fn model_of(fused: Fused, with: Arguments, list: Vec<u32>) -> Vec<u32> {
     }
 }
 
+/// A chain up to its seam.
 fn fuse<C: Chain<Item = u32>>(
     fused: Fused,
     stream: Numbers<C>,
     with: Arguments,
+    seam: Seam,
 ) -> DataStream<u32> {
     match fused {
-        Fused::Expand => expand(stream, with).boxed(),
-        Fused::Group => group(stream, with).boxed(),
-        Fused::Cut => cut(stream, with).boxed(),
+        Fused::Expand => join(seam, expand(stream, with)),
+        Fused::Group => join(seam, group(stream, with)),
+        Fused::Cut => join(seam, cut(stream, with)),
     }
 }
 
@@ -389,16 +397,21 @@ proptest! {
     ) {
         let expected = model_of(first, first_with, list.clone());
         let expected = model_of(second, second_with, expected);
-        for seam in [None, Some(Seam::Boxed), Some(Seam::Boundary)] {
+        for (between, behind) in [
+            (None, Seam::Boxed),
+            (None, Seam::Boundary),
+            (Some(Seam::Boxed), Seam::Boundary),
+            (Some(Seam::Boundary), Seam::Boxed),
+        ] {
             let flow = Dataflow::new("fused");
             let stream = flow.source("list", source::from_iter(list.clone()));
-            let stream = match (seam, first) {
-                (None, Fused::Expand) => fuse(second, expand(stream, first_with), second_with),
-                (None, Fused::Group) => fuse(second, group(stream, first_with), second_with),
-                (None, Fused::Cut) => fuse(second, cut(stream, first_with), second_with),
-                (Some(Seam::Boxed), _) => fuse(second, fuse(first, stream, first_with), second_with),
-                (Some(Seam::Boundary), _) => {
-                    fuse(second, fuse(first, stream, first_with).boundary(), second_with)
+            let with = first_with;
+            let stream = match (between, first) {
+                (None, Fused::Expand) => fuse(second, expand(stream, with), second_with, behind),
+                (None, Fused::Group) => fuse(second, group(stream, with), second_with, behind),
+                (None, Fused::Cut) => fuse(second, cut(stream, with), second_with, behind),
+                (Some(seam), _) => {
+                    fuse(second, fuse(first, stream, with, seam), second_with, behind)
                 }
             };
             check(&flow, options.clone(), stream.collect(), &expected)?;
@@ -473,4 +486,15 @@ async fn b6_state_is_made_for_each_run() {
     let first = flow.run().await.unwrap().take(sums);
     assert_eq!(first, Some(vec![1, 4, 9, 12]));
     assert_eq!(flow.run().await.unwrap().take(sums), first);
+}
+
+#[tokio::test]
+async fn b4_what_is_behind_take_gets_all_of_its_output_out() {
+    let options = JobOptions::default()
+        .with_batch_records(1)
+        .with_edge_capacity(1);
+    let flow = Dataflow::new("busy");
+    let numbers = flow.source("numbers", source::from_iter(0..9_u32)).take(2);
+    let all = numbers.via(Thrice).via(Thrice).boundary().count();
+    assert_eq!(flow.run_with(options).await.unwrap().take(all), Some(18));
 }
