@@ -5,6 +5,7 @@
 //! against the public interface of `millstream-engine`, through the same door ([`DataStream::via`])
 //! that a user's own operator goes through.
 
+pub mod attempt;
 pub mod chunks;
 pub mod chunks_sliding;
 mod dataflow;
