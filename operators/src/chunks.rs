@@ -14,8 +14,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Groups records into chunks of `size`. A chunk's event time is the latest of its records', or
     /// the watermark if that has passed them all.
     ///
-    /// Emits when a chunk is full; the last one, which may be smaller but is never empty, when the input
-    /// ends. Backpressures when its output does. Holds up to `size` values.
+    /// Emits when a chunk is full; the last one, which may be smaller but is never empty, when the
+    /// input ends. Backpressures when its output does. Holds up to `size` values.
     ///
     /// # Panics
     ///

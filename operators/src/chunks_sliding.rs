@@ -15,8 +15,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// smaller than the size they overlap, with a larger one records between them are left out. A
     /// chunk's event time is the latest of its records'.
     ///
-    /// Emits when a chunk is full; what is left when the input ends is not emitted. Backpressures when
-    /// its output does. Holds up to `size` values.
+    /// Emits when a chunk is full; what is left when the input ends is not emitted. Backpressures
+    /// when its output does. Holds up to `size` values.
     ///
     /// # Panics
     ///

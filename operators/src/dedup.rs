@@ -7,11 +7,11 @@ use millstream_engine::{OperatorError, Record};
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Leaves out values that are equal to the last one emitted; they count as delivered. Memory for
-    /// one value.
+    /// Leaves out values that are equal to the last one emitted; they count as delivered. Memory
+    /// for one value.
     ///
-    /// Emits when its input does and the value is another one, backpressures when its output does, ends
-    /// with its input.
+    /// Emits when its input does and the value is another one, backpressures when its output does,
+    /// ends with its input.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -32,11 +32,11 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         self.via(Dedup { last: None })
     }
 
-    /// Leaves out values whose key is equal to that of the last one emitted; they count as delivered.
-    /// Memory for one key.
+    /// Leaves out values whose key is equal to that of the last one emitted; they count as
+    /// delivered. Memory for one key.
     ///
-    /// Emits when its input does and the key is another one, backpressures when its output does, ends
-    /// with its input.
+    /// Emits when its input does and the key is another one, backpressures when its output does,
+    /// ends with its input.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

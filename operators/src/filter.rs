@@ -18,7 +18,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), millstream_engine::Error> {
     /// let flow = Dataflow::new("evens");
-    /// let evens = flow.source("numbers", source::from_iter(0..6)).filter(|n| n % 2 == 0).collect();
+    /// let numbers = flow.source("numbers", source::from_iter(0..6));
+    /// let evens = numbers.filter(|n| n % 2 == 0).collect();
     /// assert_eq!(flow.run().await?.take(evens), Some(vec![0, 2, 4]));
     /// # Ok(())
     /// # }
@@ -32,8 +33,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
 
     /// Lets through the records for which `predicate` does not hold. The others count as delivered.
     ///
-    /// Emits when its input does and the predicate does not hold, backpressures when its output does,
-    /// ends with its input.
+    /// Emits when its input does and the predicate does not hold, backpressures when its output
+    /// does, ends with its input.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -41,7 +42,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), millstream_engine::Error> {
     /// let flow = Dataflow::new("odds");
-    /// let odds = flow.source("numbers", source::from_iter(0..6)).filter_not(|n| n % 2 == 0).collect();
+    /// let numbers = flow.source("numbers", source::from_iter(0..6));
+    /// let odds = numbers.filter_not(|n| n % 2 == 0).collect();
     /// assert_eq!(flow.run().await?.take(odds), Some(vec![1, 3, 5]));
     /// # Ok(())
     /// # }

@@ -11,10 +11,10 @@ use millstream_engine::{Error, OperatorError, Record};
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Logs each value at level `DEBUG`, with its event time, and the end of a complete input at level
-    /// `INFO`, and passes everything on as it is. The operator's name, given by
-    /// [`named`](DataStream::named), is the field `operator`. Failures need no word: the engine logs
-    /// each at level `ERROR`.
+    /// Logs each value at level `DEBUG`, with its event time, and the end of a complete input at
+    /// level `INFO`, and passes everything on as it is. The operator's name, given by
+    /// [`named`](DataStream::named), is the field `operator`. Failures need no word: the engine
+    /// logs each at level `ERROR`.
     ///
     /// The events are those of the crate `tracing`, with the target `millstream::log`. Where nobody
     /// listens, a record costs one comparison.

@@ -9,8 +9,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// nothing. It is the function called the other way round, and costs nothing.
     ///
     /// A fragment of a pipeline is a plain function from stream to stream, and a value like every
-    /// function. It takes `DataStream<T, impl Chain<Item = T>>`, so that what is in it is fused with
-    /// what comes before and behind. What is said inside, such as a name, stays.
+    /// function. It takes `DataStream<T, impl Chain<Item = T>>`, so that what is in it is fused
+    /// with what comes before and behind. What is said inside, such as a name, stays.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -24,8 +24,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # async fn main() -> Result<(), millstream_engine::Error> {
     /// let flow = Dataflow::new("lengths");
     /// let lines = flow.source("lines", source::from_iter(["to be", "or not"]));
-    /// let longest = lines.pipe(lengths).fold(0, |longest, length| *longest = length.max(*longest));
-    /// assert_eq!(flow.run().await?.take(longest), Some(3));
+    /// let longest = lines.pipe(lengths).reduce(usize::max);
+    /// assert_eq!(flow.run().await?.take(longest), Some(Some(3)));
     /// # Ok(())
     /// # }
     /// ```

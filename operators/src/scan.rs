@@ -9,9 +9,9 @@ use crate::DataStream;
 use crate::part::LatestTime;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Folds the records into an accumulator, and emits a copy of it behind each: one value for each
-    /// input, and no seed. Event times stay. Each instance of a parallel stream has an accumulator of
-    /// its own.
+    /// Folds the records into an accumulator, and emits a copy of it behind each: one value for
+    /// each input, and no seed. Event times stay. Each instance of a parallel stream has an
+    /// accumulator of its own.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
     ///
@@ -40,10 +40,12 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         })
     }
 
-    /// As [`scan`](DataStream::scan), with the initial value in front: also if there are no records.
+    /// As [`scan`](DataStream::scan), with the initial value in front: also if there are no
+    /// records.
     ///
-    /// Emits the initial value with the first record, at that record's event time, or at the end of an
-    /// empty input; then when its input does. Backpressures when its output does, ends with its input.
+    /// Emits the initial value with the first record, at that record's event time, or at the end of
+    /// an empty input; then when its input does. Backpressures when its output does, ends with its
+    /// input.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -12,9 +12,10 @@ use crate::part::LatestTime;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Turns each value into another one with the help of a state. `make_state` makes it anew for
-    /// each run and instance, when the first record or the end comes; `on_complete` takes it when the
-    /// input has ended, and may give a last value. It is not called if the job fails or is aborted, or
-    /// if nobody downstream wants more: the state is dropped then. Order and event times stay.
+    /// each run and instance, when the first record or the end comes; `on_complete` takes it when
+    /// the input has ended, and may give a last value. It is not called if the job fails or is
+    /// aborted, or if nobody downstream wants more: the state is dropped then. Order and event
+    /// times stay.
     ///
     /// Emits when its input does, and once more at its end if there is a last value: at the latest
     /// event time, or the watermark if that has passed it. Backpressures when its output does.

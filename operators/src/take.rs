@@ -10,8 +10,8 @@ use crate::part::{read_count, write_count};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Lets the first `count` records through, then ends the stream and cancels its input: right
-    /// after the last of them, not when another one comes. `take(0)` ends at once. Each instance of a
-    /// parallel stream counts for itself.
+    /// after the last of them, not when another one comes. `take(0)` ends at once. Each instance of
+    /// a parallel stream counts for itself.
     ///
     /// Emits when its input does, backpressures when its output does.
     ///

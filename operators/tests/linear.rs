@@ -1,8 +1,15 @@
 //! What the linear words promise together: a random chain of them gives what the same chain of
 //! iterators gives, fused, boxed or cut by an edge, at every size of batch and edge.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
+use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::runtime::Output;
+use millstream_engine::source::{Source, SourceBatch, SourceStatus};
 use millstream_operators::prelude::*;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -60,14 +67,14 @@ fn sum(chunk: &[u32]) -> u32 {
 #[derive(Clone)]
 struct Thrice;
 
-impl millstream_engine::operator::Operator<u32> for Thrice {
+impl Operator<u32> for Thrice {
     type Out = u32;
     const NAME: &'static str = "thrice";
 
     fn process(
         &mut self,
         record: Record<u32>,
-        out: &mut impl millstream_engine::operator::Collector<u32>,
+        out: &mut impl Collector<u32>,
     ) -> Result<(), OperatorError> {
         for _ in 0..3 {
             out.push(record);
@@ -207,19 +214,37 @@ fn options() -> impl Strategy<Value = JobOptions> {
     })
 }
 
-/// Runs the dataflow on a runtime of its own, and compares what `output` leaves with `expected`.
-fn check(
-    flow: &Dataflow,
-    options: JobOptions,
-    output: millstream_engine::runtime::Output<Vec<u32>>,
-    expected: &[u32],
-) -> Result<(), TestCaseError> {
+/// Runs the dataflow on a runtime of its own.
+fn run(flow: &Dataflow, options: JobOptions) -> Result<JobReport, TestCaseError> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().build().unwrap();
     let report = runtime.block_on(flow.run_with(options));
-    let report = report.map_err(|error| TestCaseError::fail(error.to_string()))?;
+    report.map_err(|error| TestCaseError::fail(error.to_string()))
+}
+
+/// Runs the dataflow, and compares what `output` leaves with `expected`.
+fn check(
+    flow: &Dataflow,
+    options: JobOptions,
+    output: Output<Vec<u32>>,
+    expected: &[u32],
+) -> Result<JobReport, TestCaseError> {
+    let report = run(flow, options)?;
     let values = report.take(output);
     prop_assert_eq!(values.as_deref(), Some(expected));
+    Ok(report)
+}
+
+/// What the operators of a stage have counted is what its edge has carried.
+fn add_up(report: &JobReport) -> Result<(), TestCaseError> {
+    let metrics = report.metrics();
+    for edge in &metrics.edges {
+        let of_stage = |stage| metrics.operators.iter().rfind(|one| one.stage == stage);
+        let last = edge.producers.first().and_then(|&stage| of_stage(stage));
+        if let Some(emitted) = last.and_then(|last| last.records_out) {
+            prop_assert_eq!(emitted, edge.sent, "{}", edge.name);
+        }
+    }
     Ok(())
 }
 
@@ -243,12 +268,16 @@ proptest! {
         let flow = Dataflow::new("chain");
         let mut stream = flow.source("list", source::from_iter(list.clone())).boxed();
         let mut expected = list;
-        for (word, seam) in said {
+        for &(word, seam) in &said {
             stream = say(word, stream, seam);
             expected = model(word, expected);
         }
         let output = stream.collect();
-        check(&flow, options, output, &expected)?;
+        let report = check(&flow, options, output, &expected)?;
+        let cuts = |word: &Word| matches!(word, Word::Take(_) | Word::TakeWhile(_) | Word::TakeUntil(_));
+        if !said.iter().any(|(word, _)| cuts(word)) {
+            add_up(&report)?;
+        }
     }
 }
 
@@ -416,6 +445,83 @@ proptest! {
             };
             check(&flow, options.clone(), stream.collect(), &expected)?;
         }
+    }
+}
+
+/// A source of numbers with event times and watermarks, all of them on time.
+#[derive(Clone)]
+struct Timed(std::vec::IntoIter<(u32, i64)>, i64);
+
+impl Source for Timed {
+    type Item = u32;
+
+    async fn next(&mut self, batch: &mut SourceBatch<u32>) -> Result<SourceStatus, OperatorError> {
+        while !batch.is_full() {
+            let Some((number, step)) = self.0.next() else {
+                return Ok(SourceStatus::End);
+            };
+            self.1 += step;
+            batch.watermark(Timestamp::from_millis(self.1));
+            let time = self.1 + i64::from(number % 5);
+            batch.push(Record::at(number, Timestamp::from_millis(time)));
+        }
+        Ok(SourceStatus::More)
+    }
+}
+
+/// Emits each record with its time and the watermark in front of it; fails on late ones.
+#[derive(Clone)]
+struct OnTime(Timestamp);
+
+impl Operator<u32> for OnTime {
+    type Out = (u32, Timestamp, Timestamp);
+    const NAME: &'static str = "on_time";
+
+    fn process(
+        &mut self,
+        record: Record<u32>,
+        out: &mut impl Collector<Self::Out>,
+    ) -> Result<(), OperatorError> {
+        if record.time < self.0 {
+            let (time, watermark) = (record.time, self.0);
+            return Err(OperatorError::new(format!("{time} behind {watermark}")));
+        }
+        out.push(record.with(|number| (number, record.time, self.0)));
+        Ok(())
+    }
+
+    fn on_watermark(
+        &mut self,
+        watermark: Timestamp,
+        _out: &mut impl Collector<Self::Out>,
+    ) -> Result<(), OperatorError> {
+        self.0 = watermark;
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn event_times_and_watermarks_do_not_depend_on_batches_and_seams(
+        list in prop::collection::vec((0..50_u32, 0..4_i64), 0..60),
+        said in prop::collection::vec((words(), seams()), 0..6),
+        options in options(),
+    ) {
+        let mut traces = Vec::new();
+        for varied in [false, true] {
+            let flow = Dataflow::new("timed");
+            let timed = Timed(list.clone().into_iter(), 0);
+            let mut stream = flow.source("list", timed).boxed();
+            for (word, seam) in said.clone() {
+                stream = say(word, stream, if varied { seam } else { Seam::Boxed });
+            }
+            let trace = stream.via(OnTime(Timestamp::MIN)).collect();
+            let options = if varied { options.clone() } else { JobOptions::default() };
+            traces.push(run(&flow, options)?.take(trace));
+        }
+        prop_assert_eq!(&traces[0], &traces[1]);
     }
 }
 

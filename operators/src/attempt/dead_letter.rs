@@ -12,8 +12,9 @@ use crate::{DataStream, Dataflow};
 
 impl Dataflow {
     /// A stream of the values that operators give up on, and the handle by which
-    /// [`OnError::dead_letter`](crate::attempt::OnError::dead_letter) sends them there. Any number of
-    /// operators of this dataflow may use the handle; the stream, one instance, brings them together.
+    /// [`OnError::dead_letter`](crate::attempt::OnError::dead_letter) sends them there. Any number
+    /// of operators of this dataflow may use the handle; the stream, one instance, brings them
+    /// together.
     ///
     /// It is a bounded stream like every other: if its sink is slow, the operators that write to it
     /// wait, and if its sink fails, the job does. It ends when all of those operators have ended.

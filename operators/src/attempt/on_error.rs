@@ -5,9 +5,9 @@ use std::fmt;
 use super::backoff::Backoff;
 use super::dead_letter::DeadLetters;
 
-/// What becomes of a value for which an operator returned an error: the job fails (the default), the
-/// value is skipped, tried again, or put among the dead letters. All of it is counted, and nothing
-/// is lost silently.
+/// What becomes of a value for which an operator returned an error: the job fails (the default),
+/// the value is skipped, tried again, or put among the dead letters. All of it is counted, and
+/// nothing is lost silently.
 ///
 /// ```
 /// use millstream_operators::prelude::*;

@@ -10,9 +10,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Lets through the records for which the closure answers `true`, or fails. `policy` says what
     /// becomes of a value that failed.
     ///
-    /// Emits when its input does, or when a retry succeeds. Backpressures when its output or the dead
-    /// letters do, and while it waits to try again; ends with its input, behind the last retry. Order
-    /// and event times stay.
+    /// Emits when its input does, or when a retry succeeds. Backpressures when its output or the
+    /// dead letters do, and while it waits to try again; ends with its input, behind the last
+    /// retry. Order and event times stay.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -7,11 +7,12 @@ use super::{Attempted, Fallible, OnError};
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Turns each value into another one, or fails. `policy` says what becomes of a value that failed.
+    /// Turns each value into another one, or fails. `policy` says what becomes of a value that
+    /// failed.
     ///
-    /// Emits when its input does, or when a retry succeeds. Backpressures when its output or the dead
-    /// letters do, and while it waits to try again; ends with its input, behind the last retry. Order
-    /// and event times stay.
+    /// Emits when its input does, or when a retry succeeds. Backpressures when its output or the
+    /// dead letters do, and while it waits to try again; ends with its input, behind the last
+    /// retry. Order and event times stay.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

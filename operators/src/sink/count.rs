@@ -8,8 +8,8 @@ use super::result::Gather;
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Counts the records. The report of the run gives the count once the input has ended. The instances
-    /// of a parallel stream are brought together first.
+    /// Counts the records. The report of the run gives the count once the input has ended. The
+    /// instances of a parallel stream are brought together first.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -8,8 +8,8 @@ use super::result::Gather;
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Keeps the first value, and cancels the input right after it. The report of the run gives it, or
-    /// `None` if there was no record. Of a parallel stream it is whichever comes first.
+    /// Keeps the first value, and cancels the input right after it. The report of the run gives it,
+    /// or `None` if there was no record. Of a parallel stream it is whichever comes first.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

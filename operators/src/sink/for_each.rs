@@ -8,8 +8,8 @@ use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Calls a closure with each value. It may not block: for what has to wait there is
-    /// [`for_each_concurrent`](DataStream::for_each_concurrent). Each instance of a parallel stream has
-    /// its own clone of it.
+    /// [`for_each_concurrent`](DataStream::for_each_concurrent). Each instance of a parallel stream
+    /// has its own clone of it.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -32,9 +32,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         self.consume("for_each", ForEach { f });
     }
 
-    /// Calls a closure with each value; an error fails the job. It may not block: for what has to wait
-    /// there is [`try_for_each_concurrent`](DataStream::try_for_each_concurrent). Each instance of a
-    /// parallel stream has its own clone of it.
+    /// Calls a closure with each value; an error fails the job. It may not block: for what has to
+    /// wait there is [`try_for_each_concurrent`](DataStream::try_for_each_concurrent). Each
+    /// instance of a parallel stream has its own clone of it.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -15,11 +15,11 @@ use millstream_engine::{OperatorError, Record};
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Calls a closure with each value and drives the futures it returns, at most `concurrency` at a
-    /// time, in no particular order among them. Each instance of a parallel stream has its own.
+    /// Calls a closure with each value and drives the futures it returns, at most `concurrency` at
+    /// a time, in no particular order among them. Each instance of a parallel stream has its own.
     ///
-    /// Takes the next value when one of the futures in flight has ended, and backpressures until then.
-    /// When no more input is ready it waits for all of them, and the job ends after the last.
+    /// Takes the next value when one of the futures in flight has ended, and backpressures until
+    /// then. When no more input is ready it waits for all of them, and the job ends after the last.
     ///
     /// # Panics
     ///
@@ -58,8 +58,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         self.write_to("for_each_concurrent", None, sink);
     }
 
-    /// As [`for_each_concurrent`](DataStream::for_each_concurrent), with futures that may fail: an error
-    /// fails the job, and those in flight are dropped.
+    /// As [`for_each_concurrent`](DataStream::for_each_concurrent), with futures that may fail: an
+    /// error fails the job, and those in flight are dropped.
     ///
     /// # Panics
     ///
@@ -91,7 +91,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
 }
 
 /// The sink behind [`DataStream::for_each_concurrent`].
-pub struct ForEachConcurrent<T, F, R> {
+struct ForEachConcurrent<T, F, R> {
     concurrency: usize,
     f: F,
     in_flight: FuturesUnordered<R>,

@@ -8,8 +8,8 @@ use super::result::Gather;
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Keeps the last value. The report of the run gives it once the input has ended, or `None` if there
-    /// was no record. Of a parallel stream it is whichever comes last.
+    /// Keeps the last value. The report of the run gives it once the input has ended, or `None` if
+    /// there was no record. Of a parallel stream it is whichever comes last.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -5,7 +5,7 @@ mod count;
 mod first;
 mod fold;
 mod for_each;
-pub mod for_each_concurrent;
+mod for_each_concurrent;
 mod ignore;
 mod last;
 mod reduce;

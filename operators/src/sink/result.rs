@@ -43,7 +43,8 @@ pub(crate) trait Gather<T>: Clone + Send + 'static {
 }
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Ends the stream in one result. The instances of a parallel stream are brought together first.
+    /// Ends the stream in one result. The instances of a parallel stream are brought together
+    /// first.
     pub(crate) fn result<G: Gather<T>>(self, kind: &'static str, gather: G) -> Output<G::Result> {
         let consumer = Gathering {
             gather: Some(gather),

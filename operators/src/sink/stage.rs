@@ -10,8 +10,8 @@ use millstream_engine::sink::{Sink, SinkFactory};
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Ends the stream in a sink: one of [`sink`](crate::sink), or your own. A parallel stream has one
-    /// for each instance.
+    /// Ends the stream in a sink: one of [`sink`](crate::sink), or your own. A parallel stream has
+    /// one for each instance.
     ///
     /// ```
     /// use millstream_engine::sink::{Sink, SinkStatus};
@@ -22,7 +22,10 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// impl Sink for Discard {
     ///     type Item = u32;
-    ///     async fn write(&mut self, _: &mut Vec<Record<u32>>) -> Result<SinkStatus, OperatorError> {
+    ///     async fn write(
+    ///         &mut self,
+    ///         _records: &mut Vec<Record<u32>>,
+    ///     ) -> Result<SinkStatus, OperatorError> {
     ///         Ok(SinkStatus::More)
     ///     }
     /// }
