@@ -258,16 +258,16 @@ fn add_up(report: &JobReport) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn config() -> ProptestConfig {
+fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {
-        cases: 200,
+        cases,
         failure_persistence: None,
         ..ProptestConfig::default()
     }
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(config(200))]
 
     #[test]
     fn any_chain_of_words_gives_what_iterators_give(
@@ -424,7 +424,7 @@ fn fused() -> impl Strategy<Value = (Fused, Arguments)> {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(config(200))]
 
     #[test]
     fn fused_boxed_and_cut_chains_agree(
@@ -510,7 +510,7 @@ impl Operator<u32> for OnTime {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(config(100))]
 
     #[test]
     fn event_times_and_watermarks_do_not_depend_on_batches_and_seams(
