@@ -169,6 +169,10 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         if O::STATELESS {
             return self.next.watermark(watermark);
         }
+        if self.operator.done() {
+            // As with records: what else is in the batch depends on how the input was cut.
+            return Flow::More;
+        }
         if self.call(0, |operator, out| operator.on_watermark(watermark, out)) == Flow::Stop {
             self.held_watermark = Some(watermark);
             return Flow::Stop;

@@ -6,7 +6,9 @@ use std::marker::PhantomData;
 use millstream_engine::Error;
 use millstream_engine::chain::{Boundary, Chain, Via};
 use millstream_engine::edge::Router;
-use millstream_engine::graph::{EdgeId, OperatorId, Port, Role, StageBlueprint, StageDraft};
+use millstream_engine::graph::{
+    Blueprint, EdgeId, OperatorId, Port, Role, StageBlueprint, StageDraft,
+};
 use millstream_engine::metrics::Counting;
 use millstream_engine::operator::Operator;
 use millstream_engine::runtime::Run;
@@ -99,11 +101,19 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn via<O: Operator<T>>(mut self, operator: O) -> DataStream<O::Out, Via<C, O>> {
-        let id = self
-            .flow
-            .blueprint()
-            .add_operator(Role::Operator, O::NAME, None);
+    pub fn via<O: Operator<T>>(self, operator: O) -> DataStream<O::Out, Via<C, O>> {
+        self.via_with(|_, _| operator)
+    }
+
+    /// As [`via`](DataStream::via), for an operator that has to know its place in the graph: to
+    /// [connect](Blueprint::connect) itself to the edge of a side output.
+    pub fn via_with<O: Operator<T>>(
+        mut self,
+        make: impl FnOnce(OperatorId, &Blueprint) -> O,
+    ) -> DataStream<O::Out, Via<C, O>> {
+        let blueprint = self.flow.blueprint();
+        let id = blueprint.add_operator(Role::Operator, O::NAME, None);
+        let operator = make(id, blueprint);
         self.draft.operators.push(id);
         let chain = Via::new(self.chain, operator, id);
         DataStream {

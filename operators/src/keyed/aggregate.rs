@@ -277,6 +277,6 @@ mod tests {
         harness.push(keyed(1));
         let mut other = OperatorHarness::new(harness.operator().clone());
         other.end();
-        assert_eq!(other.values(), []);
+        assert!(other.values().is_empty());
     }
 }

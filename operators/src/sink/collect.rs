@@ -8,8 +8,8 @@ use super::result::Gather;
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Keeps every value, and gives all of them in the report of the run once the input has ended. For
-    /// bounded streams that fit into memory.
+    /// Keeps every value, and gives all of them in the report of the run once the input has ended.
+    /// For bounded streams that fit into memory.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -8,8 +8,8 @@ use super::result::Gather;
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Folds all records into one result, which the report of the run gives once the input has ended.
-    /// The instances of a parallel stream are brought together first.
+    /// Folds all records into one result, which the report of the run gives once the input has
+    /// ended. The instances of a parallel stream are brought together first.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -3,18 +3,24 @@
 
 mod channel;
 mod collect;
+mod count;
 #[cfg(feature = "files")]
 mod csv_file;
 #[cfg(feature = "files")]
 mod file;
+mod first;
 mod fold;
+mod for_each;
+mod for_each_concurrent;
 mod from_sink;
 mod ignore;
 mod into_stream;
 #[cfg(feature = "files")]
 mod json_lines_file;
+mod last;
 #[cfg(feature = "files")]
 mod lines_file;
+mod reduce;
 mod result;
 mod stage;
 

@@ -9,7 +9,22 @@ use millstream_engine::runtime::{Consumer, OperatorContext, Output};
 
 use crate::DataStream;
 
-/// Something that is built from records and is whole when they have ended.
+/// Something that is built from records and is whole when they have ended: what is behind each
+/// word that gives an [`Output`].
+///
+/// ```
+/// use millstream_operators::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), millstream_engine::Error> {
+/// let flow = Dataflow::new("result");
+/// let output = flow.source("numbers", source::from_iter(0..3)).collect();
+/// let report = flow.run().await?;
+/// assert_eq!(report.take(output), Some(vec![0, 1, 2]));
+/// assert_eq!(report.take(output), None, "a result can be taken once");
+/// # Ok(())
+/// # }
+/// ```
 pub(crate) trait Gather<T>: Clone + Send + 'static {
     /// What it is built into.
     type Result: Send + 'static;
@@ -28,7 +43,8 @@ pub(crate) trait Gather<T>: Clone + Send + 'static {
 }
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Ends the stream in one result. The instances of a parallel stream are brought together first.
+    /// Ends the stream in one result. The instances of a parallel stream are brought together
+    /// first.
     pub(crate) fn result<G: Gather<T>>(self, kind: &'static str, gather: G) -> Output<G::Result> {
         let consumer = Gathering {
             gather: Some(gather),

@@ -10,16 +10,47 @@ use millstream_engine::sink::{Sink, SinkFactory};
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Ends the stream in a sink: one of [`sink`](crate::sink), or your own. A parallel stream has one
-    /// for each instance.
+    /// Ends the stream in a sink: one of [`sink`](crate::sink), or your own. A parallel stream has
+    /// one for each instance.
+    ///
+    /// ```
+    /// use millstream_engine::sink::{Sink, SinkStatus};
+    /// use millstream_operators::prelude::*;
+    ///
+    /// #[derive(Clone)]
+    /// struct Discard;
+    ///
+    /// impl Sink for Discard {
+    ///     type Item = u32;
+    ///     async fn write(
+    ///         &mut self,
+    ///         _records: &mut Vec<Record<u32>>,
+    ///     ) -> Result<SinkStatus, OperatorError> {
+    ///         Ok(SinkStatus::More)
+    ///     }
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), millstream_engine::Error> {
+    /// # let flow = Dataflow::new("doc");
+    /// flow.source("numbers", source::from_iter(0..3)).sink("discard", Discard);
+    /// assert_eq!(flow.run().await?.records_written(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn sink<F>(self, name: &str, factory: F)
     where
         F: SinkFactory<Sink: Sink<Item = T>>,
     {
+        self.write_to("sink", Some(name), factory);
+    }
+
+    /// Ends the stream in a sink that is called after its method, if it has no name of its own.
+    pub(crate) fn write_to<F>(self, kind: &'static str, name: Option<&str>, factory: F)
+    where
+        F: SinkFactory<Sink: Sink<Item = T>>,
+    {
         let (flow, chain, mut draft) = self.into_parts();
-        let operator = flow
-            .blueprint()
-            .add_operator(Role::Sink, "sink", Some(name));
+        let operator = flow.blueprint().add_operator(Role::Sink, kind, name);
         // One that it collects, and one that it writes.
         flow.blueprint().add_buffer::<T>(operator, 2);
         draft.operators.push(operator);

@@ -1,0 +1,127 @@
+//! Parts that several operators are made of.
+
+use millstream_engine::Record;
+use millstream_engine::operator::Collector;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
+use millstream_engine::time::Timestamp;
+
+/// The event time of something made of several records: the latest of theirs, or the watermark if
+/// that has passed them all, so that what is emitted late is never behind it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LatestTime {
+    records: Timestamp,
+    watermark: Timestamp,
+}
+
+impl LatestTime {
+    pub(crate) const fn new() -> Self {
+        Self {
+            records: Timestamp::MIN,
+            watermark: Timestamp::MIN,
+        }
+    }
+
+    /// One more record belongs to it.
+    #[inline]
+    pub(crate) fn add(&mut self, time: Timestamp) {
+        self.records = self.records.max(time);
+    }
+
+    /// No earlier record may follow.
+    #[inline]
+    pub(crate) fn pass(&mut self, watermark: Timestamp) {
+        self.watermark = self.watermark.max(watermark);
+    }
+
+    /// The time of the records so far. The next ones begin anew.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Timestamp {
+        let latest = self.records.max(self.watermark);
+        self.records = Timestamp::MIN;
+        latest
+    }
+}
+
+/// What is left of an iterator whose items are emitted as there is room.
+#[derive(Debug)]
+pub(crate) struct Remainder<I> {
+    items: Option<(I, Timestamp)>,
+}
+
+impl<I: Iterator> Remainder<I> {
+    pub(crate) const fn none() -> Self {
+        Self { items: None }
+    }
+
+    #[inline]
+    pub(crate) const fn is_some(&self) -> bool {
+        self.items.is_some()
+    }
+
+    /// Emits items at `time` until there are no more, or no more room.
+    #[inline]
+    pub(crate) fn emit(&mut self, items: I, time: Timestamp, out: &mut impl Collector<I::Item>) {
+        let mut items = items;
+        while !out.is_full() {
+            match items.next() {
+                Some(item) => out.push(Record::at(item, time)),
+                None => return,
+            }
+        }
+        self.items = Some((items, time));
+    }
+
+    /// Goes on with what is left.
+    pub(crate) fn resume(&mut self, out: &mut impl Collector<I::Item>) {
+        if let Some((items, time)) = self.items.take() {
+            self.emit(items, time, out);
+        }
+    }
+}
+
+/// Writes a count as an operator's whole state.
+pub(crate) fn write_count(state: &mut StateWriter, count: u64) {
+    state.write(count.to_le_bytes().to_vec());
+}
+
+/// Reads what [`write_count`] wrote, if it wrote anything.
+pub(crate) fn read_count(state: &StateReader<'_>) -> Result<Option<u64>, StateError> {
+    let Some(bytes) = state.read() else {
+        return Ok(None);
+    };
+    let bytes = bytes
+        .try_into()
+        .map_err(|_| StateError::new(format!("a count has 8 bytes, not {}", bytes.len())))?;
+    Ok(Some(u64::from_le_bytes(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_survives_and_nonsense_is_refused() {
+        let mut state = StateWriter::new(0);
+        write_count(&mut state, 513);
+        let entries = state.into_entries();
+        assert_eq!(read_count(&StateReader::new(0, &entries)), Ok(Some(513)));
+        assert_eq!(read_count(&StateReader::new(1, &entries)), Ok(None));
+        let mut state = StateWriter::new(0);
+        state.write(vec![1]);
+        let entries = state.into_entries();
+        assert!(read_count(&StateReader::new(0, &entries)).is_err());
+    }
+
+    #[test]
+    fn the_latest_time_is_never_behind_the_watermark() {
+        let at = Timestamp::from_millis;
+        let mut latest = LatestTime::new();
+        assert_eq!(latest.take(), Timestamp::MIN);
+        latest.add(at(7));
+        latest.add(at(3));
+        assert_eq!(latest.take(), at(7));
+        latest.add(at(3));
+        latest.pass(at(5));
+        assert_eq!(latest.take(), at(5));
+    }
+}
