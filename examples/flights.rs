@@ -1,14 +1,15 @@
-//! Every flight out of New York: one graph that reads a CSV file, sets rows that can't be parsed aside,
-//! and works out three things at once.
+//! Every flight out of New York: one graph that reads a CSV file, sets rows that can't be parsed
+//! aside, and works out three things at once.
 //!
 //! ```text
-//!                                     ╭─▶ by carrier (N instances) ─▶ joined with names ─▶ file, table
+//!                                     ╭─▶ by carrier (N instances) ─▶ with names ─▶ file, table
 //! rows ─▶ parse (N instances) ─▶ all ─┼─▶ the ten longest delays ─▶ table
 //!          ╰─▶ rejected rows ─▶ file  ╰─▶ by route (N instances) ─▶ table
 //! ```
 //!
-//! Try `--replay 20000 --metrics 127.0.0.1:9464`, and ctrl-c while it runs: it drains, and what it has
-//! read is counted. Written by hand, this is five tasks, eight channels, and a shutdown to get right.
+//! Try `--replay 20000 --metrics 127.0.0.1:9464`, and ctrl-c while it runs: it drains, and what it
+//! has read is counted. Written by hand, this is five tasks, eight channels, and a shutdown to get
+//! right.
 
 #![allow(
     clippy::print_stdout,
@@ -258,8 +259,8 @@ fn keep_ten<T: Ord>(ten: &mut Vec<T>, one: T) {
     }
 }
 
-/// An operator of our own: lets each row through when its scheduled departure has come, on a clock that
-/// runs `speed` times as fast as the job's. A row that can't be read is let through at once.
+/// An operator of our own: lets each row through when its scheduled departure has come, on a clock
+/// that runs `speed` times as fast as the job's. A row that can't be read is let through at once.
 #[derive(Clone)]
 struct Pace {
     speed: Option<f64>,
@@ -442,7 +443,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         })
         .named("join airline")
         .gather()
-        // There are few carriers: all of them make one chunk, which comes at the end, and is sorted.
+        // There are few carriers: all of them make one chunk, which comes at the end, and is
+        // sorted.
         .chunks(usize::MAX)
         .flat_map_iter(|mut carriers| {
             carriers.sort_by(|a: &Carrier, b| a.carrier.cmp(&b.carrier));

@@ -4,7 +4,8 @@
 //!
 //! * **Order.** [`write`](Sink::write) gets the records in the order of the stream, a batch at a
 //!   time, and never two batches at once.
-//! * **The end.** [`prepare`](Sink::prepare) and [`commit`](Sink::commit) are called at the end of a
+//! * **The end.** [`prepare`](Sink::prepare) and [`commit`](Sink::commit) are called at the end of
+//!   a
 //!   *complete* input only. A job that fails or is aborted drops the sink instead, and a sink must
 //!   not take that for the end: what it wrote has to stay recognisable as incomplete.
 //! * **Two steps.** What `prepare` returns must be enough to make the writes before it durable and

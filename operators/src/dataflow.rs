@@ -70,8 +70,8 @@ impl Dataflow {
         self.blueprint.validate()
     }
 
-    /// The graph as plain data, to be shown: as DOT, as Mermaid, or with the most records that can be
-    /// in flight.
+    /// The graph as plain data, to be shown: as DOT, as Mermaid, or with the most records that can
+    /// be in flight.
     ///
     /// # Errors
     ///

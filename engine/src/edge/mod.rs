@@ -1,3 +1,4 @@
+//! Edges: the bounded channels between stages, the only places with a queue.
 #![doc = include_str!("README.md")]
 
 mod channel;
