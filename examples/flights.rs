@@ -21,7 +21,7 @@
 )]
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,11 +33,11 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use millstream::console::Console;
 use millstream::metrics::StageMetrics;
-use millstream::operator::{Collector, Operator};
 use millstream::prelude::*;
-use millstream::runtime::OperatorContext;
 use millstream::sink;
-use millstream::source::{CsvRow, CsvRows};
+use millstream::source::{
+    CsvRow, CsvRows, Source, SourceBatch, SourceContext, SourceFactory, SourceStatus,
+};
 use millstream::time::{Clock, Instant};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -258,82 +258,85 @@ fn keep_ten<T: Ord>(ten: &mut Vec<T>, one: T) {
     }
 }
 
-/// An operator of our own: lets each row through when its scheduled departure has come, on a clock that
-/// runs `speed` times as fast as the job's. A row that can't be read is let through at once.
-#[derive(Clone)]
-struct Pace {
+/// A source of our own around another one: hands each row over when its scheduled departure has come,
+/// on a clock that runs `speed` times as fast as the job's. A row that can't be read comes at once.
+struct Paced<S> {
+    rows: S,
     speed: Option<f64>,
     clock: Option<Clock>,
-    /// The first departure, and when it was let through.
+    /// The first departure, and when it was handed over.
     start: Option<(i64, Instant)>,
-    held: Option<(Instant, Record<CsvRow>)>,
+    waiting: VecDeque<Record<CsvRow>>,
+    ended: bool,
 }
 
-impl Pace {
-    const fn new(speed: Option<f64>) -> Self {
+impl<S> Paced<S> {
+    fn new(rows: S, speed: Option<f64>) -> Self {
         Self {
+            rows,
             speed,
             clock: None,
             start: None,
-            held: None,
+            waiting: VecDeque::new(),
+            ended: false,
         }
     }
 
-    fn due(&mut self, row: &CsvRow) -> Option<Instant> {
-        let (speed, clock) = (self.speed?, self.clock.as_ref()?);
+    /// When the next row is to be handed over; `None`: now.
+    fn due(&mut self) -> Option<Instant> {
+        let (speed, now) = (self.speed?, self.clock.as_ref()?.now());
+        let row = &self.waiting.front()?.value;
         let hour: jiff::Timestamp = row.get("time_hour")?.parse().ok()?;
         let departure = hour.as_millisecond() + row.get("minute")?.parse::<i64>().ok()? * 60_000;
-        let (first, started) = *self.start.get_or_insert((departure, clock.now()));
+        let (first, started) = *self.start.get_or_insert((departure, now));
         let after = (departure - first).max(0) as f64 / 1000.0 / speed;
-        Some(started + Duration::from_secs_f64(after))
+        Some(started + Duration::from_secs_f64(after)).filter(|due| *due > now)
     }
 }
 
-impl Operator<CsvRow> for Pace {
-    type Out = CsvRow;
-    const NAME: &'static str = "pace";
+impl<S: Source<Item = CsvRow>> Source for Paced<S> {
+    type Item = CsvRow;
 
-    fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), millstream::Error> {
-        self.clock = Some(context.clock());
-        Ok(())
+    async fn open(&mut self, context: &SourceContext) -> Result<(), OperatorError> {
+        self.clock = Some(context.clock.clone());
+        self.rows.open(context).await
     }
 
-    fn process(
-        &mut self,
-        row: Record<CsvRow>,
-        out: &mut impl Collector<CsvRow>,
-    ) -> Result<(), OperatorError> {
-        let due = self.due(&row.value);
-        let now = self.clock.as_ref().map(Clock::now);
-        match due.filter(|due| now.is_some_and(|now| now < *due)) {
-            Some(due) => self.held = Some((due, row)),
-            None => out.push(row),
+    async fn next(&mut self, out: &mut SourceBatch<CsvRow>) -> Result<SourceStatus, OperatorError> {
+        loop {
+            while !out.is_full() && !self.waiting.is_empty() && self.due().is_none() {
+                out.extend(self.waiting.pop_front());
+            }
+            let wait = self
+                .due()
+                .zip(self.clock.as_ref())
+                .map(|(due, clock)| clock.sleep_until(due));
+            match wait {
+                _ if !out.is_empty() => return Ok(SourceStatus::More),
+                // Dropped here when the job drains: what waits was not handed over yet.
+                Some(wait) => wait.await,
+                None if self.ended => return Ok(SourceStatus::End),
+                None => {
+                    let mut batch = SourceBatch::new(out.room());
+                    self.ended = self.rows.next(&mut batch).await? == SourceStatus::End;
+                    self.waiting.extend(batch.into_parts().0.records);
+                }
+            }
         }
-        Ok(())
     }
+}
 
-    // While it holds a row, it gets no other: order is kept, and the file waits.
-    fn pending(&self) -> bool {
-        self.held.is_some()
-    }
+/// Makes the source of each run.
+struct Replay {
+    rows: CsvRows,
+    speed: Option<f64>,
+}
 
-    fn waiting(&self) -> bool {
-        self.held.is_some()
-    }
+impl SourceFactory for Replay {
+    type Source = Paced<<CsvRows as SourceFactory>::Source>;
 
-    fn next_timer(&self) -> Option<Instant> {
-        self.held.as_ref().map(|(due, _)| *due)
-    }
-
-    fn on_timer(
-        &mut self,
-        _now: Instant,
-        out: &mut impl Collector<CsvRow>,
-    ) -> Result<(), OperatorError> {
-        if let Some((_, row)) = self.held.take() {
-            out.push(row);
-        }
-        Ok(())
+    fn create(&self, instance: usize) -> Result<Self::Source, OperatorError> {
+        Ok(Paced::new(self.rows.create(instance)?, self.speed))
     }
 }
 
@@ -423,8 +426,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let flow = Dataflow::new("flights");
     let (rejected, rejected_rows) = flow.dead_letters::<CsvRow>("rejected rows");
     let [by_carrier, by_delay, by_route] = flow
-        .source("rows", CsvRows::open(&input))
-        .via(Pace::new(options.replay))
+        .source(
+            "rows",
+            Replay {
+                rows: CsvRows::open(&input),
+                speed: options.replay,
+            },
+        )
         .parallel(instances)
         .try_map(OnError::dead_letter(&rejected), CsvRow::decode::<Flight>)
         .named("parse")

@@ -116,6 +116,11 @@ impl<T> SourceBatch<T> {
         self.batch.records.push(record.into());
     }
 
+    /// Adds records.
+    pub fn extend(&mut self, records: impl IntoIterator<Item = Record<T>>) {
+        self.batch.records.extend(records);
+    }
+
     /// Says that no record earlier than `watermark` will follow. One that goes back is left out.
     pub fn watermark(&mut self, watermark: Timestamp) {
         self.batch.mark(watermark);
