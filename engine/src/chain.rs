@@ -141,7 +141,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> ErasedChain<T> for Erased<C> {
         instance: usize,
         next: Box<dyn Tail<T>>,
     ) -> Result<(), Error> {
-        let batcher = Batcher::new(next, run.batch_records::<T>());
+        let batcher = Batcher::new(next, run.batch_records::<T>(), run.cancelled());
         self.0.finish(run, instance, batcher)
     }
 
@@ -151,7 +151,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> ErasedChain<T> for Erased<C> {
         instance: usize,
         next: Box<dyn Tail<T>>,
     ) -> Result<(), Error> {
-        let batcher = Batcher::new(next, run.batch_records::<T>());
+        let batcher = Batcher::new(next, run.batch_records::<T>(), run.cancelled());
         self.0.finish(run, instance, batcher)
     }
 }
