@@ -19,7 +19,8 @@ use crate::tail::Tail;
 /// it makes the operators fresh and puts the finished stage into the run.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a chain of operators",
-    note = "write `DataStream<T, impl Chain<Item = T>>` for a stream with operators behind it, or call `.boxed()` on it and write `DataStream<T>`"
+    note = "write `DataStream<T, impl Chain<Item = T>>` for a stream with operators behind it, \
+        or call `.boxed()` on it and write `DataStream<T>`"
 )]
 pub trait Chain: Send + 'static {
     /// What comes out of it.

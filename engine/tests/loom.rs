@@ -2,8 +2,9 @@
 //!
 //! `RUSTFLAGS="--cfg millstream_loom" cargo test -p millstream-engine --release --test loom`
 //!
-//! Each model carries more batches than there is room for, because a forgotten wake shows only then. A
-//! lost wake-up is a deadlock, which loom reports; the last two models plant one, to prove that it does.
+//! Each model carries more batches than there is room for, because a forgotten wake shows only
+//! then. A lost wake-up is a deadlock, which loom reports; the last two models plant one, to prove
+//! that it does.
 
 #![cfg(millstream_loom)]
 

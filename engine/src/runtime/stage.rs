@@ -1,7 +1,7 @@
 //! The shell around a stage's kernel: takes a batch, runs the kernel, flushes, waits.
 //!
-//! It is a state machine of plain functions and no `async fn`, so that the loop over a batch is never
-//! compiled into a future, and it is generic over the record type alone, not over the chain.
+//! It is a state machine of plain functions and no `async fn`, so that the loop over a batch is
+//! never compiled into a future, and it is generic over the record type alone, not over the chain.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -5,8 +5,8 @@ use millstream_engine::graph::EdgeId;
 use crate::DataStream;
 
 impl<T: Send + 'static> DataStream<T> {
-    /// Bounds the edge that this stream comes out of to `records` in each of its channels. Said right
-    /// behind the word that makes the edge. Default: that of the job's options, 16 batches.
+    /// Bounds the edge that this stream comes out of to `records` in each of its channels. Said
+    /// right behind the word that makes the edge. Default: that of the job's options, 16 batches.
     ///
     /// # Panics
     ///

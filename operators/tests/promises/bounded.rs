@@ -1,4 +1,5 @@
-//! Memory is bounded: a fast source in front of a stuck sink stops at the number that the graph names.
+//! Memory is bounded: a fast source in front of a stuck sink stops at the number that the graph
+//! names.
 
 use millstream_engine::testing::probe_sink;
 use millstream_operators::prelude::*;

@@ -1,5 +1,5 @@
-//! Endings: everything of a bounded input comes out; an error or a panic names who it was, keeps its
-//! causes, and lets no sink publish what is not whole.
+//! Endings: everything of a bounded input comes out; an error or a panic names who it was, keeps
+//! its causes, and lets no sink publish what is not whole.
 
 use std::error::Error as _;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! Watermarks keep their place: batch sizes, seams and edges change neither what is late nor what comes
-//! out, and neither idleness nor a fan-in turns time back.
+//! Watermarks keep their place: batch sizes, seams and edges change neither what is late nor what
+//! comes out, and neither idleness nor a fan-in turns time back.
 
 use std::sync::{Arc, Mutex};
 
