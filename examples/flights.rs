@@ -41,6 +41,7 @@ use millstream::source::{
 use millstream::time::{Clock, Instant};
 use serde::{Deserialize, Deserializer, Serialize};
 
+const HEADER: [&str; 5] = ["carrier", "name", "flights", "cancelled", "mean_dep_delay"];
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
 
 /// Totals by carrier, the longest delays and the busiest routes of flights out of New York.
@@ -460,7 +461,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         None => carriers.collect(),
         Some(path) => {
             let [file, shown] = carriers.broadcast();
-            file.sink("output", sink::CsvFile::create(path));
+            file.sink("output", sink::CsvFile::create(path).with_header(HEADER));
             shown.collect()
         }
     };

@@ -262,6 +262,10 @@ fn a_replay_is_served_while_it_runs_and_drains_at_a_signal() {
     let folder = Folder::new();
     let output = folder.path("totals.csv");
     let (child, address, _errors) = slow_replay(&["--output", &output]);
+    while !get(&address, "/graph").contains("\"records_in\":1") {
+        // Its first row is on its way; each look is a round trip.
+        std::thread::yield_now();
+    }
     assert!(get(&address, "/healthz").starts_with("HTTP/1.1 200"));
     assert!(get(&address, "/readyz").starts_with("HTTP/1.1 200"));
     assert!(get(&address, "/graph").contains("\"parse\""));
