@@ -445,6 +445,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .key_by_ref(|flight| flight.carrier.as_str())
         .parallel(instances)
         .fold(Totals::default(), |totals, flight| totals.add(&flight))
+        .named("carrier totals")
         .map(move |(carrier, totals)| {
             let name = names.get(&carrier).cloned().unwrap_or_default();
             Carrier::new(carrier, name, &totals)
@@ -468,6 +469,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let longest = by_delay
         .named("by delay")
         .filter_map(|flight| Delayed::new(&flight))
+        .named("departed")
         .gather()
         .fold(Vec::new(), keep_ten);
     let routes = by_route
@@ -475,7 +477,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .key_by(|flight| (flight.origin.clone(), flight.dest.clone()))
         .parallel(instances)
         .fold(Totals::default(), |totals, flight| totals.add(&flight))
+        .named("route totals")
         .map(|((origin, dest), totals)| Route::new(&origin, &dest, &totals))
+        .named("route")
         .fold(Vec::new(), keep_ten);
     let rejected_rows = rejected_rows.map(|letter| Rejected::new(&letter));
     match options.dead_letters {
