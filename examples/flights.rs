@@ -34,6 +34,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use millstream::console::Console;
 use millstream::metrics::StageMetrics;
 use millstream::prelude::*;
+use millstream::runtime::Output;
 use millstream::sink;
 use millstream::source::{
     CsvRow, CsvRows, Source, SourceBatch, SourceContext, SourceFactory, SourceStatus,
@@ -65,6 +66,117 @@ struct Options {
     /// Release rows at SPEED times real time, by scheduled departure [default: as fast as possible]
     #[arg(long, value_name = "SPEED", value_parser = speed)]
     replay: Option<f64>,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    let (flow, results) = graph(&options)?;
+    let console = match options.metrics {
+        Some(address) => Some(Console::bind(address).await?),
+        None => None,
+    };
+    let job = flow.start_with(
+        &JobOptions::default()
+            .with_operator_counts(true)
+            .with_drain_on_signals(Duration::from_secs(10)),
+    )?;
+    if let Some(console) = &console {
+        console.watch(job.observer())?;
+        eprintln!("serving http://{}/metrics", console.local_addr());
+    }
+    let report = with_progress(job).await?;
+    results.show(&report);
+    show_stages(&report);
+    Ok(())
+}
+
+/// What the run leaves in memory.
+struct Results {
+    carriers: Output<Vec<Carrier>>,
+    longest: Output<Vec<Delayed>>,
+    routes: Output<Vec<Route>>,
+}
+
+/// The whole job.
+fn graph(options: &Options) -> Result<(Dataflow, Results), Box<dyn Error>> {
+    let instances = options.parallelism;
+    let month = || format!("{DATA}/flights-2013-01.csv.gz").into();
+    let rows = CsvRows::open(options.input.clone().unwrap_or_else(month));
+    let names = airlines()?;
+
+    let flow = Dataflow::new("flights");
+    let (rejected, rejected_rows) = flow.dead_letters::<CsvRow>("rejected rows");
+    let [by_carrier, by_delay, by_route] = flow
+        .source(
+            "rows",
+            Replay {
+                rows,
+                speed: options.replay,
+            },
+        )
+        .parallel(instances)
+        .try_map(OnError::dead_letter(&rejected), CsvRow::decode::<Flight>)
+        .named("parse")
+        .map(Arc::new)
+        .broadcast();
+
+    let carriers = by_carrier
+        .named("by carrier")
+        .key_by_ref(|flight| flight.carrier.as_str())
+        .parallel(instances)
+        .fold(Totals::default(), |totals, flight| totals.add(&flight))
+        .named("carrier totals")
+        .map(move |(carrier, totals)| {
+            let name = names.get(&carrier).cloned().unwrap_or_default();
+            Carrier::new(carrier, name, &totals)
+        })
+        .named("join airline")
+        .gather()
+        // There are few carriers: all of them make one chunk, which comes at the end, and is sorted.
+        .chunks(usize::MAX)
+        .flat_map_iter(|mut carriers| {
+            carriers.sort_by(|a: &Carrier, b| a.carrier.cmp(&b.carrier));
+            carriers
+        });
+    let carriers = match &options.output {
+        None => carriers.collect(),
+        Some(path) => {
+            let [file, shown] = carriers.broadcast();
+            file.sink("output", sink::CsvFile::create(path).with_header(HEADER));
+            shown.collect()
+        }
+    };
+    let longest = by_delay
+        .named("by delay")
+        .filter_map(|flight| Delayed::new(&flight))
+        .named("departed")
+        .gather()
+        .fold(Vec::new(), keep_ten);
+    let routes = by_route
+        .named("by route")
+        .key_by(|flight| (flight.origin.clone(), flight.dest.clone()))
+        .parallel(instances)
+        .fold(Totals::default(), |totals, flight| totals.add(&flight))
+        .named("route totals")
+        .map(|((origin, dest), totals)| Route::new(&origin, &dest, &totals))
+        .named("route")
+        .fold(Vec::new(), keep_ten);
+    let rejected_rows = rejected_rows
+        .map(|letter| Rejected::new(&letter))
+        .named("reason");
+    match &options.dead_letters {
+        Some(path) => rejected_rows.sink("dead letters", sink::CsvFile::create(path)),
+        None => rejected_rows.for_each(|row| eprintln!("rejected: {}", row.error)),
+    }
+    Ok((
+        flow,
+        Results {
+            carriers,
+            longest,
+            routes,
+        },
+    ))
 }
 
 /// The columns of a flight that are used here. `NA` stands for a value that isn't there.
@@ -385,8 +497,49 @@ fn table<const N: usize>(
     println!("\n{title}\n{table}");
 }
 
+impl Results {
+    fn show(&self, report: &JobReport) {
+        table(
+            "Flights by carrier",
+            [
+                "carrier",
+                "airline",
+                "flights",
+                "cancelled",
+                "mean delay, min",
+            ],
+            2,
+            report
+                .take(self.carriers)
+                .unwrap_or_default()
+                .into_iter()
+                .map(Carrier::cells),
+        );
+        table(
+            "Longest departure delays",
+            ["flight", "route", "scheduled, UTC", "delay, min"],
+            3,
+            report
+                .take(self.longest)
+                .unwrap_or_default()
+                .into_iter()
+                .map(Delayed::cells),
+        );
+        table(
+            "Busiest routes",
+            ["route", "flights", "cancelled", "mean delay, min"],
+            1,
+            report
+                .take(self.routes)
+                .unwrap_or_default()
+                .into_iter()
+                .map(Route::cells),
+        );
+    }
+}
+
 /// The graph's metrics, in brief: what each stage took, and how it spent its time.
-fn show_metrics(report: &JobReport) {
+fn show_stages(report: &JobReport) {
     let metrics = report.metrics();
     let rejected: u64 = metrics
         .operators
@@ -413,131 +566,4 @@ fn show_metrics(report: &JobReport) {
     );
     let (read, elapsed) = (report.records_read(), report.elapsed());
     println!("\n{read} rows read, {rejected} rejected, in {elapsed:.2?}");
-}
-
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::parse();
-    let instances = options.parallelism;
-    let input = options
-        .input
-        .unwrap_or_else(|| format!("{DATA}/flights-2013-01.csv.gz").into());
-    let names = airlines()?;
-
-    let flow = Dataflow::new("flights");
-    let (rejected, rejected_rows) = flow.dead_letters::<CsvRow>("rejected rows");
-    let [by_carrier, by_delay, by_route] = flow
-        .source(
-            "rows",
-            Replay {
-                rows: CsvRows::open(&input),
-                speed: options.replay,
-            },
-        )
-        .parallel(instances)
-        .try_map(OnError::dead_letter(&rejected), CsvRow::decode::<Flight>)
-        .named("parse")
-        .map(Arc::new)
-        .broadcast();
-
-    let carriers = by_carrier
-        .named("by carrier")
-        .key_by_ref(|flight| flight.carrier.as_str())
-        .parallel(instances)
-        .fold(Totals::default(), |totals, flight| totals.add(&flight))
-        .named("carrier totals")
-        .map(move |(carrier, totals)| {
-            let name = names.get(&carrier).cloned().unwrap_or_default();
-            Carrier::new(carrier, name, &totals)
-        })
-        .named("join airline")
-        .gather()
-        // There are few carriers: all of them make one chunk, which comes at the end, and is sorted.
-        .chunks(usize::MAX)
-        .flat_map_iter(|mut carriers| {
-            carriers.sort_by(|a: &Carrier, b| a.carrier.cmp(&b.carrier));
-            carriers
-        });
-    let carriers = match options.output {
-        None => carriers.collect(),
-        Some(path) => {
-            let [file, shown] = carriers.broadcast();
-            file.sink("output", sink::CsvFile::create(path).with_header(HEADER));
-            shown.collect()
-        }
-    };
-    let longest = by_delay
-        .named("by delay")
-        .filter_map(|flight| Delayed::new(&flight))
-        .named("departed")
-        .gather()
-        .fold(Vec::new(), keep_ten);
-    let routes = by_route
-        .named("by route")
-        .key_by(|flight| (flight.origin.clone(), flight.dest.clone()))
-        .parallel(instances)
-        .fold(Totals::default(), |totals, flight| totals.add(&flight))
-        .named("route totals")
-        .map(|((origin, dest), totals)| Route::new(&origin, &dest, &totals))
-        .named("route")
-        .fold(Vec::new(), keep_ten);
-    let rejected_rows = rejected_rows.map(|letter| Rejected::new(&letter));
-    match options.dead_letters {
-        Some(path) => rejected_rows.sink("dead letters", sink::CsvFile::create(path)),
-        None => rejected_rows.for_each(|row| eprintln!("rejected: {}", row.error)),
-    }
-
-    let console = match options.metrics {
-        Some(address) => Some(Console::bind(address).await?),
-        None => None,
-    };
-    let job = flow.start_with(
-        &JobOptions::default()
-            .with_operator_counts(true)
-            .with_drain_on_signals(Duration::from_secs(10)),
-    )?;
-    if let Some(console) = &console {
-        console.watch(job.observer())?;
-        eprintln!("serving http://{}/metrics", console.local_addr());
-    }
-    let report = with_progress(job).await?;
-
-    table(
-        "Flights by carrier",
-        [
-            "carrier",
-            "airline",
-            "flights",
-            "cancelled",
-            "mean delay, min",
-        ],
-        2,
-        report
-            .take(carriers)
-            .unwrap_or_default()
-            .into_iter()
-            .map(Carrier::cells),
-    );
-    table(
-        "Longest departure delays",
-        ["flight", "route", "scheduled, UTC", "delay, min"],
-        3,
-        report
-            .take(longest)
-            .unwrap_or_default()
-            .into_iter()
-            .map(Delayed::cells),
-    );
-    table(
-        "Busiest routes",
-        ["route", "flights", "cancelled", "mean delay, min"],
-        1,
-        report
-            .take(routes)
-            .unwrap_or_default()
-            .into_iter()
-            .map(Route::cells),
-    );
-    show_metrics(&report);
-    Ok(())
 }
