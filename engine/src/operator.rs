@@ -61,8 +61,8 @@ pub trait Collector<T> {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an operator on records of `{In}`",
-    note = "implement `Operator<{In}>` for it, and `Clone` with the meaning \
-            \"configuration, blank state\""
+    note = "implement `Operator<{In}>` for it, and `Clone` with the meaning \"configuration, \
+        blank state\""
 )]
 pub trait Operator<In>: Clone + Send + 'static {
     /// What it emits.

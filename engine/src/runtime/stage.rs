@@ -108,6 +108,9 @@ impl<T> Stage<T> {
             self.stopped = self.kernel.timer(now) == Flow::Stop;
             return Ok(Step::Again);
         }
+        // A flush may have heard it: then an operator may hold output that nobody wants, and must
+        // not get a record on top of that.
+        self.look_for_enough();
         if !self.batch.is_spent() {
             self.run_slice(now);
             return Ok(Step::Again);
@@ -120,7 +123,7 @@ impl<T> Stage<T> {
             self.stopped = self.kernel.barrier(barrier) == Flow::Stop;
             return Ok(Step::Again);
         }
-        if std::mem::take(&mut self.batch.end) || (!self.ending && self.kernel.done()) {
+        if std::mem::take(&mut self.batch.end) {
             self.begin_end();
             return Ok(Step::Again);
         }
@@ -169,18 +172,7 @@ impl<T> Stage<T> {
         if let Some(error) = self.kernel.take_error() {
             return Err(error);
         }
-        if !self.enough && !self.ending && self.kernel.done() {
-            // What comes behind the operator that has enough may still be busy. The end waits for
-            // that, as it does for everything else.
-            self.enough = true;
-            self.head.finish();
-            let (end, idle) = (true, self.idle);
-            self.batch = Batch {
-                end,
-                idle,
-                ..Batch::new()
-            };
-        }
+        self.look_for_enough();
         if self.kernel.poll_flush(cx, Flush::Room)?.is_pending() {
             return Ok(Step::Wait(BLOCKED));
         }
@@ -196,6 +188,23 @@ impl<T> Stage<T> {
         }
         self.stopped = self.kernel.resume() == Flow::Stop;
         Ok(Step::Again)
+    }
+
+    /// If the kernel wants no more, tells the head, and lets go of what it has handed over.
+    fn look_for_enough(&mut self) {
+        if self.enough || self.ending || !self.kernel.done() {
+            return;
+        }
+        // What comes behind the operator that has enough may still be busy. The end waits for
+        // that, as it does for everything else.
+        self.enough = true;
+        self.head.finish();
+        let (end, idle) = (true, self.idle);
+        self.batch = Batch {
+            end,
+            idle,
+            ..Batch::new()
+        };
     }
 
     /// Tells the kernel that nothing more comes, and whoever feeds the stage that nothing more is
