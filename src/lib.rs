@@ -48,7 +48,7 @@ pub use millstream_engine::{batch, state, tail, testing, time};
 pub use millstream_engine::{chain, edge, graph, key, metrics, operator, random, runtime};
 #[cfg(feature = "files")]
 pub use millstream_operators::file;
-pub use millstream_operators::{DataStream, Dataflow, KeyedStream, fan, keyed, prelude};
+pub use millstream_operators::{DataStream, Dataflow, KeyedStream, attempt, fan, keyed, prelude};
 
 /// Where records enter: sources, and the contract for your own.
 pub mod source {

@@ -82,7 +82,7 @@ pub struct SourceContext {
     pub instance: usize,
     /// How many instances there are.
     pub instances: usize,
-    /// Where to go on reading, if an earlier run got there.
+    /// Where to go on reading, if an earlier run got there. No job restores positions yet.
     pub position: Option<Position>,
 }
 

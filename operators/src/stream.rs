@@ -101,6 +101,14 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// What is no operator does not compile:
+    ///
+    /// ```compile_fail
+    /// # use millstream_operators::prelude::*;
+    /// let flow = Dataflow::new("doubled");
+    /// flow.source("letters", source::from_iter(["a", "b"])).via("twice").ignore();
+    /// ```
     pub fn via<O: Operator<T>>(self, operator: O) -> DataStream<O::Out, Via<C, O>> {
         self.via_with(|_, _| operator)
     }

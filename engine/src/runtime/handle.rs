@@ -63,7 +63,8 @@ impl JobHandle {
         self.await
     }
 
-    /// Asks the job to drain, without waiting for it.
+    /// Asks the job to drain, without waiting for it. Asked more than once, the earliest deadline
+    /// holds.
     pub fn request_drain(&self, deadline: Duration) {
         self.shared
             .request_drain(self.shared.registry.clock.now() + deadline);

@@ -77,6 +77,14 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
 
 /// Records of `T` that belong to keys. What is said on it keeps state for each key, and gives a
 /// plain stream again.
+///
+/// It can be ended in no sink, because nothing has been said yet of what becomes of a key:
+///
+/// ```compile_fail
+/// # use millstream_operators::prelude::*;
+/// let flow = Dataflow::new("parity");
+/// flow.source("numbers", source::from_iter(0..5)).key_by(|n| n % 2).ignore();
+/// ```
 #[must_use = "a stream that goes nowhere is a mistake: say what to do for each key"]
 pub struct KeyedStream<T, C, K> {
     stream: DataStream<T, C>,
