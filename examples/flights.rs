@@ -164,13 +164,7 @@ fn graph(options: &Options) -> Result<(Dataflow, Results), Box<dyn Error>> {
         .map(|((origin, dest), totals)| Route::new(&origin, &dest, &totals))
         .named("route")
         .fold(Vec::new(), keep_ten);
-    let rejected_rows = rejected_rows
-        .map(|letter| Rejected::new(&letter))
-        .named("reason");
-    match &options.dead_letters {
-        Some(path) => rejected_rows.sink("dead letters", sink::CsvFile::create(path)),
-        None => rejected_rows.for_each(|row| eprintln!("rejected: {}", row.error)),
-    }
+    set_aside(options, rejected_rows);
     Ok((
         flow,
         Results {
@@ -179,6 +173,17 @@ fn graph(options: &Options) -> Result<(Dataflow, Results), Box<dyn Error>> {
             routes,
         },
     ))
+}
+
+/// Keeps the rows that can't be parsed, in a file or on the terminal.
+fn set_aside(options: &Options, rejected_rows: DataStream<DeadLetter<CsvRow>>) {
+    let rejected_rows = rejected_rows
+        .map(|letter| Rejected::new(&letter))
+        .named("reason");
+    match &options.dead_letters {
+        Some(path) => rejected_rows.sink("dead letters", sink::CsvFile::create(path)),
+        None => rejected_rows.for_each(|row| eprintln!("rejected: {}", row.error)),
+    }
 }
 
 /// The columns of a flight that are used here. `NA` stands for a value that isn't there.
