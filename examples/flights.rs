@@ -25,7 +25,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::error::Error;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +44,11 @@ use millstream::time::{Clock, Instant};
 use serde::{Deserialize, Deserializer, Serialize};
 
 const HEADER: [&str; 5] = ["carrier", "name", "flights", "cancelled", "mean_dep_delay"];
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
+const MONTH: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/examples/data/flights-2013-01.csv.gz"
+);
+const AIRLINES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/airlines.csv");
 
 /// Totals by carrier, the longest delays and the busiest routes of flights out of New York.
 #[derive(Parser)]
@@ -102,8 +106,7 @@ struct Results {
 /// The whole job.
 fn graph(options: &Options) -> Result<(Dataflow, Results), Box<dyn Error>> {
     let instances = options.parallelism;
-    let month = || format!("{DATA}/flights-2013-01.csv.gz").into();
-    let rows = CsvRows::open(options.input.clone().unwrap_or_else(month));
+    let rows = CsvRows::open(options.input.as_deref().unwrap_or(Path::new(MONTH)));
     let names = airlines()?;
 
     let flow = Dataflow::new("flights");
@@ -137,10 +140,7 @@ fn graph(options: &Options) -> Result<(Dataflow, Results), Box<dyn Error>> {
         // There are few carriers: all of them make one chunk, which comes at the end, and is
         // sorted.
         .chunks(usize::MAX)
-        .flat_map_iter(|mut carriers| {
-            carriers.sort_by(|a: &Carrier, b| a.carrier.cmp(&b.carrier));
-            carriers
-        });
+        .flat_map_iter(sorted);
     let carriers = match &options.output {
         None => carriers.collect(),
         Some(path) => {
@@ -333,9 +333,15 @@ impl Rejected {
     }
 }
 
+/// All carriers, in the order of the result.
+fn sorted(mut carriers: Vec<Carrier>) -> Vec<Carrier> {
+    carriers.sort_by(|one, other| one.carrier.cmp(&other.carrier));
+    carriers
+}
+
 /// The airlines' names by carrier.
 fn airlines() -> Result<HashMap<String, String>, Box<dyn Error>> {
-    let mut rows = csv::Reader::from_path(format!("{DATA}/airlines.csv"))?;
+    let mut rows = csv::Reader::from_path(AIRLINES)?;
     Ok(rows.deserialize().collect::<Result<_, _>>()?)
 }
 
