@@ -1,10 +1,12 @@
 //! What stands at the seam that `.boxed()` makes: it collects records, so that the virtual call
 //! behind it is paid once a batch.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use crate::batch::{Barrier, Batch};
 use crate::error::Error;
+use crate::metrics::Counter;
 use crate::record::Record;
 use crate::tail::{Flow, Flush, Tail};
 use crate::time::{Instant, Timestamp};
@@ -15,6 +17,7 @@ pub(crate) struct Batcher<T> {
     batch: Batch<T>,
     spare: Vec<Record<T>>,
     limit: usize,
+    cancelled: Arc<Counter>,
     /// `next` answered a stop, and has not answered `More` since.
     stopped: bool,
     /// The idle flag that `next` knows of; the batch has the one behind its records.
@@ -25,12 +28,13 @@ pub(crate) struct Batcher<T> {
 
 impl<T> Batcher<T> {
     /// A seam that collects up to `limit` records.
-    pub(crate) const fn new(next: Box<dyn Tail<T>>, limit: usize) -> Self {
+    pub(crate) const fn new(next: Box<dyn Tail<T>>, limit: usize, cancelled: Arc<Counter>) -> Self {
         Self {
             next,
             batch: Batch::new(),
             spare: Vec::new(),
             limit,
+            cancelled,
             stopped: false,
             idle_told: false,
             held_barrier: None,
@@ -40,6 +44,13 @@ impl<T> Batcher<T> {
 
     /// Runs what has been collected, as far as there is room.
     fn forward(&mut self) -> Flow {
+        if !self.stopped && self.next.done() {
+            // Nobody wants it, and an operator behind here may have kept output that nobody wants
+            // either: it must not get a record on top of that.
+            self.cancelled.add(self.batch.records.len() as u64);
+            self.batch.records.clear();
+            self.batch.marks.clear();
+        }
         if !self.stopped && !self.batch.is_spent() {
             let flow = self.next.run(&mut self.batch, usize::MAX, &mut self.spare);
             self.stopped = flow == Flow::Stop;

@@ -19,7 +19,8 @@ use crate::tail::Tail;
 /// it makes the operators fresh and puts the finished stage into the run.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a chain of operators",
-    note = "write `DataStream<T, impl Chain<Item = T>>` for a stream with operators behind it, or call `.boxed()` on it and write `DataStream<T>`"
+    note = "write `DataStream<T, impl Chain<Item = T>>` for a stream with operators behind it, \
+        or call `.boxed()` on it and write `DataStream<T>`"
 )]
 pub trait Chain: Send + 'static {
     /// What comes out of it.
@@ -146,7 +147,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> ErasedChain<T> for Erased<C> {
         instance: usize,
         next: Box<dyn Tail<T>>,
     ) -> Result<(), Error> {
-        let batcher = Batcher::new(next, run.batch_records::<T>());
+        let batcher = Batcher::new(next, run.batch_records::<T>(), run.cancelled());
         self.0.finish(run, instance, batcher)
     }
 
@@ -156,7 +157,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> ErasedChain<T> for Erased<C> {
         instance: usize,
         next: Box<dyn Tail<T>>,
     ) -> Result<(), Error> {
-        let batcher = Batcher::new(next, run.batch_records::<T>());
+        let batcher = Batcher::new(next, run.batch_records::<T>(), run.cancelled());
         self.0.finish(run, instance, batcher)
     }
 }

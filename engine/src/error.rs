@@ -248,7 +248,8 @@ pub enum BuildError {
     },
     /// Two stages that are to be connected one to one have different numbers of instances.
     #[error(
-        "`{from}` has {from_instances} instances and `{to}` has {to_instances}: rebalance between them"
+        "`{from}` has {from_instances} instances and `{to}` has {to_instances}: rebalance \
+            between them"
     )]
     Mismatch {
         /// The sending operator.
@@ -268,7 +269,8 @@ pub enum BuildError {
     },
     /// Branches of one stage meet again where one is read only after another has ended.
     #[error(
-        "`{fan_in}` reads one branch of `{fan_out}` only after another has ended, and would wait for ever"
+        "`{fan_in}` reads one branch of `{fan_out}` only after another has ended, and would \
+            wait for ever"
     )]
     SelectiveFanIn {
         /// Where the branches part.

@@ -9,8 +9,8 @@ use std::hash::{Hash, Hasher};
 
 use rapidhash::v3::{DEFAULT_RAPID_SECRETS, rapidhash_v3_inline};
 
-/// How many key groups there are: the unit in which keyed state is written and moved, and with it the
-/// largest useful number of instances of a keyed operator.
+/// How many key groups there are: the unit in which keyed state is written and moved, and with it
+/// the largest useful number of instances of a keyed operator.
 pub const KEY_GROUPS: usize = 128;
 
 /// The fixed hash of a key. Integers are written in little-endian order and `usize` as 64 bits, so
@@ -39,8 +39,8 @@ pub const fn owner(group: u8, instances: usize) -> usize {
 
 /// A hasher whose results are part of the state format.
 ///
-/// Byte strings go through rapidhash v3 (whose output its authors keep stable), integers through one
-/// folded multiplication each.
+/// Byte strings go through rapidhash v3 (whose output its authors keep stable), integers through
+/// one folded multiplication each.
 #[derive(Clone, Copy, Debug)]
 pub struct StableHasher(u64);
 

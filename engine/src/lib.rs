@@ -3,12 +3,12 @@
 //! This crate holds the contracts ([`operator`], [`source`], [`sink`], [`chain`], [`tail`]), what
 //! travels ([`Record`], [`batch`]), the bounded [`edge`]s, the [`graph`] as plain data, and the
 //! [`runtime`] that turns it into tasks, with [`time`], [`state`], [`key`]s, [`random`]ness and
-//! [`metrics`]. It knows no concrete operator and no connector: those are in `millstream-operators`,
-//! written against this crate's public interface, as a user's own are.
+//! [`metrics`]. It knows no concrete operator and no connector: those are in
+//! `millstream-operators`, written against this crate's public interface, as a user's own are.
 //!
-//! Modules lower in this list use only those above them in spirit: `time`, `record`, `batch`, `error`,
-//! `state`, `random`, `key` · `operator`, `source`, `sink`, `tail`, `chain` · `edge` · `graph` ·
-//! `runtime`.
+//! Modules lower in this list use only those above them in spirit: `time`, `record`, `batch`,
+//! `error`, `state`, `random`, `key` · `operator`, `source`, `sink`, `tail`, `chain` · `edge` ·
+//! `graph` · `runtime`.
 
 pub mod batch;
 mod batcher;

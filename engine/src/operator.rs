@@ -9,9 +9,10 @@
 //! * **Clone.** A clone is the configuration with blank state. A blueprint keeps one value and
 //!   clones it for each run and instance.
 //! * **Room.** After [`Collector::is_full`] answers `true` an operator should stop emitting, say so
-//!   in [`pending`](Operator::pending), and go on in [`resume`](Operator::resume). What it emits all
-//!   the same is kept and delivered in order, at the cost of memory outside the job's bounds.
-//! * **Panics** are caught, name the operator and fail the job. State is never used again after one.
+//!   in [`pending`](Operator::pending), and go on in [`resume`](Operator::resume). What it emits
+//!   all the same is kept and delivered in order, at the cost of memory outside the job's bounds.
+//! * **Panics** are caught, name the operator and fail the job. State is never used again after
+//!   one.
 
 use std::task::{Context, Poll};
 
@@ -60,7 +61,8 @@ pub trait Collector<T> {
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an operator on records of `{In}`",
-    note = "implement `Operator<{In}>` for it, and `Clone` with the meaning \"configuration, blank state\""
+    note = "implement `Operator<{In}>` for it, and `Clone` with the meaning \"configuration, \
+        blank state\""
 )]
 pub trait Operator<In>: Clone + Send + 'static {
     /// What it emits.

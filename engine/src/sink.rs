@@ -4,9 +4,9 @@
 //!
 //! * **Order.** [`write`](Sink::write) gets the records in the order of the stream, a batch at a
 //!   time, and never two batches at once.
-//! * **The end.** [`prepare`](Sink::prepare) and [`commit`](Sink::commit) are called at the end of a
-//!   *complete* input only. A job that fails or is aborted drops the sink instead, and a sink must
-//!   not take that for the end: what it wrote has to stay recognisable as incomplete.
+//! * **The end.** [`prepare`](Sink::prepare) and [`commit`](Sink::commit) are called at the end of
+//!   a *complete* input only. A job that fails or is aborted drops the sink instead, and a sink
+//!   must not take that for the end: what it wrote has to stay recognisable as incomplete.
 //! * **Two steps.** What `prepare` returns must be enough to make the writes before it durable and
 //!   visible later, by `commit`, which may be called more than once with the same value.
 //! * **Cancel safety.** Every future may be dropped at any await, and the sink with it; none is

@@ -131,7 +131,8 @@ fn every_mistake_is_reported_at_once() {
     let error = sketch.0.validate().unwrap_err().to_string();
     let text = "the dataflow can't run: more than one operator is named `twin`; \
                 the stream behind `loose` goes nowhere; the parallelism of `twin` is zero; \
-                the output capacity of `twin` is zero; the output capacity in bytes of `twin` is zero";
+                the output capacity of `twin` is zero; the output capacity in bytes of `twin` \
+                    is zero";
     assert_eq!(error, text);
 }
 

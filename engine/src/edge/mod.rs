@@ -1,3 +1,4 @@
+//! What crosses from stage to stage.
 #![doc = include_str!("README.md")]
 
 mod channel;

@@ -195,9 +195,9 @@ impl Blueprint {
         }
     }
 
-    /// Says that each instance of `operator` keeps up to `batches` batches of `T` on their way, so that
-    /// the graph knows how many records can be in flight: a source the one it hands over, a sink the
-    /// one it collects and the one it writes. State is not meant.
+    /// Says that each instance of `operator` keeps up to `batches` batches of `T` on their way, so
+    /// that the graph knows how many records can be in flight: a source the one it hands over, a
+    /// sink the one it collects and the one it writes. State is not meant.
     pub fn add_buffer<T>(&self, operator: OperatorId, batches: usize) {
         if let Some(node) = self.graph().operators.get_mut(operator.0) {
             node.buffers.push(Buffer {

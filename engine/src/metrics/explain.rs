@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::{JobMetrics, StageMetrics};
 
-/// Why a job is no faster, in words: see [`JobHandle::explain`](crate::runtime::JobHandle::explain).
+/// Why a job is no faster, in words: see
+/// [`JobHandle::explain`](crate::runtime::JobHandle::explain).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// The stage that holds the others up: the first one below a full edge that does not itself wait
-    /// for room.
+    /// The stage that holds the others up: the first one below a full edge that does not itself
+    /// wait for room.
     pub culprit: Option<String>,
     /// The edges on which somebody waits for room, with their fill in percent.
     pub full_edges: Vec<(String, u64)>,

@@ -127,8 +127,8 @@ fn describe_gauges() {
     }
 }
 
-/// Publishes one job's numbers, as what has been added since the last time: a second run of the same
-/// pipeline counts on where the first stopped.
+/// Publishes one job's numbers, as what has been added since the last time: a second run of the
+/// same pipeline counts on where the first stopped.
 #[derive(Debug, Default)]
 pub struct Publisher {
     published: HashMap<(&'static str, String, &'static str), f64>,

@@ -29,8 +29,9 @@ pub enum JobState {
 
 /// A running job.
 ///
-/// It is a future: awaiting it gives the report, or the first error. It can be awaited by reference,
-/// which is cancel safe, so `select!` works. **Dropping it aborts the job** and stops every task of it.
+/// It is a future: awaiting it gives the report, or the first error. It can be awaited by
+/// reference, which is cancel safe, so `select!` works. **Dropping it aborts the job** and stops
+/// every task of it.
 #[must_use = "dropping the handle aborts the job"]
 #[derive(Debug)]
 pub struct JobHandle {
@@ -131,8 +132,8 @@ impl Drop for JobHandle {
     }
 }
 
-/// Looks at a job, for a console or a progress bar. It does not keep the job alive, and still has its
-/// last numbers when the job is over.
+/// Looks at a job, for a console or a progress bar. It does not keep the job alive, and still has
+/// its last numbers when the job is over.
 #[derive(Clone, Debug)]
 pub struct JobObserver {
     shared: Arc<JobShared>,

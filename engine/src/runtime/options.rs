@@ -83,8 +83,8 @@ impl JobOptions {
         self
     }
 
-    /// Drains the job at the first ctrl-c or SIGTERM, within `deadline`, and aborts it at the second.
-    /// Default: signals are left to the program.
+    /// Drains the job at the first ctrl-c or SIGTERM, within `deadline`, and aborts it at the
+    /// second. Default: signals are left to the program.
     #[must_use]
     pub const fn with_drain_on_signals(mut self, deadline: Duration) -> Self {
         self.drain_on_signals = Some(deadline);

@@ -21,7 +21,8 @@ pub enum Outcome {
     Aborted,
 }
 
-/// What a job did: how it ended, its numbers by operator and edge, and the results it left in memory.
+/// What a job did: how it ended, its numbers by operator and edge, and the results it left in
+/// memory.
 ///
 /// A failed job has one too: [`Error::report`](crate::Error::report).
 #[derive(Debug)]

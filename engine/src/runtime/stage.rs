@@ -1,7 +1,7 @@
 //! The shell around a stage's kernel: takes a batch, runs the kernel, flushes, waits.
 //!
-//! It is a state machine of plain functions and no `async fn`, so that the loop over a batch is never
-//! compiled into a future, and it is generic over the record type alone, not over the chain.
+//! It is a state machine of plain functions and no `async fn`, so that the loop over a batch is
+//! never compiled into a future, and it is generic over the record type alone, not over the chain.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -110,6 +110,9 @@ impl<T> Stage<T> {
             self.stopped = self.kernel.timer(now) == Flow::Stop;
             return Ok(Step::Again);
         }
+        // A flush may have heard it: then an operator may hold output that nobody wants, and must
+        // not get a record on top of that.
+        self.look_for_enough();
         if !self.batch.is_spent() {
             return Ok(Step::AgainAt(self.run_slice(now)));
         }
@@ -121,7 +124,7 @@ impl<T> Stage<T> {
             self.stopped = self.kernel.barrier(barrier) == Flow::Stop;
             return Ok(Step::Again);
         }
-        if std::mem::take(&mut self.batch.end) || (!self.ending && self.kernel.done()) {
+        if std::mem::take(&mut self.batch.end) {
             self.begin_end();
             return Ok(Step::Again);
         }
@@ -173,18 +176,7 @@ impl<T> Stage<T> {
         if let Some(error) = self.kernel.take_error() {
             return Err(error);
         }
-        if !self.enough && !self.ending && self.kernel.done() {
-            // What comes behind the operator that has enough may still be busy. The end waits for
-            // that, as it does for everything else.
-            self.enough = true;
-            self.head.finish();
-            let (end, idle) = (true, self.idle);
-            self.batch = Batch {
-                end,
-                idle,
-                ..Batch::new()
-            };
-        }
+        self.look_for_enough();
         if self.kernel.poll_flush(cx, Flush::Room)?.is_pending() {
             return Ok(Step::Wait(BLOCKED));
         }
@@ -200,6 +192,23 @@ impl<T> Stage<T> {
         }
         self.stopped = self.kernel.resume() == Flow::Stop;
         Ok(Step::Again)
+    }
+
+    /// If the kernel wants no more, tells the head, and lets go of what it has handed over.
+    fn look_for_enough(&mut self) {
+        if self.enough || self.ending || !self.kernel.done() {
+            return;
+        }
+        // What comes behind the operator that has enough may still be busy. The end waits for
+        // that, as it does for everything else.
+        self.enough = true;
+        self.head.finish();
+        let (end, idle) = (true, self.idle);
+        self.batch = Batch {
+            end,
+            idle,
+            ..Batch::new()
+        };
     }
 
     /// Tells the kernel that nothing more comes, and whoever feeds the stage that nothing more is

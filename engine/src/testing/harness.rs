@@ -32,7 +32,8 @@ pub enum Event<T> {
 /// # impl Operator<u32> for Evens {
 /// #     type Out = u32;
 /// #     const NAME: &'static str = "evens";
-/// #     fn process(&mut self, record: Record<u32>, out: &mut impl Collector<u32>) -> Result<(), OperatorError> {
+/// #     fn process(&mut self, record: Record<u32>, out: &mut impl Collector<u32>) -> Result<(),
+/// OperatorError> {
 /// #         if record.value % 2 == 0 { out.push(record); }
 /// #         Ok(())
 /// #     }

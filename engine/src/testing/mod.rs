@@ -1,8 +1,8 @@
 //! The test kit: one operator alone, probes for whole graphs, and virtual time.
 //!
-//! [`OperatorHarness`] drives one operator by hand. [`probe_source`] and [`probe_sink`] stand at the
-//! ends of a whole graph: the test says when a record comes and when one is taken. Nothing here waits
-//! for real time, on a runtime whose time is paused or with a [`VirtualClock`].
+//! [`OperatorHarness`] drives one operator by hand. [`probe_source`] and [`probe_sink`] stand at
+//! the ends of a whole graph: the test says when a record comes and when one is taken. Nothing here
+//! waits for real time, on a runtime whose time is paused or with a [`VirtualClock`].
 
 mod harness;
 mod sink_probe;

@@ -87,8 +87,8 @@ impl<T> SinkProbe<T> {
         self.0.change(|state| state.enough = true);
     }
 
-    /// The next record, asked for if it was not yet. `None` once the input has ended, in whatever way.
-    /// Cancel safe.
+    /// The next record, asked for if it was not yet. `None` once the input has ended, in whatever
+    /// way. Cancel safe.
     pub async fn next(&self) -> Option<Record<T>> {
         self.ask_for_one();
         let next = self.0.until(|state| match state.delivered.pop_front() {
@@ -171,8 +171,9 @@ impl<T: fmt::Debug + PartialEq> SinkProbe<T> {
         assert_eq!(ending, Ending::Committed, "the input was not complete");
     }
 
-    /// Asks for a record, waits for `duration` of tokio's time, and wants none to come. On a runtime
-    /// whose time is paused that takes no time, and is over only when the whole graph stands still.
+    /// Asks for a record, waits for `duration` of tokio's time, and wants none to come. On a
+    /// runtime whose time is paused that takes no time, and is over only when the whole graph
+    /// stands still.
     ///
     /// # Panics
     ///

@@ -1,13 +1,14 @@
 //! The seam of `.boxed()`: it collects, and everything stays in its place.
 
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use super::Seen::{Barrier as Barred, End, Idle, Record as Value, Watermark as Mark};
 use super::{DUE, Hold, Repeat, Seen, Slot, at, flush};
 use crate::batch::{Barrier, Batch};
 use crate::batcher::Batcher;
 use crate::link::Link;
-use crate::metrics::ByOperator;
+use crate::metrics::{ByOperator, Counter};
 use crate::operator::Operator;
 use crate::record::Record;
 use crate::runtime::Seat;
@@ -22,7 +23,7 @@ fn link<O: Operator<u32, Out = u32>, N: Tail<u32>>(
 }
 
 fn boxed(next: impl Tail<u32> + 'static, limit: usize) -> Batcher<u32> {
-    Batcher::new(Box::new(next), limit)
+    Batcher::new(Box::new(next), limit, Arc::default())
 }
 
 #[test]
@@ -114,7 +115,7 @@ fn check(mut tail: impl Tail<u32>, slot: &Slot, expected: &[Seen]) {
     let relieve = |tail: &mut dyn Tail<u32>| {
         let mut cx = Context::from_waker(Waker::noop());
         loop {
-            while let Poll::Pending = tail.poll_flush(&mut cx, Flush::Room) {
+            while tail.poll_flush(&mut cx, Flush::Room).is_pending() {
                 slot.give(1);
             }
             if tail.resume() == Flow::More {
@@ -147,6 +148,22 @@ fn a_timer_reaches_an_operator_that_waits_for_it() {
     let (Flow::More | Flow::Stop) = seam.timer(DUE);
     assert_eq!(seam.resume(), Flow::More);
     assert_eq!(slot.seen(), [Value(8)]);
+}
+
+#[test]
+fn what_nobody_wants_is_counted_and_pushed_on_nobody() {
+    let slot = Slot::with_room(1);
+    let cancelled = Arc::<Counter>::default();
+    let next = Box::new(link(Repeat::new(false), slot.clone()));
+    let mut seam = Batcher::new(next, 4, Arc::clone(&cancelled));
+    for value in [2, 3] {
+        assert_eq!(seam.push(value.into()), Flow::More);
+    }
+    assert!(!flush(&mut seam, Flush::All));
+    slot.finish();
+    assert_eq!(seam.resume(), Flow::More);
+    assert_eq!(seam.end(), Flow::More);
+    assert_eq!((slot.seen(), cancelled.get()), (vec![Value(20), End], 1));
 }
 
 #[test]

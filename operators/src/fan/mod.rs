@@ -1,6 +1,7 @@
 //! Streams that part and meet: other instances, several branches, several inputs.
 
 pub mod broadcast;
+pub mod capacity;
 pub mod concat;
 pub mod merge;
 pub mod parallel;

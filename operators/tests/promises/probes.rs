@@ -1,7 +1,5 @@
 //! Whole graphs between two probes: demand, control, endings, all on virtual time.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use std::time::Duration;
 
 use millstream_engine::batch::Barrier;
