@@ -21,10 +21,10 @@
 )]
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::error::Error;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,15 +33,21 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use millstream::console::Console;
 use millstream::metrics::StageMetrics;
-use millstream::operator::{Collector, Operator};
 use millstream::prelude::*;
-use millstream::runtime::OperatorContext;
+use millstream::runtime::Output;
 use millstream::sink;
-use millstream::source::{CsvRow, CsvRows};
+use millstream::source::{
+    CsvRow, CsvRows, Source, SourceBatch, SourceContext, SourceFactory, SourceStatus,
+};
 use millstream::time::{Clock, Instant};
 use serde::{Deserialize, Deserializer, Serialize};
 
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
+const HEADER: [&str; 5] = ["carrier", "name", "flights", "cancelled", "mean_dep_delay"];
+const MONTH: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/examples/data/flights-2013-01.csv.gz"
+);
+const AIRLINES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/airlines.csv");
 
 /// Totals by carrier, the longest delays and the busiest routes of flights out of New York.
 #[derive(Parser)]
@@ -64,6 +70,113 @@ struct Options {
     /// Release rows at SPEED times real time, by scheduled departure [default: as fast as possible]
     #[arg(long, value_name = "SPEED", value_parser = speed)]
     replay: Option<f64>,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    let (flow, results) = graph(&options)?;
+    let console = match options.metrics {
+        Some(address) => Some(Console::bind(address).await?),
+        None => None,
+    };
+    let job = flow.start_with(
+        &JobOptions::default()
+            .with_operator_counts(true)
+            .with_drain_on_signals(Duration::from_secs(10)),
+    )?;
+    if let Some(console) = &console {
+        console.watch(job.observer())?;
+        eprintln!("serving http://{}/metrics", console.local_addr());
+    }
+    let report = with_progress(job).await?;
+    results.show(&report);
+    show_stages(&report);
+    Ok(())
+}
+
+/// What the run leaves in memory.
+struct Results {
+    carriers: Output<Vec<Carrier>>,
+    longest: Output<Vec<Delayed>>,
+    routes: Output<Vec<Route>>,
+}
+
+/// The whole job.
+fn graph(options: &Options) -> Result<(Dataflow, Results), Box<dyn Error>> {
+    let instances = options.parallelism;
+    let rows = CsvRows::open(options.input.as_deref().unwrap_or(Path::new(MONTH)));
+    let names = airlines()?;
+
+    let flow = Dataflow::new("flights");
+    let (rejected, rejected_rows) = flow.dead_letters::<CsvRow>("rejected rows");
+    let [by_carrier, by_delay, by_route] = flow
+        .source(
+            "rows",
+            Replay {
+                rows,
+                speed: options.replay,
+            },
+        )
+        .parallel(instances)
+        .try_map(OnError::dead_letter(&rejected), CsvRow::decode::<Flight>)
+        .named("parse")
+        .map(Arc::new)
+        .broadcast();
+
+    let carriers = by_carrier
+        .named("by carrier")
+        .key_by_ref(|flight| flight.carrier.as_str())
+        .parallel(instances)
+        .fold(Totals::default(), |totals, flight| totals.add(&flight))
+        .named("carrier totals")
+        .map(move |(carrier, totals)| {
+            let name = names.get(&carrier).cloned().unwrap_or_default();
+            Carrier::new(carrier, name, &totals)
+        })
+        .named("join airline")
+        .gather()
+        // There are few carriers: all of them make one chunk, which comes at the end, and is sorted.
+        .chunks(usize::MAX)
+        .flat_map_iter(sorted);
+    let carriers = match &options.output {
+        None => carriers.collect(),
+        Some(path) => {
+            let [file, shown] = carriers.broadcast();
+            file.sink("output", sink::CsvFile::create(path).with_header(HEADER));
+            shown.collect()
+        }
+    };
+    let longest = by_delay
+        .named("by delay")
+        .filter_map(|flight| Delayed::new(&flight))
+        .named("departed")
+        .gather()
+        .fold(Vec::new(), keep_ten);
+    let routes = by_route
+        .named("by route")
+        .key_by(|flight| (flight.origin.clone(), flight.dest.clone()))
+        .parallel(instances)
+        .fold(Totals::default(), |totals, flight| totals.add(&flight))
+        .named("route totals")
+        .map(|((origin, dest), totals)| Route::new(&origin, &dest, &totals))
+        .named("route")
+        .fold(Vec::new(), keep_ten);
+    let rejected_rows = rejected_rows
+        .map(|letter| Rejected::new(&letter))
+        .named("reason");
+    match &options.dead_letters {
+        Some(path) => rejected_rows.sink("dead letters", sink::CsvFile::create(path)),
+        None => rejected_rows.for_each(|row| eprintln!("rejected: {}", row.error)),
+    }
+    Ok((
+        flow,
+        Results {
+            carriers,
+            longest,
+            routes,
+        },
+    ))
 }
 
 /// The columns of a flight that are used here. `NA` stands for a value that isn't there.
@@ -213,9 +326,15 @@ impl Rejected {
     }
 }
 
+/// All carriers, in the order of the result.
+fn sorted(mut carriers: Vec<Carrier>) -> Vec<Carrier> {
+    carriers.sort_by(|one, other| one.carrier.cmp(&other.carrier));
+    carriers
+}
+
 /// The airlines' names by carrier.
 fn airlines() -> Result<HashMap<String, String>, Box<dyn Error>> {
-    let mut rows = csv::Reader::from_path(format!("{DATA}/airlines.csv"))?;
+    let mut rows = csv::Reader::from_path(AIRLINES)?;
     Ok(rows.deserialize().collect::<Result<_, _>>()?)
 }
 
@@ -258,82 +377,85 @@ fn keep_ten<T: Ord>(ten: &mut Vec<T>, one: T) {
     }
 }
 
-/// An operator of our own: lets each row through when its scheduled departure has come, on a clock that
-/// runs `speed` times as fast as the job's. A row that can't be read is let through at once.
-#[derive(Clone)]
-struct Pace {
+/// A source of our own around another one: hands each row over when its scheduled departure has come,
+/// on a clock that runs `speed` times as fast as the job's. A row that can't be read comes at once.
+struct Paced<S> {
+    rows: S,
     speed: Option<f64>,
     clock: Option<Clock>,
-    /// The first departure, and when it was let through.
+    /// The first departure, and when it was handed over.
     start: Option<(i64, Instant)>,
-    held: Option<(Instant, Record<CsvRow>)>,
+    waiting: VecDeque<Record<CsvRow>>,
+    ended: bool,
 }
 
-impl Pace {
-    const fn new(speed: Option<f64>) -> Self {
+impl<S> Paced<S> {
+    fn new(rows: S, speed: Option<f64>) -> Self {
         Self {
+            rows,
             speed,
             clock: None,
             start: None,
-            held: None,
+            waiting: VecDeque::new(),
+            ended: false,
         }
     }
 
-    fn due(&mut self, row: &CsvRow) -> Option<Instant> {
-        let (speed, clock) = (self.speed?, self.clock.as_ref()?);
+    /// When the next row is to be handed over; `None`: now.
+    fn due(&mut self) -> Option<Instant> {
+        let (speed, now) = (self.speed?, self.clock.as_ref()?.now());
+        let row = &self.waiting.front()?.value;
         let hour: jiff::Timestamp = row.get("time_hour")?.parse().ok()?;
         let departure = hour.as_millisecond() + row.get("minute")?.parse::<i64>().ok()? * 60_000;
-        let (first, started) = *self.start.get_or_insert((departure, clock.now()));
+        let (first, started) = *self.start.get_or_insert((departure, now));
         let after = (departure - first).max(0) as f64 / 1000.0 / speed;
-        Some(started + Duration::from_secs_f64(after))
+        Some(started + Duration::from_secs_f64(after)).filter(|due| *due > now)
     }
 }
 
-impl Operator<CsvRow> for Pace {
-    type Out = CsvRow;
-    const NAME: &'static str = "pace";
+impl<S: Source<Item = CsvRow>> Source for Paced<S> {
+    type Item = CsvRow;
 
-    fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), millstream::Error> {
-        self.clock = Some(context.clock());
-        Ok(())
+    async fn open(&mut self, context: &SourceContext) -> Result<(), OperatorError> {
+        self.clock = Some(context.clock.clone());
+        self.rows.open(context).await
     }
 
-    fn process(
-        &mut self,
-        row: Record<CsvRow>,
-        out: &mut impl Collector<CsvRow>,
-    ) -> Result<(), OperatorError> {
-        let due = self.due(&row.value);
-        let now = self.clock.as_ref().map(Clock::now);
-        match due.filter(|due| now.is_some_and(|now| now < *due)) {
-            Some(due) => self.held = Some((due, row)),
-            None => out.push(row),
+    async fn next(&mut self, out: &mut SourceBatch<CsvRow>) -> Result<SourceStatus, OperatorError> {
+        loop {
+            while !out.is_full() && !self.waiting.is_empty() && self.due().is_none() {
+                out.extend(self.waiting.pop_front());
+            }
+            let wait = self
+                .due()
+                .zip(self.clock.as_ref())
+                .map(|(due, clock)| clock.sleep_until(due));
+            match wait {
+                _ if !out.is_empty() => return Ok(SourceStatus::More),
+                // Dropped here when the job drains: what waits was not handed over yet.
+                Some(wait) => wait.await,
+                None if self.ended => return Ok(SourceStatus::End),
+                None => {
+                    let mut batch = SourceBatch::new(out.room());
+                    self.ended = self.rows.next(&mut batch).await? == SourceStatus::End;
+                    self.waiting.extend(batch.into_parts().0.records);
+                }
+            }
         }
-        Ok(())
     }
+}
 
-    // While it holds a row, it gets no other: order is kept, and the file waits.
-    fn pending(&self) -> bool {
-        self.held.is_some()
-    }
+/// Makes the source of each run.
+struct Replay {
+    rows: CsvRows,
+    speed: Option<f64>,
+}
 
-    fn waiting(&self) -> bool {
-        self.held.is_some()
-    }
+impl SourceFactory for Replay {
+    type Source = Paced<<CsvRows as SourceFactory>::Source>;
 
-    fn next_timer(&self) -> Option<Instant> {
-        self.held.as_ref().map(|(due, _)| *due)
-    }
-
-    fn on_timer(
-        &mut self,
-        _now: Instant,
-        out: &mut impl Collector<CsvRow>,
-    ) -> Result<(), OperatorError> {
-        if let Some((_, row)) = self.held.take() {
-            out.push(row);
-        }
-        Ok(())
+    fn create(&self, instance: usize) -> Result<Self::Source, OperatorError> {
+        Ok(Paced::new(self.rows.create(instance)?, self.speed))
     }
 }
 
@@ -381,8 +503,49 @@ fn table<const N: usize>(
     println!("\n{title}\n{table}");
 }
 
+impl Results {
+    fn show(&self, report: &JobReport) {
+        table(
+            "Flights by carrier",
+            [
+                "carrier",
+                "airline",
+                "flights",
+                "cancelled",
+                "mean delay, min",
+            ],
+            2,
+            report
+                .take(self.carriers)
+                .unwrap_or_default()
+                .into_iter()
+                .map(Carrier::cells),
+        );
+        table(
+            "Longest departure delays",
+            ["flight", "route", "scheduled, UTC", "delay, min"],
+            3,
+            report
+                .take(self.longest)
+                .unwrap_or_default()
+                .into_iter()
+                .map(Delayed::cells),
+        );
+        table(
+            "Busiest routes",
+            ["route", "flights", "cancelled", "mean delay, min"],
+            1,
+            report
+                .take(self.routes)
+                .unwrap_or_default()
+                .into_iter()
+                .map(Route::cells),
+        );
+    }
+}
+
 /// The graph's metrics, in brief: what each stage took, and how it spent its time.
-fn show_metrics(report: &JobReport) {
+fn show_stages(report: &JobReport) {
     let metrics = report.metrics();
     let rejected: u64 = metrics
         .operators
@@ -409,122 +572,4 @@ fn show_metrics(report: &JobReport) {
     );
     let (read, elapsed) = (report.records_read(), report.elapsed());
     println!("\n{read} rows read, {rejected} rejected, in {elapsed:.2?}");
-}
-
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::parse();
-    let instances = options.parallelism;
-    let input = options
-        .input
-        .unwrap_or_else(|| format!("{DATA}/flights-2013-01.csv.gz").into());
-    let names = airlines()?;
-
-    let flow = Dataflow::new("flights");
-    let (rejected, rejected_rows) = flow.dead_letters::<CsvRow>("rejected rows");
-    let [by_carrier, by_delay, by_route] = flow
-        .source("rows", CsvRows::open(&input))
-        .via(Pace::new(options.replay))
-        .parallel(instances)
-        .try_map(OnError::dead_letter(&rejected), CsvRow::decode::<Flight>)
-        .named("parse")
-        .map(Arc::new)
-        .broadcast();
-
-    let carriers = by_carrier
-        .named("by carrier")
-        .key_by_ref(|flight| flight.carrier.as_str())
-        .parallel(instances)
-        .fold(Totals::default(), |totals, flight| totals.add(&flight))
-        .map(move |(carrier, totals)| {
-            let name = names.get(&carrier).cloned().unwrap_or_default();
-            Carrier::new(carrier, name, &totals)
-        })
-        .named("join airline")
-        .gather()
-        // There are few carriers: all of them make one chunk, which comes at the end, and is sorted.
-        .chunks(usize::MAX)
-        .flat_map_iter(|mut carriers| {
-            carriers.sort_by(|a: &Carrier, b| a.carrier.cmp(&b.carrier));
-            carriers
-        });
-    let carriers = match options.output {
-        None => carriers.collect(),
-        Some(path) => {
-            let [file, shown] = carriers.broadcast();
-            file.sink("output", sink::CsvFile::create(path));
-            shown.collect()
-        }
-    };
-    let longest = by_delay
-        .named("by delay")
-        .filter_map(|flight| Delayed::new(&flight))
-        .gather()
-        .fold(Vec::new(), keep_ten);
-    let routes = by_route
-        .named("by route")
-        .key_by(|flight| (flight.origin.clone(), flight.dest.clone()))
-        .parallel(instances)
-        .fold(Totals::default(), |totals, flight| totals.add(&flight))
-        .map(|((origin, dest), totals)| Route::new(&origin, &dest, &totals))
-        .fold(Vec::new(), keep_ten);
-    let rejected_rows = rejected_rows.map(|letter| Rejected::new(&letter));
-    match options.dead_letters {
-        Some(path) => rejected_rows.sink("dead letters", sink::CsvFile::create(path)),
-        None => rejected_rows.for_each(|row| eprintln!("rejected: {}", row.error)),
-    }
-
-    let console = match options.metrics {
-        Some(address) => Some(Console::bind(address).await?),
-        None => None,
-    };
-    let job = flow.start_with(
-        &JobOptions::default()
-            .with_operator_counts(true)
-            .with_drain_on_signals(Duration::from_secs(10)),
-    )?;
-    if let Some(console) = &console {
-        console.watch(job.observer())?;
-        eprintln!("serving http://{}/metrics", console.local_addr());
-    }
-    let report = with_progress(job).await?;
-
-    table(
-        "Flights by carrier",
-        [
-            "carrier",
-            "airline",
-            "flights",
-            "cancelled",
-            "mean delay, min",
-        ],
-        2,
-        report
-            .take(carriers)
-            .unwrap_or_default()
-            .into_iter()
-            .map(Carrier::cells),
-    );
-    table(
-        "Longest departure delays",
-        ["flight", "route", "scheduled, UTC", "delay, min"],
-        3,
-        report
-            .take(longest)
-            .unwrap_or_default()
-            .into_iter()
-            .map(Delayed::cells),
-    );
-    table(
-        "Busiest routes",
-        ["route", "flights", "cancelled", "mean delay, min"],
-        1,
-        report
-            .take(routes)
-            .unwrap_or_default()
-            .into_iter()
-            .map(Route::cells),
-    );
-    show_metrics(&report);
-    Ok(())
 }

@@ -74,6 +74,8 @@ pub enum ErrorKind {
     Aborted,
     /// A drain did not finish within its deadline.
     DrainDeadline,
+    /// The job was to drain at a signal, and can't listen to any.
+    Signals,
 }
 
 impl Error {
@@ -121,6 +123,15 @@ impl Error {
             kind: ErrorKind::DrainDeadline,
             operator: None,
             source: None,
+            report: None,
+        }
+    }
+
+    pub(crate) fn signals(cause: std::io::Error) -> Self {
+        Self {
+            kind: ErrorKind::Signals,
+            operator: None,
+            source: Some(Arc::new(cause)),
             report: None,
         }
     }
@@ -202,6 +213,13 @@ impl fmt::Display for Error {
                 )
             }
             ErrorKind::Aborted => f.write_str("the job was aborted"),
+            ErrorKind::Signals => {
+                f.write_str("the job can't listen to signals")?;
+                match &self.source {
+                    Some(source) => write!(f, ": {source}"),
+                    None => Ok(()),
+                }
+            }
             ErrorKind::DrainDeadline => f.write_str("the job did not drain before its deadline"),
         }
     }

@@ -6,8 +6,9 @@
 //! * **Waiting.** [`next`](Source::next) waits until it has something to hand over, and returns as
 //!   soon as there is nothing more *ready*: it must not wait while its batch holds a record, or the
 //!   record waits too.
-//! * **Cancel safety.** The engine may drop the future of `next` at any await, when the job drains
-//!   or stops. By the rule above its batch is then empty, so nothing is lost.
+//! * **Cancel safety.** The engine may drop the future of `next` at any await. When the job drains,
+//!   what the batch holds by then is still delivered, and [`drain`](Source::drain) is asked for
+//!   more; when it stops otherwise, the batch is gone, and by the rule above it was empty.
 //! * **Positions.** Whoever can replay says after each batch, by
 //!   [`position`](SourceBatch::position), where to read next. The position travels with the batch,
 //!   because a barrier may come while `next` is waiting, when nothing can be asked of the source.
@@ -57,6 +58,17 @@ pub trait Source: Send + 'static {
         &mut self,
         batch: &mut SourceBatch<Self::Item>,
     ) -> impl Future<Output = Result<SourceStatus, OperatorError>> + Send;
+
+    /// The job drains: hand over what was accepted from outside and nobody else has, and end. Called
+    /// instead of [`next`](Source::next), until it answers [`SourceStatus::End`], perhaps before
+    /// `open` has finished; it should not wait for anything new. Sources that only read what stays where it is have nothing to do here.
+    fn drain(
+        &mut self,
+        batch: &mut SourceBatch<Self::Item>,
+    ) -> impl Future<Output = Result<SourceStatus, OperatorError>> + Send {
+        let _ = batch;
+        async { Ok(SourceStatus::End) }
+    }
 }
 
 /// What a source may know of the run it is part of.
@@ -114,6 +126,11 @@ impl<T> SourceBatch<T> {
             "nothing follows a barrier within a batch"
         );
         self.batch.records.push(record.into());
+    }
+
+    /// Adds records.
+    pub fn extend(&mut self, records: impl IntoIterator<Item = Record<T>>) {
+        self.batch.records.extend(records);
     }
 
     /// Says that no record earlier than `watermark` will follow. One that goes back is left out.

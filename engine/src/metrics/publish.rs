@@ -176,12 +176,17 @@ impl Publisher {
             self.count(names::OPERATOR_ERRORS, &at, operator.errors);
             self.count(names::OPERATOR_RETRIES, &at, operator.retries);
             let explained = operator.skipped + operator.dead_letters;
+            // Without counts by operator nobody knows what was filtered, and zero would be a lie.
+            let filtered = operator
+                .records_out
+                .map(|_| operator.filtered.saturating_sub(explained));
             let reasons = [
-                ("filtered", operator.filtered.saturating_sub(explained)),
-                ("skipped", operator.skipped),
-                ("dead_letter", operator.dead_letters),
+                ("filtered", filtered),
+                ("skipped", Some(operator.skipped)),
+                ("dead_letter", Some(operator.dead_letters)),
             ];
             for (reason, records) in reasons {
+                let Some(records) = records else { continue };
                 self.count(
                     names::OPERATOR_RECORDS_DROPPED,
                     &At { reason, ..at },

@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 use super::handle::{JobHandle, JobState};
 use super::report::{JobReport, Outcome};
 use super::run::{RunCore, StageTask};
+use super::signals::Signals;
 use super::{JobOptions, Outputs, Run};
 use crate::error::Error;
 use crate::graph::Blueprint;
@@ -94,7 +95,8 @@ impl JobShared {
 ///
 /// # Errors
 ///
-/// Every mistake in the graph, or what a factory of a source or sink returned.
+/// Every mistake in the graph, what a factory of a source or sink returned, or why the job can't
+/// listen to signals where it was asked to.
 ///
 /// # Panics
 ///
@@ -115,6 +117,8 @@ pub fn start(blueprint: &Blueprint, options: &JobOptions) -> Result<JobHandle, E
         state: watch::Sender::new(JobState::Running),
     });
     let tasks = build(blueprint, &shared)?;
+    let signals = options.drain_on_signals.map(Signals::listen).transpose();
+    let signals = signals.map_err(Error::signals)?;
     let mut stages = JoinSet::new();
     for task in tasks {
         let span = tracing::info_span!(
@@ -135,7 +139,7 @@ pub fn start(blueprint: &Blueprint, options: &JobOptions) -> Result<JobHandle, E
         stages,
         shared: Arc::clone(&shared),
     };
-    super::spawn::spawn(&mut supervisor, supervise(owned).instrument(span));
+    super::spawn::spawn(&mut supervisor, supervise(owned, signals).instrument(span));
     Ok(JobHandle::new(shared, supervisor))
 }
 
@@ -146,15 +150,25 @@ fn build(blueprint: &Blueprint, shared: &Arc<JobShared>) -> Result<Vec<StageTask
     for (index, stage) in graph.stages.iter().enumerate() {
         for instance in 0..stage.parallelism {
             core.turn_to(index, instance);
-            if shared.options.count_by_operator {
-                stage
-                    .build
-                    .build_by_operator(&mut Run::new(&mut core, &graph), instance)?;
-            } else {
-                stage
-                    .build
-                    .build_by_stage(&mut Run::new(&mut core, &graph), instance)?;
-            }
+            let built = catch_unwind(AssertUnwindSafe(|| {
+                if shared.options.count_by_operator {
+                    stage
+                        .build
+                        .build_by_operator(&mut Run::new(&mut core, &graph), instance)
+                } else {
+                    stage
+                        .build
+                        .build_by_stage(&mut Run::new(&mut core, &graph), instance)
+                }
+            }));
+            // Factories and `open` are users' code, too.
+            let name = shared
+                .registry
+                .plan
+                .stages
+                .get(index)
+                .map(|stage| Arc::clone(&stage.name));
+            built.unwrap_or_else(|payload| Err(Error::panic(name, panic_message(&*payload))))?;
         }
     }
     drop(graph);
@@ -267,14 +281,13 @@ impl Drop for Owned {
 }
 
 /// Waits until every stage has ended, and ends the others when one fails.
-async fn supervise(mut owned: Owned) -> Result<JobReport, Error> {
+async fn supervise(mut owned: Owned, mut signals: Option<Signals>) -> Result<JobReport, Error> {
     let shared = Arc::clone(&owned.shared);
     let stages = &mut owned.stages;
     tracing::info!("started");
     let clock = shared.registry.clock.clone();
     let started = clock.now();
     let mut publisher = Publisher::default();
-    let mut signals = super::signals::Signals::new(shared.options.drain_on_signals);
     let stopped = loop {
         match next_event(stages, &shared, &mut signals).await {
             Event::AllEnded => break None,
@@ -317,7 +330,7 @@ async fn supervise(mut owned: Owned) -> Result<JobReport, Error> {
 async fn next_event(
     stages: &mut JoinSet<()>,
     shared: &JobShared,
-    signals: &mut super::signals::Signals,
+    signals: &mut Option<Signals>,
 ) -> Event {
     let clock = &shared.registry.clock;
     let mut aborted = pin!(shared.abort.cancelled());
@@ -330,7 +343,9 @@ async fn next_event(
         if aborted.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Event::Aborted);
         }
-        if signals.poll(cx, shared).is_ready() {
+        if let Some(signals) = signals
+            && signals.poll(cx, shared).is_ready()
+        {
             return Poll::Ready(Event::DrainRequested);
         }
         if draining.as_mut().poll(cx).is_ready() {

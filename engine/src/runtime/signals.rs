@@ -1,44 +1,37 @@
 //! Ctrl-c and SIGTERM, for jobs that were asked to listen: the first drains, the second aborts.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::job::JobShared;
 
-type Signal = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// The signals that a job listens to, if it does.
+/// The signals that a job listens to, from the moment it is made.
 pub(super) struct Signals {
-    deadline: Option<Duration>,
+    deadline: Duration,
     received: u32,
-    next: Option<Signal>,
+    listener: platform::Listener,
 }
 
 impl Signals {
-    pub(super) fn new(deadline: Option<Duration>) -> Self {
-        Self {
+    /// Begins to listen.
+    pub(super) fn listen(deadline: Duration) -> io::Result<Self> {
+        Ok(Self {
             deadline,
             received: 0,
-            next: deadline.map(|_| next_signal()),
-        }
+            listener: platform::Listener::new()?,
+        })
     }
 
     /// Ready when the job has been asked to drain or abort.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &JobShared) -> Poll<()> {
-        let (Some(deadline), Some(next)) = (self.deadline, &mut self.next) else {
-            return Poll::Pending;
-        };
-        if next.as_mut().poll(cx).is_pending() {
+        if self.listener.poll_signal(cx).is_pending() {
             return Poll::Pending;
         }
         self.received += 1;
-        // Listening goes on before anything else happens, so that no second signal is missed.
-        self.next = Some(next_signal());
         if self.received == 1 {
             tracing::info!("draining after a signal; another one aborts");
-            shared.request_drain(shared.registry.clock.now() + deadline);
+            shared.request_drain(shared.registry.clock.now() + self.deadline);
         } else {
             shared.halt();
         }
@@ -46,43 +39,59 @@ impl Signals {
     }
 }
 
-fn next_signal() -> Signal {
-    Box::pin(async {
-        let interrupt = wait_for_interrupt();
-        let terminate = wait_for_terminate();
-        let (mut interrupt, mut terminate) = (Box::pin(interrupt), Box::pin(terminate));
-        std::future::poll_fn(|cx| {
-            if interrupt.as_mut().poll(cx).is_ready() || terminate.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
-            }
-            Poll::Pending
-        })
-        .await;
-    })
-}
-
-async fn wait_for_interrupt() {
-    if let Err(error) = tokio::signal::ctrl_c().await {
-        tracing::warn!(%error, "can't listen for ctrl-c");
-        std::future::pending::<()>().await;
-    }
-}
-
 #[cfg(unix)]
-async fn wait_for_terminate() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            terminate.recv().await;
+mod platform {
+    use std::io;
+    use std::task::{Context, Poll};
+
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    pub(super) struct Listener {
+        interrupt: Signal,
+        terminate: Signal,
+    }
+
+    impl Listener {
+        pub(super) fn new() -> io::Result<Self> {
+            let interrupt = signal(SignalKind::interrupt())?;
+            Ok(Self {
+                interrupt,
+                terminate: signal(SignalKind::terminate())?,
+            })
         }
-        Err(error) => {
-            tracing::warn!(%error, "can't listen for SIGTERM");
-            std::future::pending::<()>().await;
+
+        pub(super) fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+            match self.interrupt.poll_recv(cx) {
+                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Pending => self.terminate.poll_recv(cx).map(drop),
+            }
         }
     }
 }
 
 #[cfg(not(unix))]
-async fn wait_for_terminate() {
-    std::future::pending::<()>().await;
+mod platform {
+    use std::future::Future;
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    pub(super) struct Listener(Pin<Box<dyn Future<Output = io::Result<()>> + Send>>);
+
+    impl Listener {
+        pub(super) fn new() -> io::Result<Self> {
+            Ok(Self(Box::pin(tokio::signal::ctrl_c())))
+        }
+
+        pub(super) fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+            match self.0.as_mut().poll(cx) {
+                // Listens for the next one.
+                Poll::Ready(Ok(())) => {
+                    self.0 = Box::pin(tokio::signal::ctrl_c());
+                    Poll::Ready(())
+                }
+                Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+            }
+        }
+    }
 }

@@ -1,11 +1,11 @@
 //! The head of a stage that begins with a source.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::CancellationToken;
 
 use super::{Head, Run, Seat};
 use crate::batch::Batch;
@@ -52,7 +52,7 @@ impl<F: SourceFactory> Chain for FromSource<F> {
             position: None,
         };
         let limit = run.batch_records::<Self::Item>();
-        let drain = run.shared().drain.clone().cancelled_owned();
+        let drain = run.shared().drain.clone();
         let head = SourceHead::new(source, context, limit, seat, drain);
         run.stage(Box::new(head), Box::new(next));
         Ok(())
@@ -64,7 +64,6 @@ impl<F: SourceFactory> Chain for FromSource<F> {
 struct SourceHead<T> {
     driver: Option<Driver>,
     slot: Arc<Slot<T>>,
-    drain: Pin<Box<WaitForCancellationFutureOwned>>,
     seat: Seat,
 }
 
@@ -102,16 +101,33 @@ async fn drive<S: Source>(
     mut source: S,
     context: SourceContext,
     slot: Arc<Slot<S::Item>>,
+    drain: CancellationToken,
 ) -> Result<(), OperatorError> {
-    source.open(&context).await?;
+    unless(&drain, source.open(&context)).await.transpose()?;
     loop {
         let mut batch = slot.empty().await;
-        let status = source.next(&mut batch).await?;
+        // The batch outlives a `next` that is given up, and so does what was put into it.
+        let status = match unless(&drain, source.next(&mut batch)).await {
+            Some(status) => status?,
+            None => source.drain(&mut batch).await?,
+        };
         slot.with(|state| state.filled = Some((batch, status)));
         if status == SourceStatus::End {
             return Ok(());
         }
     }
+}
+
+/// Does `work`, and gives it up when the job drains.
+async fn unless<F: Future>(drain: &CancellationToken, work: F) -> Option<F::Output> {
+    let (mut drained, mut work) = (pin!(drain.cancelled()), pin!(work));
+    std::future::poll_fn(|cx| {
+        if drained.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        work.as_mut().poll(cx).map(Some)
+    })
+    .await
 }
 
 impl<T: Send + 'static> SourceHead<T> {
@@ -120,18 +136,17 @@ impl<T: Send + 'static> SourceHead<T> {
         context: SourceContext,
         limit: usize,
         seat: Seat,
-        drain: WaitForCancellationFutureOwned,
+        drain: CancellationToken,
     ) -> Self {
         let inner = Mutex::new(SlotState {
             filled: None,
             spare: Vec::new(),
         });
         let slot = Arc::new(Slot { limit, inner });
-        let driver = Box::pin(drive(source, context, Arc::clone(&slot)));
+        let driver = Box::pin(drive(source, context, Arc::clone(&slot), drain));
         Self {
             driver: Some(driver),
             slot,
-            drain: Box::pin(drain),
             seat,
         }
     }
@@ -145,14 +160,6 @@ impl<T: Send> Head<T> for SourceHead<T> {
                 ..Batch::new()
             }));
         };
-        if self.drain.as_mut().poll(cx).is_ready() {
-            // The source ends here. By its contract it holds nothing while it waits.
-            self.driver = None;
-            return Poll::Ready(Ok(Batch {
-                end: true,
-                ..Batch::new()
-            }));
-        }
         let guard = self.seat.guard();
         let driven = driver.as_mut().poll(cx);
         guard.disarm();

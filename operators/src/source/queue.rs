@@ -20,9 +20,8 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 /// The source emits in the order in which values were accepted, and waits while there are none.
 /// Backpressure fills the queue, which then says so to whoever offers. It ends after
 /// [`QueueHandle::close`], or when the last handle is dropped, once all that was accepted has been
-/// emitted; it cannot fail. Cancelling the wait for a value loses none, but what is still queued
-/// when the job drains or is aborted is dropped with it: close the queue first, and then wait for
-/// the job, to lose nothing.
+/// emitted; it cannot fail. Cancelling the wait for a value loses none. When the job drains, the
+/// queue closes, and what it had accepted is still emitted; when the job is aborted, it is dropped.
 ///
 /// ```
 /// use millstream_operators::prelude::*;
@@ -211,6 +210,11 @@ impl<T: Send + 'static> Source for ReadQueue<T> {
             SourceStatus::More
         })
     }
+
+    async fn drain(&mut self, batch: &mut SourceBatch<T>) -> Result<SourceStatus, OperatorError> {
+        self.receiver.close();
+        self.next(batch).await
+    }
 }
 
 impl<T> fmt::Debug for ReadQueue<T> {
@@ -230,6 +234,20 @@ mod tests {
         let answers: Vec<_> = (0..3).map(|n| handle.offer(n)).collect();
         assert_eq!(answers, [Offer::Accepted, Offer::Accepted, Offer::Full(2)]);
         assert!(!answers[2].is_accepted());
+    }
+
+    #[tokio::test]
+    async fn a4_a_drain_delivers_what_the_queue_had_accepted() {
+        for accepted in [0, 1, 5, 2000] {
+            let (handle, queue) = queue(4096);
+            let flow = Dataflow::new("drained");
+            let all = flow.source("queue", queue).collect();
+            let job = flow.start().unwrap();
+            assert!((0..accepted).all(|n| handle.offer(n).is_accepted()));
+            let report = job.drain(std::time::Duration::from_secs(60)).await.unwrap();
+            assert_eq!(report.take(all), Some((0..accepted).collect()));
+            assert_eq!(handle.offer(7), Offer::Closed(7));
+        }
     }
 
     #[tokio::test]

@@ -339,3 +339,14 @@ async fn a_sink_that_can_not_be_made_is_named() {
     let error = flow.run().await.unwrap_err();
     assert_eq!(error.to_string(), "operator `out` failed: no such place");
 }
+
+#[tokio::test]
+async fn a_panic_while_a_stage_is_made_fails_the_start_and_names_it() {
+    let flow = Dataflow::new("made");
+    let numbers = flow.source("in", source::from_iter(0..9_u64));
+    let badly = |_| -> Result<Ledger, OperatorError> { panic!("made badly") };
+    numbers.sink("out", SinkWith(badly));
+    let error = flow.start().unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Panic("made badly".to_owned()));
+    assert_eq!(error.operator_name(), Some("in → out"));
+}
