@@ -26,6 +26,10 @@ pub trait Chain: Send + 'static {
     /// What comes out of it.
     type Item: Send + 'static;
 
+    /// Whether the type says that the stage has one instance: so nothing has to be compiled for
+    /// more, and a chain that ends in a result is compiled half as often.
+    const ALONE: bool = false;
+
     /// Builds the stage for one instance of one run.
     fn finish<M: Counting, N: Tail<Self::Item> + 'static>(
         &self,
@@ -57,6 +61,7 @@ impl<C, O> Via<C, O> {
 
 impl<C: Chain, O: Operator<C::Item>> Chain for Via<C, O> {
     type Item = O::Out;
+    const ALONE: bool = C::ALONE;
 
     fn finish<M: Counting, N: Tail<O::Out> + 'static>(
         &self,

@@ -18,15 +18,47 @@ use crate::time::{Instant, Timestamp};
 pub(crate) struct Link<In, O: Operator<In>, N, M> {
     operator: O,
     next: N,
-    seat: Seat,
     /// What an operator emitted although there was no room.
     overflow: VecDeque<Record<O::Out>>,
+    post: Post,
+    marker: PhantomData<fn(In) -> M>,
+}
+
+/// The part of a link that knows none of its types, and so is compiled once and not once a link.
+#[derive(Debug)]
+struct Post {
+    seat: Seat,
     held_watermark: Option<Timestamp>,
     held_end: bool,
     error: Option<Error>,
     rejected: u64,
     added: u64,
-    marker: PhantomData<fn(In) -> M>,
+}
+
+impl Post {
+    const fn new(seat: Seat) -> Self {
+        Self {
+            seat,
+            held_watermark: None,
+            held_end: false,
+            error: None,
+            rejected: 0,
+            added: 0,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fail(&mut self, error: OperatorError) {
+        self.seat.counters().errors.add(1);
+        self.error = Some(Error::operator(self.seat.name(), error));
+    }
+
+    fn publish(&mut self) {
+        let counters = self.seat.counters();
+        counters.filtered.add(std::mem::take(&mut self.rejected));
+        counters.added.add(std::mem::take(&mut self.added));
+    }
 }
 
 impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
@@ -34,13 +66,8 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         Self {
             operator,
             next,
-            seat,
             overflow: VecDeque::new(),
-            held_watermark: None,
-            held_end: false,
-            error: None,
-            rejected: 0,
-            added: 0,
+            post: Post::new(seat),
             marker: PhantomData,
         }
     }
@@ -52,15 +79,15 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         taken: u64,
         hook: impl FnOnce(&mut O, &mut Outlet<'_, O::Out, N, M>) -> Result<(), OperatorError>,
     ) -> Flow {
-        let guard = self.seat.guard();
+        let guard = self.post.seat.guard();
         let mut outlet = Outlet {
             next: &mut self.next,
             overflow: &mut self.overflow,
             full: false,
             pushed: 0,
             taken,
-            rejected: &mut self.rejected,
-            added: &mut self.added,
+            rejected: &mut self.post.rejected,
+            added: &mut self.post.added,
             marker: PhantomData::<M>,
         };
         let result = hook(&mut self.operator, &mut outlet);
@@ -68,14 +95,14 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         drop(outlet);
         guard.disarm();
         if let Err(error) = result {
-            return self.fail(error);
+            self.post.fail(error);
+            return Flow::Stop;
         }
         if O::STATELESS {
-            return match (full, self.overflow.is_empty()) {
-                (false, _) => Flow::More,
-                (true, true) => Flow::Stop,
-                (true, false) => self.fail(EmittedTwice.into()),
-            };
+            if full && !self.overflow.is_empty() {
+                self.post.fail(EmittedTwice.into());
+            }
+            return if full { Flow::Stop } else { Flow::More };
         }
         let side_full = self.operator.side().is_some_and(|side| side.is_full());
         if full || side_full || self.operator.pending() {
@@ -85,16 +112,9 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         }
     }
 
-    #[cold]
-    fn fail(&mut self, error: OperatorError) -> Flow {
-        self.seat.counters().errors.add(1);
-        self.error = Some(Error::operator(self.seat.name(), error));
-        Flow::Stop
-    }
-
     /// Brings out what the operator has left, and reports whether it is out.
     fn drain(&mut self) -> Flow {
-        if self.error.is_some() || self.next.resume() == Flow::Stop {
+        if self.post.error.is_some() || self.next.resume() == Flow::Stop {
             return Flow::Stop;
         }
         if O::STATELESS {
@@ -102,7 +122,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         }
         if self.next.done() {
             // Nobody wants what is left: neither a held watermark nor the end waits for it.
-            self.rejected += self.overflow.len() as u64;
+            self.post.rejected += self.overflow.len() as u64;
             self.overflow.clear();
             return Flow::More;
         }
@@ -150,16 +170,17 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn resume(&mut self) -> Flow {
-        if self.drain() == Flow::Stop {
-            return Flow::Stop;
+        let flow = self.drain();
+        if O::STATELESS || flow == Flow::Stop {
+            return flow;
         }
-        if let Some(watermark) = self.held_watermark.take()
+        if let Some(watermark) = self.post.held_watermark.take()
             && self.pass_watermark(watermark) == Flow::Stop
         {
             return Flow::Stop;
         }
-        if self.held_end {
-            self.held_end = false;
+        if self.post.held_end {
+            self.post.held_end = false;
             return self.pass_end();
         }
         Flow::More
@@ -174,13 +195,16 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
             return Flow::More;
         }
         if self.call(0, |operator, out| operator.on_watermark(watermark, out)) == Flow::Stop {
-            self.held_watermark = Some(watermark);
+            self.post.held_watermark = Some(watermark);
             return Flow::Stop;
         }
         self.pass_watermark(watermark)
     }
 
     fn idle(&mut self, idle: bool) {
+        if O::STATELESS {
+            return self.next.idle(idle);
+        }
         if let Some(side) = self.operator.side() {
             side.idle(idle);
         }
@@ -241,7 +265,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         }
         // If nobody wants what is left, the end does not wait for it.
         if !self.next.done() && self.call(0, |operator, out| operator.on_end(out)) == Flow::Stop {
-            self.held_end = true;
+            self.post.held_end = true;
             return Flow::Stop;
         }
         self.pass_end()
@@ -255,7 +279,10 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn take_error(&mut self) -> Option<Error> {
-        self.error.take().or_else(|| self.next.take_error())
+        match self.post.error.take() {
+            None => self.next.take_error(),
+            error => error,
+        }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
@@ -275,9 +302,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
 
     fn publish(&mut self) {
         if M::BY_OPERATOR {
-            let counters = self.seat.counters();
-            counters.filtered.add(std::mem::take(&mut self.rejected));
-            counters.added.add(std::mem::take(&mut self.added));
+            self.post.publish();
         }
         self.next.publish();
     }

@@ -43,6 +43,13 @@ impl Seat {
     pub(crate) const fn guard(&self) -> Guard<'_> {
         Guard(self)
     }
+
+    #[cold]
+    #[inline(never)]
+    fn blame(&self) {
+        // A second name is an outer operator's.
+        self.culprit.set(Arc::clone(&self.name)).ok();
+    }
 }
 
 /// Runs only while unwinding: on the good path it is forgotten.
@@ -56,9 +63,10 @@ impl Guard<'_> {
 }
 
 impl Drop for Guard<'_> {
-    #[cold]
+    // Passes on the seat and not itself: a guard whose address is taken would be stored, for every
+    // operator and record.
+    #[inline]
     fn drop(&mut self) {
-        // A second name is an outer operator's.
-        self.0.culprit.set(Arc::clone(&self.0.name)).ok();
+        self.0.blame();
     }
 }

@@ -63,6 +63,8 @@ pub(super) struct Stage<T> {
 
 enum Step {
     Again,
+    /// As `Again`, by one who has just read the clock.
+    AgainAt(Instant),
     Wait(u8),
     Finished,
 }
@@ -112,8 +114,7 @@ impl<T> Stage<T> {
         // not get a record on top of that.
         self.look_for_enough();
         if !self.batch.is_spent() {
-            self.run_slice(now);
-            return Ok(Step::Again);
+            return Ok(Step::AgainAt(self.run_slice(now)));
         }
         if !self.ending && self.batch.idle != self.idle {
             self.idle = self.batch.idle;
@@ -136,8 +137,9 @@ impl<T> Stage<T> {
         self.next_batch(cx)
     }
 
-    /// Runs the kernel over part of the batch, and learns how much to give it the next time.
-    fn run_slice(&mut self, before: Instant) {
+    /// Runs the kernel over part of the batch, and learns how much to give it the next time. Tells
+    /// when it was through.
+    fn run_slice(&mut self, before: Instant) -> Instant {
         self.offered = self.batch.records.len();
         let last_mark = self.batch.marks.last().map(|mark| mark.watermark);
         self.stopped = self
@@ -148,7 +150,8 @@ impl<T> Stage<T> {
         if let Some(watermark) = last_mark.filter(|_| self.batch.marks.is_empty()) {
             self.counters.watermark.set(watermark);
         }
-        let spent = self.clock.now().saturating_since(before);
+        let after = self.clock.now();
+        let spent = after.saturating_since(before);
         if spent > SLICE_MAX {
             let affordable = taken as u128 * SLICE_MAX.as_nanos() / spent.as_nanos().max(1);
             self.slice = usize::try_from(affordable).unwrap_or(usize::MAX).max(1);
@@ -157,6 +160,7 @@ impl<T> Stage<T> {
             // must not teach it to swallow a large one of slow records.
             self.slice = self.slice.saturating_mul(2);
         }
+        after
     }
 
     /// Counts what the kernel has taken of the batch it was given.
@@ -266,8 +270,9 @@ impl<T: Send> RunnableStage for Stage<T> {
         self.counters.activity.enter(BUSY, started);
         let mut now = started;
         for _ in 0..STEPS_MAX {
-            match self.step(cx, now) {
-                Ok(Step::Again) => {}
+            now = match self.step(cx, now) {
+                Ok(Step::Again) => self.clock.now(),
+                Ok(Step::AgainAt(now)) => now,
                 Ok(Step::Wait(state)) => {
                     self.kernel.publish();
                     self.counters.activity.enter(state, self.clock.now());
@@ -283,8 +288,7 @@ impl<T: Send> RunnableStage for Stage<T> {
                     self.kernel.publish();
                     return Poll::Ready(Err(error));
                 }
-            }
-            now = self.clock.now();
+            };
             if now.saturating_since(started) >= POLL_MAX {
                 break;
             }

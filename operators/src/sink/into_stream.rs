@@ -60,7 +60,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         let flow = self.flow().clone();
         let (sender, batches) = channel(1);
         let factory = ToStreamOnce(Mutex::new(Some(ToStream { sender })));
-        if self.parallelism() == 1 {
+        if C::ALONE || self.parallelism() == 1 {
             self.sink("into_stream", factory);
         } else {
             self.gather().sink("into_stream", factory);

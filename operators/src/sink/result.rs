@@ -50,7 +50,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
             gather: Some(gather),
             leave: None,
         };
-        let operator = if self.parallelism() == 1 {
+        let operator = if C::ALONE || self.parallelism() == 1 {
             self.consume(kind, consumer)
         } else {
             self.gather().consume(kind, consumer)
