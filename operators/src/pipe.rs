@@ -24,7 +24,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # async fn main() -> Result<(), millstream_engine::Error> {
     /// let flow = Dataflow::new("lengths");
     /// let lines = flow.source("lines", source::from_iter(["to be", "or not"]));
-    /// let longest = lines.pipe(lengths).reduce(usize::max);
+    /// let longest = lines.pipe(lengths).reduce(|most, n| *most = n.max(*most));
     /// assert_eq!(flow.run().await?.take(longest), Some(Some(3)));
     /// # Ok(())
     /// # }

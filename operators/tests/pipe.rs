@@ -15,7 +15,7 @@ fn lengths(
 async fn b9_a_fragment_is_fused_with_what_is_around_it() {
     let flow = Dataflow::new("lengths");
     let lines = flow.source("lines", source::from_iter(["to be", "or not"]));
-    let longest = lines.pipe(lengths).reduce(usize::max);
+    let longest = lines.pipe(lengths).reduce(|most, n| *most = n.max(*most));
     let graph = flow.graph().unwrap();
     assert_eq!(graph.stages.len(), 1);
     let names: Vec<_> = graph

@@ -19,7 +19,7 @@ async fn n1_results_of_an_empty_stream() {
     let count = flow.source("c", source::from_iter(empty())).count();
     let reduce = flow
         .source("d", source::from_iter(empty()))
-        .reduce(u32::max);
+        .reduce(|most, n| *most = n.max(*most));
     let report = flow.run().await.unwrap();
     assert_eq!(report.take(first), Some(None));
     assert_eq!(report.take(last), Some(None));
@@ -41,7 +41,7 @@ async fn n1_results_bring_the_instances_of_a_parallel_stream_together() {
     let flow = Dataflow::new("parallel");
     let numbers = |name| flow.source(name, source::from_iter(0..100_u32)).parallel(3);
     let count = numbers("a").count();
-    let largest = numbers("b").reduce(u32::max);
+    let largest = numbers("b").reduce(|most, n| *most = n.max(*most));
     let report = flow.run().await.unwrap();
     assert_eq!(report.take(count), Some(100));
     assert_eq!(report.take(largest), Some(Some(99)));

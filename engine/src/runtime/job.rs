@@ -17,7 +17,7 @@ use super::report::{JobReport, Outcome};
 use super::run::{RunCore, StageTask};
 use super::signals::Signals;
 use super::{JobOptions, Outputs, Run};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::graph::Blueprint;
 use crate::metrics::{Publisher, Registry, StageCounters};
 use crate::time::{Clock, Instant};
@@ -204,7 +204,7 @@ async fn run_stage(task: StageTask, shared: Arc<JobShared>) {
         None => tracing::debug!("stopped"),
         Some(Ok(())) => tracing::debug!("finished"),
         Some(Err(error)) => {
-            if !matches!(error.kind(), crate::error::ErrorKind::Disconnected) {
+            if !matches!(error.kind(), ErrorKind::Disconnected) {
                 tracing::error!(%error, "failed");
             }
             shared.fail(error);
@@ -308,8 +308,10 @@ async fn supervise(mut owned: Owned, mut signals: Option<Signals>) -> Result<Job
     let outcome = match &error {
         None if shared.drain.is_cancelled() => Outcome::Drained,
         None => Outcome::Completed,
-        Some(_) if shared.abort.is_cancelled() => Outcome::Aborted,
-        Some(_) => Outcome::Failed,
+        Some(error) => match error.kind() {
+            ErrorKind::Aborted | ErrorKind::DrainDeadline => Outcome::Aborted,
+            _ => Outcome::Failed,
+        },
     };
     let metrics = shared.registry.snapshot();
     if shared.options.publish_every.is_some() {

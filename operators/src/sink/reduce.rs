@@ -8,7 +8,7 @@ use super::result::Gather;
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Combines all values into one, from left to right. The report of the run gives it once the
+    /// Folds all values into the first of them, from left to right. The report of the run gives it once the
     /// input has ended, or `None` if there was no record. The instances of a parallel stream are
     /// brought together first.
     ///
@@ -18,14 +18,15 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), millstream_engine::Error> {
     /// let flow = Dataflow::new("largest");
-    /// let largest = flow.source("numbers", source::from_iter([3, 9, 4])).reduce(i32::max);
+    /// let numbers = flow.source("numbers", source::from_iter([3, 9, 4]));
+    /// let largest = numbers.reduce(|best, n| *best = n.max(*best));
     /// assert_eq!(flow.run().await?.take(largest), Some(Some(9)));
     /// # Ok(())
     /// # }
     /// ```
     pub fn reduce<F>(self, f: F) -> Output<Option<T>>
     where
-        F: FnMut(T, T) -> T + Clone + Send + 'static,
+        F: FnMut(&mut T, T) + Clone + Send + 'static,
     {
         let value = None;
         self.result("reduce", Reduce { value, f })
@@ -49,16 +50,16 @@ impl<T, F: Clone> Clone for Reduce<T, F> {
 impl<T, F> Gather<T> for Reduce<T, F>
 where
     T: Send + 'static,
-    F: FnMut(T, T) -> T + Clone + Send + 'static,
+    F: FnMut(&mut T, T) + Clone + Send + 'static,
 {
     type Result = Option<T>;
 
     #[inline]
     fn take(&mut self, record: Record<T>) {
-        self.value = Some(match self.value.take() {
+        match &mut self.value {
             Some(value) => (self.f)(value, record.value),
-            None => record.value,
-        });
+            None => self.value = Some(record.value),
+        }
     }
 
     fn finish(self) -> Option<T> {

@@ -78,7 +78,7 @@ async fn a_drain_that_takes_too_long_is_an_error_with_a_report() {
     let error = job.await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::DrainDeadline);
     let report = error.report().unwrap();
-    assert_eq!(report.outcome(), Outcome::Failed);
+    assert_eq!(report.outcome(), Outcome::Aborted);
     let (_, edge) = report.edges().next().unwrap();
     assert!(edge.abandoned > 0);
     assert_eq!(sink.ended().await, Ending::Dropped);
