@@ -1,14 +1,15 @@
-//! Every flight out of New York: one graph that reads a CSV file, sets rows that can't be parsed aside,
-//! and works out three things at once.
+//! Every flight out of New York: one graph that reads a CSV file, sets rows that can't be parsed
+//! aside, and works out three things at once.
 //!
 //! ```text
-//!                                     ╭─▶ by carrier (N instances) ─▶ joined with names ─▶ file, table
+//!                                     ╭─▶ by carrier (N instances) ─▶ with names ─▶ file, table
 //! rows ─▶ parse (N instances) ─▶ all ─┼─▶ the ten longest delays ─▶ table
 //!          ╰─▶ rejected rows ─▶ file  ╰─▶ by route (N instances) ─▶ table
 //! ```
 //!
-//! Try `--replay 20000 --metrics 127.0.0.1:9464`, and ctrl-c while it runs: it drains, and what it has
-//! read is counted. Written by hand, this is five tasks, eight channels, and a shutdown to get right.
+//! Try `--replay 20000 --metrics 127.0.0.1:9464`, and ctrl-c while it runs: it drains, and what it
+//! has read is counted. Written by hand, this is five tasks, eight channels, and a shutdown to get
+//! right.
 
 #![allow(
     clippy::print_stdout,
@@ -136,7 +137,8 @@ fn graph(options: &Options) -> Result<(Dataflow, Results), Box<dyn Error>> {
         })
         .named("join airline")
         .gather()
-        // There are few carriers: all of them make one chunk, which comes at the end, and is sorted.
+        // There are few carriers: all of them make one chunk, which comes at the end, and is
+        // sorted.
         .chunks(usize::MAX)
         .flat_map_iter(sorted);
     let carriers = match &options.output {
@@ -162,13 +164,7 @@ fn graph(options: &Options) -> Result<(Dataflow, Results), Box<dyn Error>> {
         .map(|((origin, dest), totals)| Route::new(&origin, &dest, &totals))
         .named("route")
         .fold(Vec::new(), keep_ten);
-    let rejected_rows = rejected_rows
-        .map(|letter| Rejected::new(&letter))
-        .named("reason");
-    match &options.dead_letters {
-        Some(path) => rejected_rows.sink("dead letters", sink::CsvFile::create(path)),
-        None => rejected_rows.for_each(|row| eprintln!("rejected: {}", row.error)),
-    }
+    set_aside(options, rejected_rows);
     Ok((
         flow,
         Results {
@@ -177,6 +173,17 @@ fn graph(options: &Options) -> Result<(Dataflow, Results), Box<dyn Error>> {
             routes,
         },
     ))
+}
+
+/// Keeps the rows that can't be parsed, in a file or on the terminal.
+fn set_aside(options: &Options, rejected_rows: DataStream<DeadLetter<CsvRow>>) {
+    let rejected_rows = rejected_rows
+        .map(|letter| Rejected::new(&letter))
+        .named("reason");
+    match &options.dead_letters {
+        Some(path) => rejected_rows.sink("dead letters", sink::CsvFile::create(path)),
+        None => rejected_rows.for_each(|row| eprintln!("rejected: {}", row.error)),
+    }
 }
 
 /// The columns of a flight that are used here. `NA` stands for a value that isn't there.
@@ -377,8 +384,9 @@ fn keep_ten<T: Ord>(ten: &mut Vec<T>, one: T) {
     }
 }
 
-/// A source of our own around another one: hands each row over when its scheduled departure has come,
-/// on a clock that runs `speed` times as fast as the job's. A row that can't be read comes at once.
+/// A source of our own around another one: hands each row over when its scheduled departure has
+/// come, on a clock that runs `speed` times as fast as the job's. A row that can't be read comes at
+/// once.
 struct Paced<S> {
     rows: S,
     speed: Option<f64>,

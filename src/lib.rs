@@ -1,9 +1,9 @@
 //! Millstream: a stream-processing engine that a Rust program embeds.
 //!
-//! A [`Dataflow`] is a blueprint. [`Dataflow::source`] gives a [`DataStream`], on which everything is
-//! said that happens to its records, until a sink ends it; [`Dataflow::run`] runs it on the tokio
-//! runtime of the caller. Operators in a row are fused into one loop. Between stages records travel
-//! in batches over bounded edges, so a slow sink slows its source and memory stays bounded.
+//! A [`Dataflow`] is a blueprint. [`Dataflow::source`] gives a [`DataStream`], on which everything
+//! is said that happens to its records, until a sink ends it; [`Dataflow::run`] runs it on the
+//! tokio runtime of the caller. Operators in a row are fused into one loop. Between stages records
+//! travel in batches over bounded edges, so a slow sink slows its source and memory stays bounded.
 //!
 //! ```
 //! use millstream::prelude::*;
@@ -27,15 +27,17 @@
 //!
 //! * [`DataStream`] and [`KeyedStream`] list every operator, each with an example.
 //! * [`source`] and [`sink`] have what streams begin and end in, and the contracts for your own.
-//! * [`operator::Operator`] is the contract of an operator; [`DataStream::via`] the door it goes through.
-//! * [`JobHandle`](runtime::JobHandle) controls a running job, [`JobReport`](runtime::JobReport) is what
-//!   it ends with, [`JobOptions`](runtime::JobOptions) are the choices about a run.
-//! * [`metrics`] tells what is counted, and [`testing`] how to test operators and graphs without waiting.
+//! * [`operator::Operator`] is the contract of an operator; [`DataStream::via`] the door it goes
+//!   through.
+//! * [`JobHandle`](runtime::JobHandle) controls a running job, [`JobReport`](runtime::JobReport) is
+//!   what it ends with, [`JobOptions`](runtime::JobOptions) are the choices about a run.
+//! * [`metrics`] tells what is counted, and [`testing`] how to test operators and graphs without
+//!   waiting.
 //!
 //! # Features
 //!
-//! * `files` (on by default): lines, CSV and JSON lines, plain or gzip, from and to files and the standard
-//!   streams.
+//! * `files` (on by default): lines, CSV and JSON lines, plain or gzip, from and to files and the
+//!   standard streams.
 //! * `console`: the HTTP endpoint with `/metrics`, `/healthz`, `/readyz` and `/graph`.
 
 #[cfg(feature = "console")]
@@ -46,7 +48,7 @@ pub use millstream_engine::{batch, state, tail, testing, time};
 pub use millstream_engine::{chain, edge, graph, key, metrics, operator, random, runtime};
 #[cfg(feature = "files")]
 pub use millstream_operators::file;
-pub use millstream_operators::{DataStream, Dataflow, KeyedStream, fan, keyed, prelude};
+pub use millstream_operators::{DataStream, Dataflow, KeyedStream, attempt, fan, keyed, prelude};
 
 /// Where records enter: sources, and the contract for your own.
 pub mod source {

@@ -6,9 +6,8 @@
 //! [`metrics`]. It knows no concrete operator and no connector: those are in
 //! `millstream-operators`, written against this crate's public interface, as a user's own are.
 //!
-//! Modules lower in this list use only those above them in spirit: `time`, `record`, `batch`,
-//! `error`, `state`, `random`, `key` · `operator`, `source`, `sink`, `tail`, `chain` · `edge` ·
-//! `graph` · `runtime`.
+//! The order in which they are best read: `time`, `record`, `batch`, `error`, `state`, `random`,
+//! `key` · `operator`, `source`, `sink`, `tail`, `chain` · `edge` · `graph` · `runtime`.
 
 pub mod batch;
 mod batcher;

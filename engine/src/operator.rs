@@ -71,19 +71,21 @@ pub trait Operator<In>: Clone + Send + 'static {
     /// The display name, where the user gives none: a verb, as the fluent method is called.
     const NAME: &'static str;
 
-    /// Whether it is a plain function of one record: `process` emits at most one record, and no other
-    /// hook does anything. It is then asked for nothing else, and a long chain of such operators
-    /// compiles quicker. One that emits more all the same fails the job.
+    /// Whether it is a plain function of one record: `process` emits at most one record, and no
+    /// other hook does anything. It is then asked for nothing else, and a long chain of such
+    /// operators compiles quicker. One that emits more all the same fails the job.
     const STATELESS: bool = false;
 
-    /// Handles one record. An error fails the job.
+    /// Handles one record. An error, here and from every other hook, fails the job.
     fn process(
         &mut self,
         record: Record<In>,
         out: &mut impl Collector<Self::Out>,
     ) -> Result<(), OperatorError>;
 
-    /// Makes ready for a run: the place to take the clock, counters and side outputs.
+    /// Makes ready for a run: the place to take the clock, counters and side outputs. Called while
+    /// the job is being started, which an error keeps from happening;
+    /// [`Error::operator`] makes one of any other, with the operator's name.
     fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
         let _ = context;
         Ok(())
@@ -156,13 +158,17 @@ pub trait Operator<In>: Clone + Send + 'static {
         None
     }
 
-    /// Writes its state. Called at a barrier, with nothing pending.
+    /// Writes its state, at a barrier and with nothing pending.
+    ///
+    /// No job takes checkpoints yet: so far it is the
+    /// [test kit](crate::testing::OperatorHarness::snapshot) that calls it.
     fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
         let _ = state;
         Ok(())
     }
 
-    /// Takes over state that [`snapshot`](Operator::snapshot) wrote, before the first record.
+    /// Takes over state that [`snapshot`](Operator::snapshot) wrote, behind
+    /// [`open`](Operator::open) and before the first record.
     fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
         let _ = state;
         Ok(())

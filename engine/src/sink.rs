@@ -86,12 +86,14 @@ pub trait Sink: Send + 'static {
         records: &mut Vec<Record<Self::Item>>,
     ) -> impl Future<Output = Result<SinkStatus, OperatorError>> + Send;
 
-    /// Hands on what the sink itself still holds. Called when no more input is ready.
+    /// Hands on what the sink itself still holds. Called when no more input is ready, and at a
+    /// barrier; not at the end, where [`prepare`](Sink::prepare) does what is needed.
     fn flush(&mut self) -> impl Future<Output = Result<(), OperatorError>> + Send {
         async { Ok(()) }
     }
 
-    /// The first step of making the writes so far durable and visible.
+    /// The first step of making the writes so far durable and visible. As it stands it flushes;
+    /// whoever writes it anew sees to that too.
     fn prepare(&mut self) -> impl Future<Output = Result<Committable, OperatorError>> + Send {
         async {
             self.flush().await?;

@@ -59,9 +59,10 @@ pub trait Source: Send + 'static {
         batch: &mut SourceBatch<Self::Item>,
     ) -> impl Future<Output = Result<SourceStatus, OperatorError>> + Send;
 
-    /// The job drains: hand over what was accepted from outside and nobody else has, and end. Called
-    /// instead of [`next`](Source::next), until it answers [`SourceStatus::End`], perhaps before
-    /// `open` has finished; it should not wait for anything new. Sources that only read what stays where it is have nothing to do here.
+    /// The job drains: hand over what was accepted from outside and nobody else has, and end.
+    /// Called instead of [`next`](Source::next), until it answers [`SourceStatus::End`], perhaps
+    /// before `open` has finished; it should not wait for anything new. Sources that only read what
+    /// stays where it is have nothing to do here.
     fn drain(
         &mut self,
         batch: &mut SourceBatch<Self::Item>,
@@ -81,7 +82,7 @@ pub struct SourceContext {
     pub instance: usize,
     /// How many instances there are.
     pub instances: usize,
-    /// Where to go on reading, if an earlier run got there.
+    /// Where to go on reading, if an earlier run got there. No job restores positions yet.
     pub position: Option<Position>,
 }
 

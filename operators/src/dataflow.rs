@@ -42,7 +42,12 @@ impl Dataflow {
         }
     }
 
-    /// Adds a source, which runs as one instance.
+    /// Adds a source, which runs as one instance. What is a source: those of
+    /// [`source`](crate::source), and your own [`Source`]s. `name` stands in errors, logs and
+    /// metrics, and has to be the only one of its kind in the dataflow.
+    ///
+    /// Each run makes the source anew, so only a [`OneShot`](millstream_engine::source::OneShot)
+    /// refuses a second run.
     pub fn source<F: SourceFactory>(
         &self,
         name: &str,
@@ -70,8 +75,8 @@ impl Dataflow {
         self.blueprint.validate()
     }
 
-    /// The graph as plain data, to be shown: as DOT, as Mermaid, or with the most records that can be
-    /// in flight.
+    /// The graph as plain data, to be shown: as DOT, as Mermaid, or with the most records that can
+    /// be in flight.
     ///
     /// # Errors
     ///
@@ -89,15 +94,17 @@ impl Dataflow {
     /// # Cancel safety
     ///
     /// The future owns the job: dropping it stops every task, and what was in flight is lost.
+    ///
+    /// # Panics
+    ///
+    /// When it is polled outside a tokio runtime.
     pub fn run(&self) -> impl Future<Output = Result<JobReport, Error>> + Send + use<> {
         self.run_with(JobOptions::default())
     }
 
     /// Runs the dataflow to its end, as `options` say.
     ///
-    /// # Errors
-    ///
-    /// As [`run`](Dataflow::run).
+    /// Errors, cancel safety and panics are those of [`run`](Dataflow::run).
     pub fn run_with(
         &self,
         options: JobOptions,
@@ -106,11 +113,12 @@ impl Dataflow {
         async move { flow.start_with(&options)?.await }
     }
 
-    /// Starts the dataflow on the current tokio runtime and gives the handle of the job.
+    /// Starts the dataflow on the current tokio runtime and gives the handle of the job. It runs
+    /// whether or not the handle is awaited, and is aborted when the handle is dropped.
     ///
     /// # Errors
     ///
-    /// The mistakes of the graph.
+    /// The mistakes of the graph, or what the factory of a source or sink returned.
     ///
     /// # Panics
     ///
@@ -123,7 +131,7 @@ impl Dataflow {
     ///
     /// # Errors
     ///
-    /// The mistakes of the graph.
+    /// As [`start`](Dataflow::start).
     ///
     /// # Panics
     ///

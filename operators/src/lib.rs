@@ -4,6 +4,9 @@
 //! file: its struct, its contract, its `impl DataStream` block and its tests. All of it is written
 //! against the public interface of `millstream-engine`, through the same door ([`DataStream::via`])
 //! that a user's own operator goes through.
+//!
+//! `README.md` beside this crate's manifest is the index: every word, what it does, its file and
+//! the test of its contract.
 
 pub mod attempt;
 pub mod chunks;

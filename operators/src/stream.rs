@@ -17,9 +17,9 @@ use crate::Dataflow;
 
 /// Records of `T` at one point of a dataflow.
 ///
-/// `C` is the chain of operators since the last edge, which the compiler fuses into one loop. Behind
-/// an edge, and after [`boxed`](DataStream::boxed), it is the default, and the type has a short name.
-/// A function over streams takes `DataStream<T, impl Chain<Item = T>>`:
+/// `C` is the chain of operators since the last edge, which the compiler fuses into one loop.
+/// Behind an edge, and after [`boxed`](DataStream::boxed), it is the default, and the type has a
+/// short name. A function over streams takes `DataStream<T, impl Chain<Item = T>>`:
 ///
 /// ```
 /// use millstream_operators::prelude::*;
@@ -101,6 +101,14 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// What is no operator does not compile:
+    ///
+    /// ```compile_fail
+    /// # use millstream_operators::prelude::*;
+    /// let flow = Dataflow::new("doubled");
+    /// flow.source("letters", source::from_iter(["a", "b"])).via("twice").ignore();
+    /// ```
     pub fn via<O: Operator<T>>(self, operator: O) -> DataStream<O::Out, Via<C, O>> {
         self.via_with(|_, _| operator)
     }
@@ -124,8 +132,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         }
     }
 
-    /// Gives the last operator the name under which errors, logs and metrics speak of it. Without it,
-    /// an operator is called after its method, and numbered from the second on.
+    /// Gives the last operator the name under which errors, logs and metrics speak of it. Without
+    /// it, an operator is called after its method, and numbered from the second on.
     ///
     /// ```
     /// # use millstream_operators::prelude::*;
@@ -140,8 +148,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         self
     }
 
-    /// Forgets the chain's type, at the cost of one virtual call a batch: for a short type name, and
-    /// for chains of more than some fifty operators, which otherwise take long to compile.
+    /// Forgets the chain's type, at the cost of one virtual call a batch: for a short type name,
+    /// and for chains of more than some fifty operators, which otherwise take long to compile.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -166,8 +174,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         }
     }
 
-    /// Ends the stage in edges: gives each record to those that `router` picks. The router is cloned
-    /// for each run and instance.
+    /// Ends the stage in edges: gives each record to those that `router` picks. The router is
+    /// cloned for each run and instance.
     pub fn route<R>(self, edges: &[EdgeId], router: R)
     where
         R: Router<T> + Clone + 'static,
@@ -215,8 +223,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
 }
 
 impl<T: Send + 'static> DataStream<T> {
-    /// The stream behind an edge, read by a stage of `parallelism` instances, whose first operator is
-    /// called `kind`.
+    /// The stream behind an edge, read by a stage of `parallelism` instances, whose first operator
+    /// is called `kind`.
     pub fn behind(flow: Dataflow, edge: EdgeId, parallelism: usize, kind: &'static str) -> Self {
         let operator = flow.blueprint().add_operator(Role::Operator, kind, None);
         let draft = StageDraft {

@@ -48,6 +48,15 @@ async fn n1_results_bring_the_instances_of_a_parallel_stream_together() {
 }
 
 #[tokio::test]
+async fn n1_ignore_pulls_everything() {
+    let flow = Dataflow::new("ignored");
+    let numbers = flow.source("numbers", source::from_iter(0..100_u32));
+    numbers.parallel(2).ignore();
+    let report = flow.run().await.unwrap();
+    assert_eq!(report.records_written(), 100);
+}
+
+#[tokio::test]
 async fn n1_try_for_each_stops_at_the_first_error() {
     let flow = Dataflow::new("failing");
     let (sender, seen) = std::sync::mpsc::sync_channel(10);

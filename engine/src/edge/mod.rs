@@ -1,4 +1,4 @@
-//! What crosses from stage to stage.
+//! Edges: the bounded channels between stages, the only places with a queue.
 #![doc = include_str!("README.md")]
 
 mod channel;

@@ -16,8 +16,8 @@ pub struct GraphView {
     pub edges: Vec<EdgeView>,
     /// The most records that can be in flight between the sources and the sinks at once, without
     /// what operators keep as state: for each channel its capacity and one batch, for each instance
-    /// of a stage the batch that it works on, one more at each boxed seam, and two at an
-    /// asynchronous sink. Reached to the record where batches are of one record.
+    /// of a stage the batch that it works on, one more at a source and at each boxed seam, and two
+    /// at an asynchronous sink. Reached to the record where batches are of one record.
     pub records_in_flight_max: usize,
 }
 

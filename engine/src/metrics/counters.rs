@@ -60,7 +60,7 @@ pub struct OperatorCounters {
     pub errors: Counter,
     /// Attempts made again after an error.
     pub retries: Counter,
-    /// Records that a sink has written, or a source has read.
+    /// Records that a sink has written. What a source has read, its stage counts.
     pub delivered: Counter,
 }
 

@@ -80,7 +80,7 @@ pub struct StageMetrics {
     pub blocked_now: usize,
     /// How many instances are working at this moment.
     pub busy_now: usize,
-    /// The earliest watermark of an instance that has one.
+    /// The earliest watermark of its instances; `None` as long as one of them has seen none.
     pub watermark: Option<Timestamp>,
 }
 

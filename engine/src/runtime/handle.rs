@@ -30,8 +30,8 @@ pub enum JobState {
 /// A running job.
 ///
 /// It is a future: awaiting it gives the report, or the first error. It can be awaited by
-/// reference, which is cancel safe, so `select!` works. **Dropping it aborts the job** and stops
-/// every task of it.
+/// reference, which is cancel safe, so `select!` works; once it has given its result, it must not
+/// be awaited again. **Dropping it aborts the job** and stops every task of it.
 #[must_use = "dropping the handle aborts the job"]
 #[derive(Debug)]
 pub struct JobHandle {
@@ -63,7 +63,8 @@ impl JobHandle {
         self.await
     }
 
-    /// Asks the job to drain, without waiting for it.
+    /// Asks the job to drain, without waiting for it. Asked more than once, the earliest deadline
+    /// holds.
     pub fn request_drain(&self, deadline: Duration) {
         self.shared
             .request_drain(self.shared.registry.clock.now() + deadline);

@@ -59,16 +59,17 @@ impl JobOptions {
         self
     }
 
-    /// The capacity, in records for each channel, of edges that have none of their own. Default: 16
-    /// batches.
+    /// The capacity, in records for each channel, of edges that have none of their own. Zero counts
+    /// as one. Default: 16 batches.
     #[must_use]
     pub fn with_edge_capacity(mut self, records: usize) -> Self {
         self.edge_capacity = Some(records.max(1));
         self
     }
 
-    /// The most records in a batch. It changes speed and latency, never a result. Default: about
-    /// 16 KiB of records, between 64 and 1,024 of them.
+    /// The most records in a batch; on an edge, no more than its capacity. Zero counts as one. It
+    /// changes speed and latency, never a result. Default: about 16 KiB of records, between 64 and
+    /// 1,024 of them.
     #[must_use]
     pub fn with_batch_records(mut self, records: usize) -> Self {
         self.batch_records = Some(records.max(1));

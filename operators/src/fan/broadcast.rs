@@ -7,11 +7,11 @@ use super::branches;
 use crate::DataStream;
 
 impl<T: Clone + Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Gives each of `N` branches every record: a clone for all but one, so records that are costly to
-    /// clone belong in an `Arc`.
+    /// Gives each of `N` branches every record: a clone for all but one, so records that are costly
+    /// to clone belong in an `Arc`.
     ///
-    /// Emits when every branch has room, and so runs at the speed of the slowest. A branch that has had
-    /// enough drops out; when all have, the input is cancelled. Ends with its input.
+    /// Emits when every branch has room, and so runs at the speed of the slowest. A branch that has
+    /// had enough drops out; when all have, the input is cancelled. Ends with its input.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -9,9 +9,9 @@ use crate::DataStream;
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Appends another stream, whose source is not started before this one has ended.
     ///
-    /// Emits what the current input does, ends with the second. Runs in one instance, which keeps the
-    /// order. Two branches of one stream can't be concatenated: while the first is read, the second
-    /// would fill up and stop both, so the graph is refused.
+    /// Emits what the current input does, ends with the second. Runs in one instance, which keeps
+    /// the order. Two branches of one stream can't be concatenated: while the first is read, the
+    /// second would fill up and stop both, so the graph is refused.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

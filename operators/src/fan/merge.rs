@@ -38,8 +38,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
 }
 
 impl<T: Send + 'static> DataStream<T> {
-    /// Joins any number of streams to this one, as [`merge`](DataStream::merge) does two. Streams with
-    /// operators behind them become [`boxed`](DataStream::boxed) to fit into one list.
+    /// Joins any number of streams to this one, as [`merge`](DataStream::merge) does two. Streams
+    /// with operators behind them become [`boxed`](DataStream::boxed) to fit into one list.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

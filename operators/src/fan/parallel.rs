@@ -10,8 +10,8 @@ use crate::DataStream;
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Ends the stage here: what follows runs in a task of its own, behind a bounded edge.
     ///
-    /// Worth it where both sides have real work to do; between cheap steps an edge costs more than it
-    /// gains.
+    /// Worth it where both sides have real work to do; between cheap steps an edge costs more than
+    /// it gains.
     ///
     /// ```
     /// # use millstream_operators::prelude::*;
@@ -24,8 +24,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         self.forward_to(instances, "boundary")
     }
 
-    /// Runs what follows in `instances` instances, and gives each its records in turn. Order is kept
-    /// within an instance only. Operators and their closures are cloned for each.
+    /// Runs what follows in `instances` instances, and gives each its records in turn. Order is
+    /// kept within an instance only. Operators and their closures are cloned for each.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -7,8 +7,8 @@ use super::KeyedStream;
 use super::aggregate::{Aggregate, Aggregated, AtEnd, Running, RunningAggregated};
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
-    /// Folds the records of each key into the first of them, and emits `(key, result)` for each when
-    /// the input has ended, in no particular order.
+    /// Folds the records of each key into the first of them, and emits `(key, result)` for each
+    /// when the input has ended, in no particular order.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -14,8 +14,8 @@ use crate::DataStream;
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Says which key each record belongs to. Records of one key go to one instance, in order.
     ///
-    /// The key is made anew for each record; where that costs an allocation, as with a `String`, use
-    /// [`key_by_ref`](DataStream::key_by_ref).
+    /// The key is made anew for each record; where that costs an allocation, as with a `String`,
+    /// use [`key_by_ref`](DataStream::key_by_ref).
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -75,8 +75,16 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     }
 }
 
-/// Records of `T` that belong to keys. What is said on it keeps state for each key, and gives a plain
-/// stream again.
+/// Records of `T` that belong to keys. What is said on it keeps state for each key, and gives a
+/// plain stream again.
+///
+/// It can be ended in no sink, because nothing has been said yet of what becomes of a key:
+///
+/// ```compile_fail
+/// # use millstream_operators::prelude::*;
+/// let flow = Dataflow::new("parity");
+/// flow.source("numbers", source::from_iter(0..5)).key_by(|n| n % 2).ignore();
+/// ```
 #[must_use = "a stream that goes nowhere is a mistake: say what to do for each key"]
 pub struct KeyedStream<T, C, K> {
     stream: DataStream<T, C>,
@@ -85,15 +93,15 @@ pub struct KeyedStream<T, C, K> {
 }
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
-    /// Spreads the keys over `instances` instances, 128 at most. Without it there are as many as the
-    /// stream has.
+    /// Spreads the keys over `instances` instances, 128 at most. Without it there are as many as
+    /// the stream has.
     pub const fn parallel(mut self, instances: usize) -> Self {
         self.parallelism = instances;
         self
     }
 
-    /// Puts an operator behind the shuffle, given the key function: the one door for keyed operators,
-    /// ours and yours. What it gets is each value with the hash of its key.
+    /// Puts an operator behind the shuffle, given the key function: the one door for keyed
+    /// operators, ours and yours. What it gets is each value with the hash of its key.
     pub fn via_keyed<O: Operator<Keyed<T>>>(
         self,
         operator: impl FnOnce(K) -> O,

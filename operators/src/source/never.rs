@@ -30,7 +30,7 @@ pub const fn never<T: Send + 'static>() -> Never<T> {
     }
 }
 
-/// The source behind [`never`].
+/// The source behind [`never()`].
 #[derive(Debug)]
 pub struct Never<T> {
     marker: PhantomData<fn() -> T>,

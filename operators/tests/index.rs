@@ -1,0 +1,208 @@
+//! The index in `README.md` has every word, with the file that it is in and a test that exists.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// Methods that are no words: they build, run and show a graph, or are doors for words.
+const PLUMBING: [&str; 22] = [
+    "behind",
+    "blueprint",
+    "boxed",
+    "consume",
+    "flow",
+    "forward",
+    "from_parts",
+    "graph",
+    "into_parts",
+    "named",
+    "new",
+    "parallelism",
+    "route",
+    "run",
+    "run_with",
+    "sink",
+    "source",
+    "start",
+    "start_with",
+    "validate",
+    "via",
+    "via_with",
+];
+
+/// A line of the table.
+struct Row {
+    contract: String,
+    /// Each word, and the file it links to.
+    words: Vec<(String, String)>,
+    test: String,
+}
+
+fn rows(index: &str) -> Vec<Row> {
+    let cells = |line: &str| -> Vec<String> {
+        let cells = line.trim_matches('|').split('|');
+        cells.map(|cell| cell.trim().to_owned()).collect()
+    };
+    let lines = index.lines().filter(|line| line.starts_with('|'));
+    let lines = lines.filter(|line| line.contains("]("));
+    let row = |line| {
+        let [contract, words, _, test] = <[String; 4]>::try_from(cells(line)).unwrap();
+        let links = words.split(", ").map(|link| {
+            let (word, file) = link.split_once("](").expect("a word links to its file");
+            let word = word.trim_matches(['[', '`']).to_owned();
+            (word, file.trim_end_matches(')').to_owned())
+        });
+        Row {
+            words: links.collect(),
+            test: test.trim_matches('`').to_owned(),
+            contract,
+        }
+    };
+    lines.map(row).collect()
+}
+
+/// Every Rust file below a folder of the crate, by its path in the crate, with its text.
+fn files(folder: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root.join(folder)).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+        if entry.path().is_dir() {
+            found.extend(files(&path));
+        } else if path.ends_with(".rs") {
+            found.push((path, fs::read_to_string(entry.path()).unwrap()));
+        }
+    }
+    found
+}
+
+/// The words that a file offers: public methods of the front, and among the sources and sinks also
+/// public functions and constructors.
+fn words_of(path: &str, text: &str) -> Vec<String> {
+    let everywhere = ["src/source/", "src/sink/"]
+        .iter()
+        .any(|folder| path.starts_with(folder));
+    let mut words = Vec::new();
+    let mut owner = String::new();
+    for (at, line) in text.match_indices('\n').map(|(at, _)| at + 1).map(|at| {
+        let line = text[at..].lines().next().unwrap_or_default();
+        (at, line)
+    }) {
+        if line.starts_with("#[cfg(test)]") {
+            break;
+        }
+        if line.starts_with("impl") {
+            owner = owner_of(line);
+        } else if line.starts_with('}') {
+            owner.clear();
+        }
+        let code = line
+            .trim_start()
+            .replace("const ", "")
+            .replace("async ", "");
+        let Some(name) = code.strip_prefix("pub fn ") else {
+            continue;
+        };
+        let name = name.split(['<', '(']).next().unwrap();
+        let signature = text[at..].split('{').next().unwrap();
+        let constructs = !signature.contains("self");
+        match owner.as_str() {
+            "DataStream" | "Dataflow" => words.push(name.to_owned()),
+            "KeyedStream" => words.push(format!("KeyedStream::{name}")),
+            "" if everywhere => words.push(name.to_owned()),
+            _ if everywhere && constructs => words.push(format!("{owner}::{name}")),
+            _ => {}
+        }
+    }
+    words
+}
+
+/// The type that an `impl` block is for.
+fn owner_of(line: &str) -> String {
+    let mut depth = 0;
+    let mut rest = line.trim_start_matches("impl");
+    if rest.starts_with('<') {
+        let end = rest.find(|letter| {
+            depth += i32::from(letter == '<') - i32::from(letter == '>');
+            depth == 0
+        });
+        rest = &rest[end.unwrap() + 1..];
+    }
+    let is_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+    rest.trim_start()
+        .chars()
+        .take_while(|letter| is_name(*letter))
+        .collect()
+}
+
+fn index() -> Vec<Row> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let rows = rows(&fs::read_to_string(path).unwrap());
+    assert!(rows.len() > 50, "the table has been read: {}", rows.len());
+    rows
+}
+
+#[test]
+fn words_are_found_where_they_are_offered() {
+    let front =
+        "//! Doc.\nimpl<T: Into<u8>> DataStream<T> {\n    pub fn a<U>(self) {}\n    fn b() {}\n}\n";
+    let other =
+        "impl Part {\n    pub const fn c() -> Self {}\n    pub fn d(self) {}\n}\npub fn e() {}\n";
+    let keyed = "impl<T, K> KeyedStream<T, K> {\n    pub fn f(\n        self,\n    ) {}\n}\n";
+    let text =
+        format!("{front}{other}{keyed}#[cfg(test)]\nmod tests {{\n    pub fn g() {{}}\n}}\n");
+    assert_eq!(words_of("src/x.rs", &text), ["a", "KeyedStream::f"]);
+    let expected = ["a", "Part::c", "e", "KeyedStream::f"];
+    assert_eq!(words_of("src/sink/x.rs", &text), expected);
+}
+
+#[test]
+fn every_word_is_in_the_index() {
+    let listed: BTreeSet<_> = index().into_iter().flat_map(|row| row.words).collect();
+    let mut offered = BTreeSet::new();
+    for (path, text) in files("src") {
+        let words = words_of(&path, &text).into_iter();
+        let words = words.filter(|word| !PLUMBING.contains(&word.as_str()));
+        let words = words.filter(|word| word != "KeyedStream::via_keyed");
+        offered.extend(words.map(|word| (word, path.clone())));
+    }
+    let missing: Vec<_> = offered.difference(&listed).collect();
+    assert!(missing.is_empty(), "not in the index: {missing:?}");
+    let unknown: Vec<_> = listed.difference(&offered).collect();
+    assert!(unknown.is_empty(), "not in the file linked: {unknown:?}");
+}
+
+#[test]
+fn every_word_has_a_test_of_its_contract() {
+    let mut sources = files("src");
+    sources.extend(files("tests"));
+    for row in index() {
+        let beginning = format!("{}_", row.contract.to_lowercase());
+        assert!(
+            row.test.starts_with(&beginning),
+            "{}: {}",
+            row.contract,
+            row.test
+        );
+        let declared = format!("fn {}(", row.test);
+        let exists = sources.iter().any(|(_, text)| text.contains(&declared));
+        assert!(exists, "there is no test {}", row.test);
+    }
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("README.md")).unwrap();
+    for link in text.split("](").skip(1) {
+        let path = link.split(')').next().unwrap();
+        assert!(root.join(path).exists(), "{path}");
+    }
+}

@@ -1,0 +1,28 @@
+//! Fragments of a pipeline: functions from stream to stream.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use millstream_operators::prelude::*;
+
+fn lengths(
+    lines: DataStream<&'static str, impl Chain<Item = &'static str>>,
+) -> DataStream<usize, impl Chain<Item = usize>> {
+    let words = lines.flat_map_iter(str::split_whitespace);
+    words.map(str::len).named("measure")
+}
+
+#[tokio::test]
+async fn b9_a_fragment_is_fused_with_what_is_around_it() {
+    let flow = Dataflow::new("lengths");
+    let lines = flow.source("lines", source::from_iter(["to be", "or not"]));
+    let longest = lines.pipe(lengths).reduce(usize::max);
+    let graph = flow.graph().unwrap();
+    assert_eq!(graph.stages.len(), 1);
+    let names: Vec<_> = graph
+        .operators
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    assert_eq!(names, ["lines", "flat_map_iter", "measure", "reduce"]);
+    assert_eq!(flow.run().await.unwrap().take(longest), Some(Some(3)));
+}
