@@ -5,8 +5,8 @@
 //! against the public interface of `millstream-engine`, through the same door ([`DataStream::via`])
 //! that a user's own operator goes through.
 //!
-//! `README.md` beside this crate's manifest is the index: every word, what it does, its file and
-//! the test of its contract.
+//! The index, [`operators/README.md`](../../../operators/README.md), has every word by group: what
+//! it does, its file, and the test of its contract.
 
 pub mod attempt;
 pub mod chunks;

@@ -287,6 +287,24 @@ async fn c6_boundary_makes_another_stage_and_keeps_the_order() {
     assert_eq!(all, Some((0..100).collect()));
 }
 
+#[tokio::test(start_paused = true)]
+async fn c6_the_capacity_of_an_edge_is_what_was_said() {
+    for (bytes, most) in [(usize::MAX, 7), (100, 7), (50, 5), (1, 1)] {
+        let flow = Dataflow::new("full");
+        let numbers = flow.source("numbers", source::from_iter(0..100_u32));
+        let edge = numbers.boundary().with_capacity(7);
+        let (sink, end) = probe_sink();
+        edge.with_byte_capacity(bytes, |_| 10).sink("stuck", end);
+        let options = JobOptions::default().with_batch_records(1);
+        let job = flow.start_with(&options).unwrap();
+        sink.expect([0]).await;
+        Clock::system().sleep(LONG).await;
+        // Who waits is woken when half of the room is free, so it is at least that full.
+        let depth = job.metrics().edges[0].depth;
+        assert!((most / 2 + 1..=most).contains(&depth), "{bytes}: {depth}");
+    }
+}
+
 #[tokio::test]
 async fn c6_parallel_gives_each_instance_its_records_in_turn_and_in_order() {
     let flow = Dataflow::new("in turn");
