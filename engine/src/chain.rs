@@ -26,8 +26,8 @@ pub trait Chain: Send + 'static {
     /// What comes out of it.
     type Item: Send + 'static;
 
-    /// Whether the type says that the stage has one instance: so nothing has to be compiled for
-    /// more, and a chain that ends in a result is compiled half as often.
+    /// Whether the type alone says that the stage has one instance, as one that reads a source
+    /// does: then nothing is compiled for more, which for a chain that ends in a result is half.
     const ALONE: bool = false;
 
     /// Builds the stage for one instance of one run.

@@ -20,13 +20,13 @@ pub(crate) struct Link<In, O: Operator<In>, N, M> {
     next: N,
     /// What an operator emitted although there was no room.
     overflow: VecDeque<Record<O::Out>>,
-    post: Post,
+    state: LinkState,
     marker: PhantomData<fn(In) -> M>,
 }
 
 /// The part of a link that knows none of its types, and so is compiled once and not once a link.
 #[derive(Debug)]
-struct Post {
+struct LinkState {
     seat: Seat,
     held_watermark: Option<Timestamp>,
     held_end: bool,
@@ -35,7 +35,7 @@ struct Post {
     added: u64,
 }
 
-impl Post {
+impl LinkState {
     const fn new(seat: Seat) -> Self {
         Self {
             seat,
@@ -67,7 +67,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
             operator,
             next,
             overflow: VecDeque::new(),
-            post: Post::new(seat),
+            state: LinkState::new(seat),
             marker: PhantomData,
         }
     }
@@ -79,15 +79,15 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         taken: u64,
         hook: impl FnOnce(&mut O, &mut Outlet<'_, O::Out, N, M>) -> Result<(), OperatorError>,
     ) -> Flow {
-        let guard = self.post.seat.guard();
+        let guard = self.state.seat.guard();
         let mut outlet = Outlet {
             next: &mut self.next,
             overflow: &mut self.overflow,
             full: false,
             pushed: 0,
             taken,
-            rejected: &mut self.post.rejected,
-            added: &mut self.post.added,
+            rejected: &mut self.state.rejected,
+            added: &mut self.state.added,
             marker: PhantomData::<M>,
         };
         let result = hook(&mut self.operator, &mut outlet);
@@ -95,12 +95,12 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         drop(outlet);
         guard.disarm();
         if let Err(error) = result {
-            self.post.fail(error);
+            self.state.fail(error);
             return Flow::Stop;
         }
         if O::STATELESS {
             if full && !self.overflow.is_empty() {
-                self.post.fail(EmittedTwice.into());
+                self.state.fail(EmittedTwice.into());
             }
             return if full { Flow::Stop } else { Flow::More };
         }
@@ -114,7 +114,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
 
     /// Brings out what the operator has left, and reports whether it is out.
     fn drain(&mut self) -> Flow {
-        if self.post.error.is_some() || self.next.resume() == Flow::Stop {
+        if self.state.error.is_some() || self.next.resume() == Flow::Stop {
             return Flow::Stop;
         }
         if O::STATELESS {
@@ -122,7 +122,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         }
         if self.next.done() {
             // Nobody wants what is left: neither a held watermark nor the end waits for it.
-            self.post.rejected += self.overflow.len() as u64;
+            self.state.rejected += self.overflow.len() as u64;
             self.overflow.clear();
             return Flow::More;
         }
@@ -174,13 +174,13 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         if O::STATELESS || flow == Flow::Stop {
             return flow;
         }
-        if let Some(watermark) = self.post.held_watermark.take()
+        if let Some(watermark) = self.state.held_watermark.take()
             && self.pass_watermark(watermark) == Flow::Stop
         {
             return Flow::Stop;
         }
-        if self.post.held_end {
-            self.post.held_end = false;
+        if self.state.held_end {
+            self.state.held_end = false;
             return self.pass_end();
         }
         Flow::More
@@ -195,7 +195,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
             return Flow::More;
         }
         if self.call(0, |operator, out| operator.on_watermark(watermark, out)) == Flow::Stop {
-            self.post.held_watermark = Some(watermark);
+            self.state.held_watermark = Some(watermark);
             return Flow::Stop;
         }
         self.pass_watermark(watermark)
@@ -265,7 +265,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         }
         // If nobody wants what is left, the end does not wait for it.
         if !self.next.done() && self.call(0, |operator, out| operator.on_end(out)) == Flow::Stop {
-            self.post.held_end = true;
+            self.state.held_end = true;
             return Flow::Stop;
         }
         self.pass_end()
@@ -279,7 +279,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn take_error(&mut self) -> Option<Error> {
-        match self.post.error.take() {
+        match self.state.error.take() {
             None => self.next.take_error(),
             error => error,
         }
@@ -302,7 +302,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
 
     fn publish(&mut self) {
         if M::BY_OPERATOR {
-            self.post.publish();
+            self.state.publish();
         }
         self.next.publish();
     }
