@@ -72,9 +72,7 @@ fn ours(runtime: &tokio::runtime::Runtime, seam: &Seam, options: &JobOptions) ->
         Seam::Boxed => second_half(first.boxed()).fold(0, add),
         Seam::Boundary => second_half(first.boundary()).fold(0, add),
     };
-    let report = runtime
-        .block_on(flow.run_with(options.clone()))
-        .expect("nothing fails");
+    let report = runtime.block_on(flow.run_with(options.clone())).expect("nothing fails");
     report.take(sum).expect("it came to its end")
 }
 
@@ -116,18 +114,10 @@ fn main() {
         RECORDS,
         vec![
             shown("the loop", || by_hand(std::hint::black_box(RECORDS))),
-            must(1.5, "ten operators, fused", || {
-                ours(&one, &Seam::None, &plain)
-            }),
-            shown("the same, counted by operator", || {
-                ours(&one, &Seam::None, &counted)
-            }),
-            shown("the same, boxed in the middle", || {
-                ours(&one, &Seam::Boxed, &plain)
-            }),
-            shown("the same, an edge in the middle", || {
-                ours(&one, &Seam::Boundary, &plain)
-            }),
+            must(1.5, "ten operators, fused", || ours(&one, &Seam::None, &plain)),
+            shown("the same, counted by operator", || ours(&one, &Seam::None, &counted)),
+            shown("the same, boxed in the middle", || ours(&one, &Seam::Boxed, &plain)),
+            shown("the same, an edge in the middle", || ours(&one, &Seam::Boundary, &plain)),
             shown("ten tasks and nine edges, one thread", || unfused(&one)),
         ],
     );

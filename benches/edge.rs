@@ -43,9 +43,7 @@ fn ring<T: Send>(
                     std::hint::spin_loop();
                 }
                 taken += ready as u64;
-                sum = chunk
-                    .into_iter()
-                    .fold(sum, |sum, item| sum.wrapping_add(look(&item)));
+                sum = chunk.into_iter().fold(sum, |sum, item| sum.wrapping_add(look(&item)));
             }
         }
         sum
@@ -95,44 +93,28 @@ fn main() {
         "What does an edge of u64 cost, next to rtrb in chunks between two threads?",
         RECORDS,
         vec![
-            shown("rtrb, chunks of 256, two threads", || {
-                ring(RECORDS, make, look)
-            }),
-            must(4.0, "an edge, two workers", || {
-                ours(&two, RECORDS, make, look)
-            }),
+            shown("rtrb, chunks of 256, two threads", || ring(RECORDS, make, look)),
+            must(4.0, "an edge, two workers", || ours(&two, RECORDS, make, look)),
             shown("an edge, one thread", || ours(&one, RECORDS, make, look)),
         ],
     );
-    let (make, look) = (
-        |n: u64| [n; 8],
-        |n: &[u64; 8]| n.iter().copied().fold(0, u64::wrapping_add),
-    );
+    let (make, look) =
+        (|n: u64| [n; 8], |n: &[u64; 8]| n.iter().copied().fold(0, u64::wrapping_add));
     compare(
         "And of 64 bytes?",
         RECORDS / 5,
         vec![
-            shown("rtrb, chunks of 256, two threads", || {
-                ring(RECORDS / 5, make, look)
-            }),
-            must(4.0, "an edge, two workers", || {
-                ours(&two, RECORDS / 5, make, look)
-            }),
-            shown("an edge, one thread", || {
-                ours(&one, RECORDS / 5, make, look)
-            }),
+            shown("rtrb, chunks of 256, two threads", || ring(RECORDS / 5, make, look)),
+            must(4.0, "an edge, two workers", || ours(&two, RECORDS / 5, make, look)),
+            shown("an edge, one thread", || ours(&one, RECORDS / 5, make, look)),
         ],
     );
     compare(
         "And next to a tokio channel with an item a send?",
         RECORDS / 50,
         vec![
-            shown("tokio mpsc of 1,024, two workers", || {
-                channel(&two, RECORDS / 50)
-            }),
-            shown("an edge, two workers", || {
-                ours(&two, RECORDS / 50, |n| n, |n| *n)
-            }),
+            shown("tokio mpsc of 1,024, two workers", || channel(&two, RECORDS / 50)),
+            shown("an edge, two workers", || ours(&two, RECORDS / 50, |n| n, |n| *n)),
         ],
     );
 }

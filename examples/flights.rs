@@ -11,15 +11,8 @@
 //! has read is counted. Written by hand, this is five tasks, eight channels, and a shutdown to get
 //! right.
 
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program for people"
-)]
-#![allow(
-    clippy::disallowed_methods,
-    reason = "the progress bar follows the terminal's clock"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+#![allow(clippy::disallowed_methods, reason = "the progress bar follows the terminal's clock")]
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
@@ -44,10 +37,7 @@ use millstream::time::{Clock, Instant};
 use serde::{Deserialize, Deserializer, Serialize};
 
 const HEADER: [&str; 5] = ["carrier", "name", "flights", "cancelled", "mean_dep_delay"];
-const MONTH: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/examples/data/flights-2013-01.csv.gz"
-);
+const MONTH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/flights-2013-01.csv.gz");
 const AIRLINES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/airlines.csv");
 
 /// Totals by carrier, the longest delays and the busiest routes of flights out of New York.
@@ -112,13 +102,7 @@ fn graph(options: &Options) -> Result<(Dataflow, Results), Box<dyn Error>> {
     let flow = Dataflow::new("flights");
     let (rejected, rejected_rows) = flow.dead_letters::<CsvRow>("rejected rows");
     let [by_carrier, by_delay, by_route] = flow
-        .source(
-            "rows",
-            Replay {
-                rows,
-                speed: options.replay,
-            },
-        )
+        .source("rows", Replay { rows, speed: options.replay })
         .parallel(instances)
         .try_map(OnError::dead_letter(&rejected), CsvRow::decode::<Flight>)
         .named("parse")
@@ -165,21 +149,12 @@ fn graph(options: &Options) -> Result<(Dataflow, Results), Box<dyn Error>> {
         .named("route")
         .fold(Vec::new(), keep_ten);
     set_aside(options, rejected_rows);
-    Ok((
-        flow,
-        Results {
-            carriers,
-            longest,
-            routes,
-        },
-    ))
+    Ok((flow, Results { carriers, longest, routes }))
 }
 
 /// Keeps the rows that can't be parsed, in a file or on the terminal.
 fn set_aside(options: &Options, rejected_rows: DataStream<DeadLetter<CsvRow>>) {
-    let rejected_rows = rejected_rows
-        .map(|letter| Rejected::new(&letter))
-        .named("reason");
+    let rejected_rows = rejected_rows.map(|letter| Rejected::new(&letter)).named("reason");
     match &options.dead_letters {
         Some(path) => rejected_rows.sink("dead letters", sink::CsvFile::create(path)),
         None => rejected_rows.for_each(|row| eprintln!("rejected: {}", row.error)),
@@ -214,9 +189,7 @@ impl Flight {
     /// When it was to leave.
     fn scheduled(&self) -> jiff::Timestamp {
         let minute = jiff::SignedDuration::from_mins(self.minute);
-        self.time_hour
-            .saturating_add(minute)
-            .unwrap_or(self.time_hour)
+        self.time_hour.saturating_add(minute).unwrap_or(self.time_hour)
     }
 }
 
@@ -258,27 +231,13 @@ struct Carrier {
 
 impl Carrier {
     fn new(carrier: String, name: String, totals: &Totals) -> Self {
-        let Totals {
-            flights, cancelled, ..
-        } = *totals;
-        Self {
-            carrier,
-            name,
-            flights,
-            cancelled,
-            mean_dep_delay: totals.mean_delay(),
-        }
+        let Totals { flights, cancelled, .. } = *totals;
+        Self { carrier, name, flights, cancelled, mean_dep_delay: totals.mean_delay() }
     }
 
     fn cells(self) -> [String; 5] {
         let (flights, cancelled) = (self.flights.to_string(), self.cancelled.to_string());
-        [
-            self.carrier,
-            self.name,
-            flights,
-            cancelled,
-            self.mean_dep_delay,
-        ]
+        [self.carrier, self.name, flights, cancelled, self.mean_dep_delay]
     }
 }
 
@@ -302,12 +261,7 @@ impl Route {
     }
 
     fn cells(self) -> [String; 4] {
-        [
-            self.route,
-            self.flights.0.to_string(),
-            self.cancelled.to_string(),
-            self.mean_delay,
-        ]
+        [self.route, self.flights.0.to_string(), self.cancelled.to_string(), self.mean_delay]
     }
 }
 
@@ -320,16 +274,8 @@ struct Rejected {
 
 impl Rejected {
     fn new(letter: &DeadLetter<CsvRow>) -> Self {
-        let fields: Vec<_> = letter
-            .original
-            .fields()
-            .iter()
-            .map(String::from_utf8_lossy)
-            .collect();
-        Self {
-            error: letter.error.to_string(),
-            row: fields.join(","),
-        }
+        let fields: Vec<_> = letter.original.fields().iter().map(String::from_utf8_lossy).collect();
+        Self { error: letter.error.to_string(), row: fields.join(",") }
     }
 }
 
@@ -366,12 +312,7 @@ impl Delayed {
 
     fn cells(self) -> [String; 4] {
         let scheduled = self.scheduled.strftime("%d %b %H:%M").to_string();
-        [
-            self.flight,
-            self.route,
-            scheduled,
-            self.minutes.0.to_string(),
-        ]
+        [self.flight, self.route, scheduled, self.minutes.0.to_string()]
     }
 }
 
@@ -399,14 +340,7 @@ struct Paced<S> {
 
 impl<S> Paced<S> {
     fn new(rows: S, speed: Option<f64>) -> Self {
-        Self {
-            rows,
-            speed,
-            clock: None,
-            start: None,
-            waiting: VecDeque::new(),
-            ended: false,
-        }
+        Self { rows, speed, clock: None, start: None, waiting: VecDeque::new(), ended: false }
     }
 
     /// When the next row is to be handed over; `None`: now.
@@ -434,10 +368,8 @@ impl<S: Source<Item = CsvRow>> Source for Paced<S> {
             while !out.is_full() && !self.waiting.is_empty() && self.due().is_none() {
                 out.extend(self.waiting.pop_front());
             }
-            let wait = self
-                .due()
-                .zip(self.clock.as_ref())
-                .map(|(due, clock)| clock.sleep_until(due));
+            let wait =
+                self.due().zip(self.clock.as_ref()).map(|(due, clock)| clock.sleep_until(due));
             match wait {
                 _ if !out.is_empty() => return Ok(SourceStatus::More),
                 // Dropped here when the job drains: what waits was not handed over yet.
@@ -501,10 +433,7 @@ fn table<const N: usize>(
     rows: impl IntoIterator<Item = [String; N]>,
 ) {
     let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_FULL_CONDENSED)
-        .set_header(header)
-        .add_rows(rows);
+    table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(header).add_rows(rows);
     for column in table.column_iter_mut().skip(numbers) {
         column.set_cell_alignment(CellAlignment::Right);
     }
@@ -515,39 +444,21 @@ impl Results {
     fn show(&self, report: &JobReport) {
         table(
             "Flights by carrier",
-            [
-                "carrier",
-                "airline",
-                "flights",
-                "cancelled",
-                "mean delay, min",
-            ],
+            ["carrier", "airline", "flights", "cancelled", "mean delay, min"],
             2,
-            report
-                .take(self.carriers)
-                .unwrap_or_default()
-                .into_iter()
-                .map(Carrier::cells),
+            report.take(self.carriers).unwrap_or_default().into_iter().map(Carrier::cells),
         );
         table(
             "Longest departure delays",
             ["flight", "route", "scheduled, UTC", "delay, min"],
             3,
-            report
-                .take(self.longest)
-                .unwrap_or_default()
-                .into_iter()
-                .map(Delayed::cells),
+            report.take(self.longest).unwrap_or_default().into_iter().map(Delayed::cells),
         );
         table(
             "Busiest routes",
             ["route", "flights", "cancelled", "mean delay, min"],
             1,
-            report
-                .take(self.routes)
-                .unwrap_or_default()
-                .into_iter()
-                .map(Route::cells),
+            report.take(self.routes).unwrap_or_default().into_iter().map(Route::cells),
         );
     }
 }
@@ -555,17 +466,10 @@ impl Results {
 /// The graph's metrics, in brief: what each stage took, and how it spent its time.
 fn show_stages(report: &JobReport) {
     let metrics = report.metrics();
-    let rejected: u64 = metrics
-        .operators
-        .iter()
-        .map(|operator| operator.dead_letters)
-        .sum();
+    let rejected: u64 = metrics.operators.iter().map(|operator| operator.dead_letters).sum();
     let percent = |part: Duration, stage: &StageMetrics| {
         let whole = (stage.busy + stage.idle + stage.blocked).as_secs_f64();
-        format!(
-            "{:.0} %",
-            100.0 * part.as_secs_f64() / whole.max(f64::EPSILON)
-        )
+        format!("{:.0} %", 100.0 * part.as_secs_f64() / whole.max(f64::EPSILON))
     };
     let cells = |stage: &StageMetrics| {
         let (records, instances) = (stage.records_in.to_string(), stage.instances.to_string());

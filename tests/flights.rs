@@ -1,11 +1,7 @@
 //! The example `flights` as a program: its totals computed another way, and what it does with bad
 //! input, a full disk, a port that is taken and a signal.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may fail by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panicking")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -21,10 +17,7 @@ fn flights() -> Command {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let program = profile.join("examples").join("flights");
-    assert!(
-        program.exists(),
-        "build it first: cargo build --example flights"
-    );
+    assert!(program.exists(), "build it first: cargo build --example flights");
     Command::new(program)
 }
 
@@ -57,9 +50,7 @@ impl Folder {
 fn month() -> Vec<u8> {
     let file = std::fs::File::open(format!("{DATA}/flights-2013-01.csv.gz")).unwrap();
     let mut content = Vec::new();
-    flate2::read::GzDecoder::new(file)
-        .read_to_end(&mut content)
-        .unwrap();
+    flate2::read::GzDecoder::new(file).read_to_end(&mut content).unwrap();
     content
 }
 
@@ -80,15 +71,8 @@ fn totals(content: &[u8]) -> String {
     }
     let line = |(carrier, (flights, cancelled, delays)): (&String, &(u32, u32, Vec<f64>))| {
         let mean = delays.iter().sum::<f64>() / delays.len() as f64;
-        let mean = if delays.is_empty() {
-            String::new()
-        } else {
-            format!("{mean:.3}")
-        };
-        format!(
-            "{carrier},{},{flights},{cancelled},{mean}\n",
-            names[carrier]
-        )
+        let mean = if delays.is_empty() { String::new() } else { format!("{mean:.3}") };
+        format!("{carrier},{},{flights},{cancelled},{mean}\n", names[carrier])
     };
     format!("{HEADER}\n{}", totals.iter().map(line).collect::<String>())
 }
@@ -113,54 +97,28 @@ fn rows_that_cannot_be_parsed_go_to_the_dead_letters_and_nothing_else_is_lost() 
     let month = text(&month());
     let mut lines: Vec<String> = month.lines().take(101).map(str::to_owned).collect();
     let good = lines.join("\n");
-    lines.insert(
-        3,
-        "2013,1,1,not a time,515,2,830,819,11,UA,1545,N1,EWR,IAH,1,2,5,15,?".to_owned(),
-    );
+    lines
+        .insert(3, "2013,1,1,not a time,515,2,830,819,11,UA,1545,N1,EWR,IAH,1,2,5,15,?".to_owned());
     lines.insert(50, "too,few".to_owned());
     let input = folder.write("some.csv", lines.join("\n"));
     let (output, letters) = (folder.path("totals.csv"), folder.path("letters.csv"));
-    let done = run(&[
-        "--input",
-        &input,
-        "--output",
-        &output,
-        "--dead-letters",
-        &letters,
-    ]);
+    let done = run(&["--input", &input, "--output", &output, "--dead-letters", &letters]);
     assert!(done.status.success(), "{}", text(&done.stderr));
-    assert_eq!(
-        std::fs::read_to_string(&output).unwrap(),
-        totals(good.as_bytes())
-    );
+    assert_eq!(std::fs::read_to_string(&output).unwrap(), totals(good.as_bytes()));
     let letters = std::fs::read_to_string(&letters).unwrap();
     let mut letters: Vec<&str> = letters.lines().collect();
     letters.sort_unstable();
     assert_eq!(letters.len(), 3, "{letters:?}");
-    assert!(
-        letters.iter().any(|line| line.contains("line 4")),
-        "{letters:?}"
-    );
-    assert!(
-        letters.iter().any(|line| line.contains("line 51")),
-        "{letters:?}"
-    );
-    assert!(
-        text(&done.stdout).contains("102 rows read, 2 rejected"),
-        "{}",
-        text(&done.stdout)
-    );
+    assert!(letters.iter().any(|line| line.contains("line 4")), "{letters:?}");
+    assert!(letters.iter().any(|line| line.contains("line 51")), "{letters:?}");
+    assert!(text(&done.stdout).contains("102 rows read, 2 rejected"), "{}", text(&done.stdout));
 }
 
 /// What fails must say so, name the operator and the place, and leave no file that looks complete.
 fn fails(arguments: &[&str], output: &str, expected: &[&str]) {
     let done = run(arguments);
     let errors = text(&done.stderr);
-    assert!(
-        !done.status.success(),
-        "it went well: {}",
-        text(&done.stdout)
-    );
+    assert!(!done.status.success(), "it went well: {}", text(&done.stdout));
     for part in expected {
         assert!(errors.contains(part), "`{part}` is not in: {errors}");
     }
@@ -171,11 +129,7 @@ fn fails(arguments: &[&str], output: &str, expected: &[&str]) {
 fn a_file_that_is_not_there_fails_the_job_with_its_name() {
     let folder = Folder::new();
     let (input, output) = (folder.path("missing.csv"), folder.path("totals.csv"));
-    fails(
-        &["--input", &input, "--output", &output],
-        &output,
-        &["`rows`", &input],
-    );
+    fails(&["--input", &input, "--output", &output], &output, &["`rows`", &input]);
 }
 
 #[test]
@@ -184,21 +138,13 @@ fn a_file_that_is_cut_off_inside_a_gzip_block_fails_the_job_with_the_line_reache
     let whole = std::fs::read(format!("{DATA}/flights-2013-01.csv.gz")).unwrap();
     let input = folder.write("cut.csv.gz", &whole[..whole.len() / 2]);
     let output = folder.path("totals.csv");
-    fails(
-        &["--input", &input, "--output", &output],
-        &output,
-        &["`rows`", &input, "line "],
-    );
+    fails(&["--input", &input, "--output", &output], &output, &["`rows`", &input, "line "]);
 }
 
 #[test]
 fn a_disk_that_is_full_fails_the_job_with_the_name_of_the_sink() {
     if Path::new("/dev/full").exists() {
-        fails(
-            &["--output", "/dev/full"],
-            "/dev/full",
-            &["`output`", "/dev/full"],
-        );
+        fails(&["--output", "/dev/full"], "/dev/full", &["`output`", "/dev/full"]);
     }
 }
 
@@ -206,15 +152,8 @@ fn a_disk_that_is_full_fails_the_job_with_the_name_of_the_sink() {
 fn a_port_that_is_taken_fails_the_job_with_its_address() {
     let folder = Folder::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (address, output) = (
-        taken.local_addr().unwrap().to_string(),
-        folder.path("totals.csv"),
-    );
-    fails(
-        &["--metrics", &address, "--output", &output],
-        &output,
-        &[&address],
-    );
+    let (address, output) = (taken.local_addr().unwrap().to_string(), folder.path("totals.csv"));
+    fails(&["--metrics", &address, "--output", &output], &output, &[&address]);
 }
 
 /// A replay that would take weeks, and the address at which it is served.
@@ -229,13 +168,9 @@ fn slow_replay(arguments: &[&str]) -> (Child, String, impl BufRead + use<>) {
     let mut errors = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     errors.read_line(&mut line).unwrap();
-    let address = line
-        .trim()
-        .strip_prefix("serving http://")
-        .and_then(|rest| rest.split('/').next());
-    let address = address
-        .unwrap_or_else(|| panic!("no address in: {line}"))
-        .to_owned();
+    let address =
+        line.trim().strip_prefix("serving http://").and_then(|rest| rest.split('/').next());
+    let address = address.unwrap_or_else(|| panic!("no address in: {line}")).to_owned();
     (child, address, errors)
 }
 
@@ -249,10 +184,7 @@ fn get(address: &str, path: &str) -> String {
 }
 
 fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill")
-        .args(["-s", name, &child.id().to_string()])
-        .status()
-        .unwrap();
+    let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
 }
 
@@ -276,23 +208,14 @@ fn a_replay_is_served_while_it_runs_and_drains_at_a_signal() {
     let shown = text(&done.stdout);
     assert!(shown.contains("rows read, 0 rejected"), "{shown}");
     // What had been read by then is there, and the file is whole.
-    assert!(
-        std::fs::read_to_string(&output).is_ok_and(|totals| totals.ends_with('\n')),
-        "{shown}"
-    );
+    assert!(std::fs::read_to_string(&output).is_ok_and(|totals| totals.ends_with('\n')), "{shown}");
 }
 
 #[cfg(unix)]
 #[test]
 fn the_help_names_every_option() {
     let help = text(&run(&["--help"]).stdout);
-    let options = [
-        "--input",
-        "--output",
-        "--dead-letters",
-        "--parallelism",
-        "--metrics",
-        "--replay",
-    ];
+    let options =
+        ["--input", "--output", "--dead-letters", "--parallelism", "--metrics", "--replay"];
     assert!(options.iter().all(|option| help.contains(option)), "{help}");
 }

@@ -22,10 +22,7 @@ fn block<'a>(page: &'a str, language: &str) -> &'a str {
 fn words() -> (Dataflow, Output<Vec<(&'static str, u64)>>) {
     let flow = Dataflow::new("words");
     let counts = flow
-        .source(
-            "lines",
-            source::from_iter(["the mill turns", "the stream runs"]),
-        )
+        .source("lines", source::from_iter(["the mill turns", "the stream runs"]))
         .flat_map_iter(|line| line.split(' '))
         .key_by(|word| *word)
         .count()
@@ -86,9 +83,7 @@ fn every_link_leads_somewhere() {
         for link in read(page).split("](").skip(1) {
             let target = link.split(')').next().unwrap();
             if !target.contains("://") {
-                let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-                    .join(folder)
-                    .join(target);
+                let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(target);
                 assert!(path.exists(), "{page} links to {target}");
             }
         }

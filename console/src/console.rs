@@ -79,19 +79,11 @@ impl Console {
         if let Metrics::Shared(recorder) = &metrics {
             tasks.spawn(recorder::keep_up(recorder.clone(), clock.clone()));
         }
-        let guard = if is_loopback {
-            Guard::LoopbackNames
-        } else {
-            Guard::Open
-        };
+        let guard = if is_loopback { Guard::LoopbackNames } else { Guard::Open };
         let routes = Routes::new(guard, metrics, Arc::clone(&watched));
         tasks.spawn(server::serve(listener, routes, clock, options.clone()));
         tracing::info!(address = %local_address, "console is served");
-        Ok(Self {
-            local_address,
-            watched,
-            tasks,
-        })
+        Ok(Self { local_address, watched, tasks })
     }
 
     /// Shows a job from now on, also when it has ended. It does not keep the job alive.

@@ -56,11 +56,7 @@ fn operator((view, metrics): (&OperatorView, &OperatorMetrics)) -> Value {
 fn stage((view, metrics): (&StageView, &StageMetrics)) -> Value {
     let spent = metrics.busy + metrics.idle + metrics.blocked;
     let ratio = |part: Duration| {
-        if spent.is_zero() {
-            0.0
-        } else {
-            part.as_secs_f64() / spent.as_secs_f64()
-        }
+        if spent.is_zero() { 0.0 } else { part.as_secs_f64() / spent.as_secs_f64() }
     };
     json!({
         "name": view.name,

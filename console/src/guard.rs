@@ -28,10 +28,7 @@ impl Guard {
             (None, _) if request.version() == Version::HTTP_10 => Some("localhost"),
             _ => return Some(StatusCode::BAD_REQUEST),
         };
-        let target = request
-            .uri()
-            .authority()
-            .map(|authority| authority.as_str());
+        let target = request.uri().authority().map(|authority| authority.as_str());
         let is_ours = host.is_some_and(is_loopback) && target.is_none_or(is_loopback);
         match self {
             Self::LoopbackNames if !is_ours => Some(StatusCode::MISDIRECTED_REQUEST),
@@ -46,10 +43,7 @@ fn is_loopback(host: &str) -> bool {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    let bare = name
-        .strip_prefix('[')
-        .and_then(|name| name.strip_suffix(']'))
-        .unwrap_or(name);
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     let address: Option<IpAddr> = bare.parse().ok();
     name.eq_ignore_ascii_case("localhost")
         || address.is_some_and(|address| address.to_canonical().is_loopback())

@@ -17,9 +17,8 @@ static INSTALLED: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Without buckets, a histogram would be rendered as a summary, which can't be added up.
-const SECONDS: [f64; 15] = [
-    0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
+const SECONDS: [f64; 15] =
+    [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// Where the text of the metrics comes from.
 #[derive(Clone)]
@@ -41,18 +40,13 @@ impl Metrics {
 
 /// The recorder of this process, installed by the first who asks.
 pub(crate) fn installed() -> Result<PrometheusHandle, ConsoleError> {
-    INSTALLED
-        .get_or_init(install)
-        .clone()
-        .ok_or(ConsoleError::ForeignRecorder)
+    INSTALLED.get_or_init(install).clone().ok_or(ConsoleError::ForeignRecorder)
 }
 
 fn install() -> Option<PrometheusHandle> {
     let seconds = Matcher::Suffix("_seconds".to_owned());
     // It refuses only an empty list of buckets.
-    let builder = PrometheusBuilder::new()
-        .set_buckets_for_metric(seconds, &SECONDS)
-        .ok()?;
+    let builder = PrometheusBuilder::new().set_buckets_for_metric(seconds, &SECONDS).ok()?;
     let recorder = builder.build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).ok()?;

@@ -21,28 +21,17 @@ pub(crate) const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 const ALWAYS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; frame-ancestors 'none'",
-    ),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
     (header::REFERRER_POLICY, "no-referrer"),
 ];
 
 impl Reply {
     pub(crate) const fn ok(content: &'static str, body: String) -> Self {
-        Self {
-            status: StatusCode::OK,
-            content,
-            body,
-        }
+        Self { status: StatusCode::OK, content, body }
     }
 
     pub(crate) const fn text(status: StatusCode, body: String) -> Self {
-        Self {
-            status,
-            content: TEXT,
-            body,
-        }
+        Self { status, content: TEXT, body }
     }
 
     /// An answer that says no more than its status does.

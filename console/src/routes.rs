@@ -49,11 +49,7 @@ impl Route {
 
 impl Routes {
     pub(crate) const fn new(guard: Guard, metrics: Metrics, watched: Arc<Watched>) -> Self {
-        Self {
-            guard,
-            metrics,
-            watched,
-        }
+        Self { guard, metrics, watched }
     }
 
     pub(crate) async fn answer<B: Body>(&self, request: &Request<B>) -> Reply {

@@ -47,11 +47,7 @@ pub(crate) async fn serve(
     options: ConsoleOptions,
 ) {
     let permits = Arc::new(Semaphore::new(options.connections_max));
-    let shared = Arc::new(Shared {
-        routes,
-        clock,
-        options,
-    });
+    let shared = Arc::new(Shared { routes, clock, options });
     let mut connections = JoinSet::new();
     // Who comes while all permits are out waits in the system's backlog. Nobody closes the
     // semaphore.

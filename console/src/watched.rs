@@ -75,10 +75,7 @@ impl Status {
 
 impl Watched {
     pub(crate) const fn new(max: usize) -> Self {
-        Self {
-            jobs: Mutex::new(VecDeque::new()),
-            max,
-        }
+        Self { jobs: Mutex::new(VecDeque::new()), max }
     }
 
     pub(crate) fn add(&self, observer: JobObserver) -> Result<(), ConsoleError> {
@@ -140,16 +137,12 @@ impl Watched {
 
 impl WatchedJob {
     fn missing(&self) -> Option<String> {
-        let Self {
-            pipeline, status, ..
-        } = self;
+        let Self { pipeline, status, .. } = self;
         if *status != Status::Running {
             return Some(format!("{pipeline} is {}", status.name()));
         }
         let stages = self.observer.metrics().stages;
-        let behind = stages
-            .iter()
-            .find(|stage| stage.started < stage.instances)?;
+        let behind = stages.iter().find(|stage| stage.started < stage.instances)?;
         let (started, instances) = (behind.started, behind.instances);
         Some(format!(
             "{pipeline} has started {started} of {instances} instances of {}",

@@ -18,9 +18,7 @@ use tokio::net::TcpStream;
 async fn a_slow_head_is_cut_off() {
     let console = hasty().await;
     let mut slow = TcpStream::connect(console.local_addr()).await.unwrap();
-    slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: local")
-        .await
-        .unwrap();
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: local").await.unwrap();
     assert_eq!(read_all(&mut slow).await, "");
     assert_eq!(get(&console, "/healthz").await.status, 200);
 }
@@ -29,14 +27,9 @@ async fn a_slow_head_is_cut_off() {
 async fn a_kept_connection_may_not_idle() {
     let console = hasty().await;
     let mut kept = TcpStream::connect(console.local_addr()).await.unwrap();
-    kept.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    kept.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let all = read_all(&mut kept).await;
-    assert!(
-        all.starts_with("HTTP/1.1 200 OK") && all.ends_with("\r\n\r\nok\n"),
-        "{all}"
-    );
+    assert!(all.starts_with("HTTP/1.1 200 OK") && all.ends_with("\r\n\r\nok\n"), "{all}");
 }
 
 #[tokio::test]
@@ -44,20 +37,10 @@ async fn a_large_head_is_refused() {
     let console = console().await;
     let padding = "x".repeat(9 * 1024);
     let headers = format!("Host: localhost\r\nPadding: {padding}\r\n");
-    assert_eq!(
-        ask(console.local_addr(), "GET /healthz", &headers)
-            .await
-            .status,
-        431
-    );
+    assert_eq!(ask(console.local_addr(), "GET /healthz", &headers).await.status, 431);
     let many = "A: b\r\n".repeat(1000);
     let headers = format!("Host: localhost\r\n{many}");
-    assert_eq!(
-        ask(console.local_addr(), "GET /healthz", &headers)
-            .await
-            .status,
-        431
-    );
+    assert_eq!(ask(console.local_addr(), "GET /healthz", &headers).await.status, 431);
 }
 
 #[tokio::test]
@@ -135,10 +118,7 @@ async fn answers_do_not_pile_up() {
     let requests = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
     greedy.write_all(requests.as_bytes()).await.unwrap();
     // Writing fails once the other side has closed.
-    soon("the cut", async {
-        while greedy.write_all(b"\r\n").await.is_ok() {}
-    })
-    .await;
+    soon("the cut", async { while greedy.write_all(b"\r\n").await.is_ok() {} }).await;
     let rendered = rendered.load(SeqCst);
     assert!((1..=2).contains(&rendered), "{rendered} answers in memory");
 }

@@ -18,10 +18,7 @@ async fn health_and_readiness_follow_the_job() {
     let console = console().await;
     assert_eq!(get(&console, "/healthz").await.status, 200);
     let early = get(&console, "/readyz").await;
-    assert_eq!(
-        (early.status, &*early.body),
-        (503, "not ready: no job is watched yet\n")
-    );
+    assert_eq!((early.status, &*early.body), (503, "not ready: no job is watched yet\n"));
 
     let (feed, job) = job("follows");
     console.watch(job.observer()).unwrap();
@@ -101,8 +98,7 @@ async fn the_graph_has_the_jobs_numbers() {
     let view = job.graph();
     let names = |of: &str| -> Vec<String> {
         let list = shown[of].as_array().unwrap().iter();
-        list.map(|one| one["name"].as_str().unwrap().to_owned())
-            .collect()
+        list.map(|one| one["name"].as_str().unwrap().to_owned()).collect()
     };
     let expected: Vec<_> = view.operators.iter().map(|one| one.name.clone()).collect();
     assert_eq!(names("operators"), expected);
@@ -115,10 +111,7 @@ async fn the_graph_has_the_jobs_numbers() {
     assert_eq!(shown["edges"][0]["sent"], 10);
     assert_eq!(shown["edges"][0]["distribution"], "rebalance");
     let ratios = ["busy_ratio", "idle_ratio", "blocked_ratio"];
-    let total: f64 = ratios
-        .map(|of| shown["stages"][0][of].as_f64().unwrap())
-        .iter()
-        .sum();
+    let total: f64 = ratios.map(|of| shown["stages"][0][of].as_f64().unwrap()).iter().sum();
     assert!((total - 1.0).abs() < 1e-9, "{total}");
 
     assert_eq!(get(&console, "/graph.dot").await.body, view.to_dot());
@@ -133,9 +126,7 @@ async fn the_graph_has_the_shape_that_is_documented() {
     let documented = include_str!("../src/lib.rs").lines();
     let documented = documented.skip_while(|line| *line != "//! ```json").skip(1);
     let documented = documented.take_while(|line| *line != "//! ```");
-    let documented: String = documented
-        .map(|line| line.trim_start_matches("//!"))
-        .collect();
+    let documented: String = documented.map(|line| line.trim_start_matches("//!")).collect();
     let shown = get(&console, "/graph").await.body;
     let [documented, shown] = [&documented, &shown].map(|text| {
         let graph: Value = serde_json::from_str(text).unwrap();
@@ -166,11 +157,7 @@ async fn other_paths_are_not_found() {
         "/graph/0",
     ] {
         let answer = get(&console, path).await;
-        assert_eq!(
-            (answer.status, &*answer.body),
-            (404, "not found\n"),
-            "{path}"
-        );
+        assert_eq!((answer.status, &*answer.body), (404, "not found\n"), "{path}");
     }
     assert_eq!(get(&console, "/healthz?verbose=1").await.status, 200);
 }
@@ -232,11 +219,7 @@ async fn strangers_are_kept_out_unless_asked_in() {
     let everywhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let refused = Console::bind(everywhere).await.unwrap_err();
     assert!(matches!(refused, ConsoleError::NotLoopback { address } if address == everywhere));
-    assert!(
-        refused
-            .to_string()
-            .contains("expose_without_authentication(true)")
-    );
+    assert!(refused.to_string().contains("expose_without_authentication(true)"));
 
     let options = ConsoleOptions::default().expose_without_authentication(true);
     let exposed = Console::bind_with(everywhere, &options).await.unwrap();
@@ -250,11 +233,7 @@ async fn an_address_in_use_is_named() {
     let console = console().await;
     let refused = Console::bind(console.local_addr()).await.unwrap_err();
     assert!(matches!(refused, ConsoleError::AddressInUse { .. }));
-    assert!(
-        refused
-            .to_string()
-            .contains(&console.local_addr().to_string())
-    );
+    assert!(refused.to_string().contains(&console.local_addr().to_string()));
 }
 
 #[tokio::test]
@@ -270,10 +249,7 @@ async fn dropping_it_stops_serving() {
             drop(console);
         }
         assert_eq!(support::read_all(&mut open).await, "");
-        soon("a refusal", async {
-            while TcpStream::connect(address).await.is_ok() {}
-        })
-        .await;
+        soon("a refusal", async { while TcpStream::connect(address).await.is_ok() {} }).await;
     }
 }
 
@@ -304,9 +280,6 @@ async fn a_program_may_bring_its_own_recorder() {
         .with_request_timeout(Duration::from_secs(5));
     let console = Console::bind_with(anywhere(), &options).await.unwrap();
     let body = get(&console, "/metrics").await.body;
-    assert!(
-        body.starts_with("own 1\n# HELP millstream_build_info "),
-        "{body}"
-    );
+    assert!(body.starts_with("own 1\n# HELP millstream_build_info "), "{body}");
     assert!(!body.contains("millstream_pipeline_state"), "{body}");
 }

@@ -15,11 +15,7 @@ async fn a_recorder_that_cannot_be_read_is_an_error() {
     for _ in 0..2 {
         let refused = Console::bind(anywhere()).await.unwrap_err();
         assert!(matches!(refused, ConsoleError::ForeignRecorder));
-        assert!(
-            refused
-                .to_string()
-                .contains("ConsoleOptions::with_metrics_text")
-        );
+        assert!(refused.to_string().contains("ConsoleOptions::with_metrics_text"));
     }
     let options = ConsoleOptions::default().with_metrics_text(String::new);
     let console = Console::bind_with(anywhere(), &options).await.unwrap();

@@ -42,42 +42,24 @@ async fn they_equal_the_jobs_own() {
     for one in &metrics.operators {
         let labels = format!("{{pipeline=\"equal\",operator=\"{}\"", one.name);
         let name = "millstream_operator_records";
-        is(
-            format!("{name}_in_total{labels}}}"),
-            float(one.records_in.unwrap()),
-        );
-        is(
-            format!("{name}_out_total{labels}}}"),
-            float(one.records_out.unwrap()),
-        );
+        is(format!("{name}_in_total{labels}}}"), float(one.records_in.unwrap()));
+        is(format!("{name}_out_total{labels}}}"), float(one.records_out.unwrap()));
         let dropped = format!("{name}_dropped_total{labels},reason=\"filtered\"}}");
         is(dropped, float(one.filtered));
     }
     for one in &metrics.stages {
         let labels = format!("{{pipeline=\"equal\",stage=\"{}\"}}", one.name);
-        is(
-            format!("millstream_stage_records_in_total{labels}"),
-            float(one.records_in),
-        );
+        is(format!("millstream_stage_records_in_total{labels}"), float(one.records_in));
         is(format!("millstream_stage_running_instances{labels}"), 0.0);
     }
     for one in &metrics.edges {
         let labels = format!("{{pipeline=\"equal\",edge=\"{}\"}}", one.name);
-        is(
-            format!("millstream_edge_records_total{labels}"),
-            float(one.sent),
-        );
+        is(format!("millstream_edge_records_total{labels}"), float(one.sent));
         is(format!("millstream_edge_depth_records{labels}"), 0.0);
-        is(
-            format!("millstream_edge_capacity_records{labels}"),
-            float(one.capacity),
-        );
+        is(format!("millstream_edge_capacity_records{labels}"), float(one.capacity));
     }
     let version = env!("CARGO_PKG_VERSION");
-    is(
-        format!("millstream_build_info{{version=\"{version}\"}}"),
-        1.0,
-    );
+    is(format!("millstream_build_info{{version=\"{version}\"}}"), 1.0);
     let state =
         |state| format!("millstream_pipeline_state{{pipeline=\"equal\",state=\"{state}\"}}");
     is(state("completed"), 1.0);
@@ -98,10 +80,7 @@ async fn they_are_as_many_as_the_graph_has_parts() {
         soon("the end", job).await.unwrap();
         counts.push(series(&get(&console, "/metrics").await.body));
     }
-    assert_eq!(
-        counts[0], counts[1],
-        "more records, or a second run, made more series"
-    );
+    assert_eq!(counts[0], counts[1], "more records, or a second run, made more series");
 }
 
 #[tokio::test]
@@ -112,16 +91,8 @@ async fn every_metric_says_what_it_is() {
     drop(feed);
     soon("the end", job).await.unwrap();
     let answer = get(&console, "/metrics").await;
-    assert!(
-        answer
-            .head
-            .contains("content-type: text/plain; version=0.0.4")
-    );
-    for line in answer
-        .body
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-    {
+    assert!(answer.head.contains("content-type: text/plain; version=0.0.4"));
+    for line in answer.body.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let name = line.split(['{', ' ']).next().unwrap();
         for about in ["HELP", "TYPE"] {
             let told = answer.body.matches(&format!("# {about} {name} ")).count();
@@ -138,10 +109,7 @@ async fn two_consoles_share_a_recorder() {
     soon("the end", job).await.unwrap();
     let series = "millstream_operator_records_in_total{pipeline=\"shared\",operator=\"numbers\"}";
     for console in [one, other] {
-        assert_eq!(
-            value(&get(&console, "/metrics").await.body, series),
-            Some(10.0)
-        );
+        assert_eq!(value(&get(&console, "/metrics").await.body, series), Some(10.0));
     }
 }
 
@@ -150,11 +118,7 @@ async fn what_the_program_times_has_buckets() {
     let console = console().await;
     metrics::histogram!("program_answer_seconds").record(0.003);
     let text = get(&console, "/metrics").await.body;
-    let below = |limit: &str| {
-        value(
-            &text,
-            &format!("program_answer_seconds_bucket{{le=\"{limit}\"}}"),
-        )
-    };
+    let below =
+        |limit: &str| value(&text, &format!("program_answer_seconds_bucket{{le=\"{limit}\"}}"));
     assert_eq!((below("0.0025"), below("0.005")), (Some(0.0), Some(1.0)));
 }

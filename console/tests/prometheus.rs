@@ -74,9 +74,7 @@ async fn promtool_has_nothing_to_say() {
         }
     };
     let text = soon("the first numbers", published).await;
-    soon("the end", job.drain(Duration::from_secs(5)))
-        .await
-        .unwrap();
+    soon("the end", job.drain(Duration::from_secs(5))).await.unwrap();
 
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -186,33 +184,19 @@ async fn prometheus_reads_rates() {
     };
     // Busy, idle and blocked together are all the time of the one instance.
     let all = |values: &[f64]| matches!(values, [share] if (0.5..1.5).contains(share));
-    until(
-        address,
-        &of_time("{pipeline='scraped',stage=~'ticks.*'}"),
-        all,
-    )
-    .await;
+    until(address, &of_time("{pipeline='scraped',stage=~'ticks.*'}"), all).await;
     let is_one = |values: &[f64]| values == [1.0];
     until(address, "up{job='millstream'}", is_one).await;
-    until(
-        address,
-        "sum(millstream_pipeline_state{pipeline='scraped'})",
-        is_one,
-    )
-    .await;
+    until(address, "sum(millstream_pipeline_state{pipeline='scraped'})", is_one).await;
     let running = "millstream_pipeline_state{pipeline='scraped',state='running'}";
     until(address, running, is_one).await;
     // Our labels don't collide with those of the scrape.
-    until(
-        address,
-        "count({__name__=~'millstream_.+',exported_job!=''}) or vector(0)",
-        |values| values == [0.0],
-    )
+    until(address, "count({__name__=~'millstream_.+',exported_job!=''}) or vector(0)", |values| {
+        values == [0.0]
+    })
     .await;
 
-    soon("the end", job.drain(Duration::from_secs(5)))
-        .await
-        .unwrap();
+    soon("the end", job.drain(Duration::from_secs(5))).await.unwrap();
     let drained = "millstream_pipeline_state{pipeline='scraped',state='drained'}";
     until(address, drained, is_one).await;
 }

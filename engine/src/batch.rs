@@ -41,13 +41,7 @@ impl<T> Batch<T> {
     /// An empty batch.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            records: Vec::new(),
-            marks: Vec::new(),
-            idle: false,
-            barrier: None,
-            end: false,
-        }
+        Self { records: Vec::new(), marks: Vec::new(), idle: false, barrier: None, end: false }
     }
 
     /// Whether there is neither a record nor a watermark, barrier or end. The idle flag alone
@@ -69,10 +63,7 @@ impl<T> Batch<T> {
         match self.marks.last_mut() {
             Some(last) if last.watermark >= watermark => {}
             Some(last) if last.position == position => last.watermark = watermark,
-            _ => self.marks.push(Mark {
-                position,
-                watermark,
-            }),
+            _ => self.marks.push(Mark { position, watermark }),
         }
     }
 
@@ -83,10 +74,7 @@ impl<T> Batch<T> {
 
     /// Appends `later`, which is left empty but keeps its buffers.
     pub(crate) fn absorb(&mut self, later: &mut Self) {
-        debug_assert!(
-            self.can_absorb(later, usize::MAX),
-            "nothing follows a barrier or the end"
-        );
+        debug_assert!(self.can_absorb(later, usize::MAX), "nothing follows a barrier or the end");
         self.append(later);
         self.idle = later.idle;
         self.barrier = later.barrier.take();
@@ -102,10 +90,7 @@ impl<T> Batch<T> {
             match self.marks.last_mut() {
                 Some(last) if last.watermark >= mark.watermark => {}
                 Some(last) if last.position == position => last.watermark = mark.watermark,
-                _ => self.marks.push(Mark {
-                    position,
-                    watermark: mark.watermark,
-                }),
+                _ => self.marks.push(Mark { position, watermark: mark.watermark }),
             }
         }
     }
@@ -147,16 +132,8 @@ mod tests {
         batch.records.push(Record::new(2));
         batch.mark(at(7));
         batch.mark(at(9));
-        let marks = [
-            Mark {
-                position: 1,
-                watermark: at(7),
-            },
-            Mark {
-                position: 2,
-                watermark: at(9),
-            },
-        ];
+        let marks =
+            [Mark { position: 1, watermark: at(7) }, Mark { position: 2, watermark: at(9) }];
         assert_eq!(batch.marks, marks);
     }
 
@@ -172,16 +149,8 @@ mod tests {
         first.absorb(&mut second);
         assert!(second.is_empty());
         assert!(first.end);
-        let marks = [
-            Mark {
-                position: 1,
-                watermark: at(1),
-            },
-            Mark {
-                position: 2,
-                watermark: at(2),
-            },
-        ];
+        let marks =
+            [Mark { position: 1, watermark: at(1) }, Mark { position: 2, watermark: at(2) }];
         assert_eq!(first.marks, marks);
     }
 

@@ -70,11 +70,7 @@ impl<T: Send> Tail<T> for Batcher<T> {
     #[inline]
     fn push(&mut self, record: Record<T>) -> Flow {
         self.batch.records.push(record);
-        if self.batch.records.len() < self.limit {
-            Flow::More
-        } else {
-            self.forward()
-        }
+        if self.batch.records.len() < self.limit { Flow::More } else { self.forward() }
     }
 
     fn resume(&mut self) -> Flow {

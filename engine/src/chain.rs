@@ -51,11 +51,7 @@ impl<C, O> Via<C, O> {
     /// Puts `operator`, known to the graph as `id`, behind `chain`.
     #[must_use]
     pub const fn new(chain: C, operator: O, id: OperatorId) -> Self {
-        Self {
-            chain,
-            operator,
-            id,
-        }
+        Self { chain, operator, id }
     }
 }
 
@@ -72,8 +68,7 @@ impl<C: Chain, O: Operator<C::Item>> Chain for Via<C, O> {
         let mut operator = self.operator.clone();
         let seat = run.seat(self.id, instance);
         operator.open(&mut run.operator_context(&seat))?;
-        self.chain
-            .finish(run, instance, Link::<_, _, _, M>::new(operator, next, seat))
+        self.chain.finish(run, instance, Link::<_, _, _, M>::new(operator, next, seat))
     }
 }
 
@@ -106,11 +101,9 @@ impl<T: Send + 'static> Chain for Boundary<T> {
         next: N,
     ) -> Result<(), Error> {
         if M::BY_OPERATOR {
-            self.0
-                .finish_by_operator(&mut run.recount(), instance, Box::new(next))
+            self.0.finish_by_operator(&mut run.recount(), instance, Box::new(next))
         } else {
-            self.0
-                .finish_by_stage(&mut run.recount(), instance, Box::new(next))
+            self.0.finish_by_stage(&mut run.recount(), instance, Box::new(next))
         }
     }
 }

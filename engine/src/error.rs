@@ -91,40 +91,20 @@ impl Error {
     }
 
     pub(crate) fn panic(operator: Option<Arc<str>>, message: String) -> Self {
-        Self {
-            kind: ErrorKind::Panic(message),
-            operator,
-            source: None,
-            report: None,
-        }
+        Self { kind: ErrorKind::Panic(message), operator, source: None, report: None }
     }
 
     pub(crate) fn disconnected(operator: &Arc<str>) -> Self {
         let operator = Some(Arc::clone(operator));
-        Self {
-            kind: ErrorKind::Disconnected,
-            operator,
-            source: None,
-            report: None,
-        }
+        Self { kind: ErrorKind::Disconnected, operator, source: None, report: None }
     }
 
     pub(crate) const fn aborted() -> Self {
-        Self {
-            kind: ErrorKind::Aborted,
-            operator: None,
-            source: None,
-            report: None,
-        }
+        Self { kind: ErrorKind::Aborted, operator: None, source: None, report: None }
     }
 
     pub(crate) const fn drain_deadline() -> Self {
-        Self {
-            kind: ErrorKind::DrainDeadline,
-            operator: None,
-            source: None,
-            report: None,
-        }
+        Self { kind: ErrorKind::DrainDeadline, operator: None, source: None, report: None }
     }
 
     pub(crate) fn signals(cause: std::io::Error) -> Self {
@@ -137,12 +117,7 @@ impl Error {
     }
 
     pub(crate) const fn build(mistakes: Vec<BuildError>) -> Self {
-        Self {
-            kind: ErrorKind::Build(mistakes),
-            operator: None,
-            source: None,
-            report: None,
-        }
+        Self { kind: ErrorKind::Build(mistakes), operator: None, source: None, report: None }
     }
 
     /// What kind of failure it is.
@@ -207,10 +182,7 @@ impl fmt::Display for Error {
             }
             ErrorKind::Panic(message) => write!(f, "operator `{operator}` panicked: {message}"),
             ErrorKind::Disconnected => {
-                write!(
-                    f,
-                    "a neighbour of operator `{operator}` went away before the end"
-                )
+                write!(f, "a neighbour of operator `{operator}` went away before the end")
             }
             ErrorKind::Aborted => f.write_str("the job was aborted"),
             ErrorKind::Signals => {

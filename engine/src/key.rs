@@ -74,10 +74,7 @@ impl Hasher for StableHasher {
 
     #[inline]
     fn write(&mut self, bytes: &[u8]) {
-        self.mix(rapidhash_v3_inline::<true, false, false>(
-            bytes,
-            &DEFAULT_RAPID_SECRETS,
-        ));
+        self.mix(rapidhash_v3_inline::<true, false, false>(bytes, &DEFAULT_RAPID_SECRETS));
     }
 
     #[inline]
@@ -225,10 +222,7 @@ mod tests {
             let sizes: Vec<_> = owners.chunk_by(|a, b| a == b).map(<[_]>::len).collect();
             assert_eq!(sizes.len(), instances, "nobody is left without");
             let (least, most) = (sizes.iter().min(), sizes.iter().max());
-            assert!(
-                most.zip(least)
-                    .is_some_and(|(most, least)| most - least <= 1)
-            );
+            assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 1));
         }
     }
 

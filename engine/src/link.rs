@@ -37,14 +37,7 @@ struct LinkState {
 
 impl LinkState {
     const fn new(seat: Seat) -> Self {
-        Self {
-            seat,
-            held_watermark: None,
-            held_end: false,
-            error: None,
-            rejected: 0,
-            added: 0,
-        }
+        Self { seat, held_watermark: None, held_end: false, error: None, rejected: 0, added: 0 }
     }
 
     #[cold]
@@ -105,11 +98,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
             return if full { Flow::Stop } else { Flow::More };
         }
         let side_full = self.operator.side().is_some_and(|side| side.is_full());
-        if full || side_full || self.operator.pending() {
-            Flow::Stop
-        } else {
-            Flow::More
-        }
+        if full || side_full || self.operator.pending() { Flow::Stop } else { Flow::More }
     }
 
     /// Brings out what the operator has left, and reports whether it is out.
@@ -162,11 +151,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     #[inline]
     fn push(&mut self, record: Record<In>) -> Flow {
         let flow = self.call(1, |operator, out| operator.process(record, out));
-        if !O::STATELESS && self.operator.done() {
-            Flow::Stop
-        } else {
-            flow
-        }
+        if !O::STATELESS && self.operator.done() { Flow::Stop } else { flow }
     }
 
     fn resume(&mut self) -> Flow {

@@ -15,10 +15,7 @@ impl<T> Record<T> {
     /// A record without an event time.
     #[must_use]
     pub const fn new(value: T) -> Self {
-        Self {
-            value,
-            time: Timestamp::MIN,
-        }
+        Self { value, time: Timestamp::MIN }
     }
 
     /// A record of something that happened at `time`.
@@ -31,10 +28,7 @@ impl<T> Record<T> {
     #[inline]
     #[must_use]
     pub fn with<U>(self, value: impl FnOnce(T) -> U) -> Record<U> {
-        Record {
-            value: value(self.value),
-            time: self.time,
-        }
+        Record { value: value(self.value), time: self.time }
     }
 }
 

@@ -49,19 +49,11 @@ impl SinkContext {
     /// The context of a sink that runs alone.
     #[must_use]
     pub const fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            instance: 0,
-            instances: 1,
-        }
+        Self { clock, instance: 0, instances: 1 }
     }
 
     pub(crate) const fn of(clock: Clock, instance: usize, instances: usize) -> Self {
-        Self {
-            clock,
-            instance,
-            instances,
-        }
+        Self { clock, instance, instances }
     }
 }
 

@@ -90,12 +90,7 @@ impl SourceContext {
     /// The context of a source that runs alone, from the beginning.
     #[must_use]
     pub const fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            instance: 0,
-            instances: 1,
-            position: None,
-        }
+        Self { clock, instance: 0, instances: 1, position: None }
     }
 }
 
@@ -112,20 +107,13 @@ impl<T> SourceBatch<T> {
     /// An empty batch for `limit` records.
     #[must_use]
     pub const fn new(limit: usize) -> Self {
-        Self {
-            batch: Batch::new(),
-            limit,
-            position: None,
-        }
+        Self { batch: Batch::new(), limit, position: None }
     }
 
     /// Adds a record.
     #[inline]
     pub fn push(&mut self, record: impl Into<Record<T>>) {
-        debug_assert!(
-            self.batch.barrier.is_none(),
-            "nothing follows a barrier within a batch"
-        );
+        debug_assert!(self.batch.barrier.is_none(), "nothing follows a barrier within a batch");
         self.batch.records.push(record.into());
     }
 
@@ -180,9 +168,7 @@ impl<T> SourceBatch<T> {
     pub fn fill(&mut self, iterator: &mut impl Iterator<Item = T>) -> bool {
         let before = self.batch.records.len();
         let room = self.room();
-        self.batch
-            .records
-            .extend(iterator.by_ref().take(room).map(Record::new));
+        self.batch.records.extend(iterator.by_ref().take(room).map(Record::new));
         self.batch.records.len() - before < room
     }
 

@@ -25,16 +25,12 @@ impl StateWriter {
     /// A writer for the given instance of an operator.
     #[must_use]
     pub const fn new(instance: usize) -> Self {
-        Self {
-            instance,
-            entries: BTreeMap::new(),
-        }
+        Self { instance, entries: BTreeMap::new() }
     }
 
     /// Writes state that has no key.
     pub fn write(&mut self, bytes: Vec<u8>) {
-        self.entries
-            .insert(StateScope::Instance(self.instance), bytes);
+        self.entries.insert(StateScope::Instance(self.instance), bytes);
     }
 
     /// Writes the state of the keys of one group.
@@ -66,19 +62,15 @@ impl<'a> StateReader<'a> {
     /// The state without a key of this instance, if there is any.
     #[must_use]
     pub fn read(&self) -> Option<&'a [u8]> {
-        self.entries
-            .get(&StateScope::Instance(self.instance))
-            .map(Vec::as_slice)
+        self.entries.get(&StateScope::Instance(self.instance)).map(Vec::as_slice)
     }
 
     /// The state of each key group, in the order of the groups.
     pub fn key_groups(&self) -> impl Iterator<Item = (u8, &'a [u8])> {
-        self.entries
-            .iter()
-            .filter_map(|(scope, bytes)| match scope {
-                StateScope::KeyGroup(group) => Some((*group, bytes.as_slice())),
-                StateScope::Instance(_) => None,
-            })
+        self.entries.iter().filter_map(|(scope, bytes)| match scope {
+            StateScope::KeyGroup(group) => Some((*group, bytes.as_slice())),
+            StateScope::Instance(_) => None,
+        })
     }
 }
 

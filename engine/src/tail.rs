@@ -103,10 +103,7 @@ pub(crate) fn run_each<T, N: Tail<T> + ?Sized>(
     let total = batch.records.len();
     let mut marks_done = 0;
     let mut flow = Flow::More;
-    let mut rest = Rest {
-        records: batch.records.drain(..),
-        spare,
-    };
+    let mut rest = Rest { records: batch.records.drain(..), spare };
     let records = &mut rest.records;
     while flow == Flow::More {
         let taken = total - records.len();

@@ -43,11 +43,7 @@ impl Sketch {
         for &edge in outputs {
             let _port = self.0.connect(edge, operator);
         }
-        let draft = StageDraft {
-            operators: vec![operator],
-            input,
-            parallelism,
-        };
+        let draft = StageDraft { operators: vec![operator], input, parallelism };
         self.0.add_stage(draft, Drawn);
     }
 
@@ -77,9 +73,7 @@ fn a_stream_that_goes_nowhere_is_named_by_its_last_operator() {
     let sketch = Sketch::new();
     let edge = sketch.edge(EdgeOptions::default());
     sketch.stage("in", 1, None, &[edge]);
-    let nowhere = |operator| BuildError::GoesNowhere {
-        operator: name(operator),
-    };
+    let nowhere = |operator| BuildError::GoesNowhere { operator: name(operator) };
     assert_eq!(sketch.mistakes(), [nowhere("in")]);
 
     let sketch = Sketch::new();
@@ -92,10 +86,7 @@ fn a_stream_that_goes_nowhere_is_named_by_its_last_operator() {
 #[test]
 fn a_stream_needs_somebody_who_feeds_it() {
     let sketch = Sketch::new();
-    let (fed, starved) = (
-        sketch.edge(EdgeOptions::default()),
-        sketch.edge(EdgeOptions::default()),
-    );
+    let (fed, starved) = (sketch.edge(EdgeOptions::default()), sketch.edge(EdgeOptions::default()));
     sketch.stage("in", 1, None, &[fed]);
     sketch.stage("out", 1, Some(fed), &[]);
     sketch.stage("hungry", 1, Some(starved), &[]);
@@ -114,15 +105,10 @@ fn every_mistake_is_reported_at_once() {
     sketch.stage("twin", 0, None, &[edge]);
     sketch.stage("twin", 1, Some(edge), &[]);
     let _loose = sketch.operator(Role::Operator, "loose");
-    let zero = |what, operator| BuildError::Zero {
-        what,
-        operator: name(operator),
-    };
+    let zero = |what, operator| BuildError::Zero { what, operator: name(operator) };
     let expected = [
         BuildError::DuplicateName { name: name("twin") },
-        BuildError::GoesNowhere {
-            operator: name("loose"),
-        },
+        BuildError::GoesNowhere { operator: name("loose") },
         zero("the parallelism", "twin"),
         zero("the output capacity", "twin"),
         zero("the output capacity in bytes", "twin"),
@@ -147,10 +133,7 @@ fn instances_that_do_not_match_are_to_be_rebalanced() {
         (2, 3, Distribution::Key, true),
     ] {
         let sketch = Sketch::new();
-        let edge = sketch.edge(EdgeOptions {
-            distribution,
-            ..EdgeOptions::default()
-        });
+        let edge = sketch.edge(EdgeOptions { distribution, ..EdgeOptions::default() });
         sketch.stage("in", from, None, &[edge]);
         sketch.stage("out", to, Some(edge), &[]);
         let mismatch = BuildError::Mismatch {
@@ -178,10 +161,7 @@ fn a_cycle_is_refused() {
 
 #[test]
 fn branches_that_meet_in_turn_are_refused_and_other_inputs_are_not() {
-    let concat = EdgeOptions {
-        discipline: Discipline::Concat,
-        ..EdgeOptions::default()
-    };
+    let concat = EdgeOptions { discipline: Discipline::Concat, ..EdgeOptions::default() };
     let sketch = Sketch::new();
     let [left, right] = [(); 2].map(|()| sketch.edge(EdgeOptions::default()));
     let met = sketch.edge(concat);
@@ -189,10 +169,7 @@ fn branches_that_meet_in_turn_are_refused_and_other_inputs_are_not() {
     sketch.stage("left", 1, Some(left), &[met]);
     sketch.stage("right", 1, Some(right), &[met]);
     sketch.stage("out", 1, Some(met), &[]);
-    let expected = BuildError::SelectiveFanIn {
-        fan_out: name("in"),
-        fan_in: name("out"),
-    };
+    let expected = BuildError::SelectiveFanIn { fan_out: name("in"), fan_in: name("out") };
     assert_eq!(sketch.mistakes(), [expected]);
 
     let sketch = Sketch::new();
@@ -206,27 +183,16 @@ fn branches_that_meet_in_turn_are_refused_and_other_inputs_are_not() {
 /// A source and three maps, one of them with a name that a number would have given another.
 fn small() -> Sketch {
     let sketch = Sketch::new();
-    let edge = sketch.edge(EdgeOptions {
-        distribution: Distribution::Key,
-        ..EdgeOptions::default()
-    });
+    let edge =
+        sketch.edge(EdgeOptions { distribution: Distribution::Key, ..EdgeOptions::default() });
     let source = sketch.operator(Role::Source, "say \"hi\"");
     let add = |kind, name| sketch.0.add_operator(Role::Operator, kind, name);
-    let first = [
-        source,
-        add("map", None),
-        add("map", Some("map-2")),
-        add("map", None),
-    ];
+    let first = [source, add("map", None), add("map", Some("map-2")), add("map", None)];
     let sink = sketch.0.add_operator(Role::Sink, "count", None);
     let _port = sketch.0.connect(edge, first[3]);
     for (operators, input, parallelism) in [(first.to_vec(), None, 1), (vec![sink], Some(edge), 4)]
     {
-        let draft = StageDraft {
-            operators,
-            input,
-            parallelism,
-        };
+        let draft = StageDraft { operators, input, parallelism };
         sketch.0.add_stage(draft, Drawn);
     }
     sketch
@@ -247,12 +213,7 @@ fn the_options_of_the_job_settle_what_an_edge_leaves_open() {
     let options = JobOptions::default().with_batch_records(8);
     let edge = small().0.view(&options).unwrap().edges.remove(0);
     assert_eq!((edge.batch_records, edge.capacity_records), (8, 128));
-    let edge = small()
-        .0
-        .view(&options.clone().with_edge_capacity(3))
-        .unwrap()
-        .edges
-        .remove(0);
+    let edge = small().0.view(&options.clone().with_edge_capacity(3)).unwrap().edges.remove(0);
     assert_eq!((edge.batch_records, edge.capacity_records), (3, 3));
     let huge = options.with_batch_records(usize::MAX);
     let edge = small().0.view(&huge).unwrap().edges.remove(0);
@@ -281,10 +242,7 @@ fn is_drawn_as_dot() {
   o3 -> o4 [label="by key", style=bold];
 }
 "#;
-    assert_eq!(
-        small().0.view(&JobOptions::default()).unwrap().to_dot(),
-        expected
-    );
+    assert_eq!(small().0.view(&JobOptions::default()).unwrap().to_dot(), expected);
 }
 
 #[test]
@@ -304,8 +262,5 @@ fn is_drawn_as_mermaid() {
   end
   o3 ==>|by key| o4
 "#;
-    assert_eq!(
-        small().0.view(&JobOptions::default()).unwrap().to_mermaid(),
-        expected
-    );
+    assert_eq!(small().0.view(&JobOptions::default()).unwrap().to_mermaid(), expected);
 }

@@ -38,10 +38,7 @@ fn of_one<T>() -> (Sender<T>, Receiver<T>) {
 }
 
 fn one<T>(value: T) -> Batch<T> {
-    Batch {
-        records: vec![Record::new(value)],
-        ..Batch::new()
-    }
+    Batch { records: vec![Record::new(value)], ..Batch::new() }
 }
 
 fn send<T>(sender: &mut Sender<T>, batch: &mut Batch<T>) -> Sent {
@@ -60,15 +57,8 @@ fn produce(sender: &mut Sender<u32>, end: bool) -> Sent {
             return sent;
         }
     }
-    let mut last = Batch {
-        end: true,
-        ..Batch::new()
-    };
-    if end {
-        send(sender, &mut last)
-    } else {
-        Sent::Sent
-    }
+    let mut last = Batch { end: true, ..Batch::new() };
+    if end { send(sender, &mut last) } else { Sent::Sent }
 }
 
 /// Takes until the end or a failure.
@@ -239,11 +229,7 @@ fn planted(fault: Fault) {
                 block_on(poll_fn(|cx| Wrong::poll_send(&other, cx, fault)));
             }
         });
-        let taken = if fault == Fault::LateWaker {
-            RECORDS
-        } else {
-            1
-        };
+        let taken = if fault == Fault::LateWaker { RECORDS } else { 1 };
         for _ in 0..taken {
             block_on(poll_fn(|cx| Wrong::poll_recv(&shared, cx)));
         }

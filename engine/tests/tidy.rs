@@ -292,9 +292,7 @@ fn example_shown(file: &File, _: &[File]) -> Faults {
 
 /// Whether a pipeline's author can call something that is in this file.
 fn offers_a_word(file: &File) -> bool {
-    let everywhere = WORD_FOLDERS
-        .iter()
-        .any(|folder| file.path.starts_with(folder));
+    let everywhere = WORD_FOLDERS.iter().any(|folder| file.path.starts_with(folder));
     let mut in_front = false;
     file.path.starts_with("operators/src/")
         && file.code.lines().any(|line| {

@@ -48,11 +48,7 @@ pub struct Chunks<T> {
 
 impl<T> Chunks<T> {
     const fn new(size: usize) -> Self {
-        Self {
-            size,
-            chunk: Vec::new(),
-            time: LatestTime::new(),
-        }
+        Self { size, chunk: Vec::new(), time: LatestTime::new() }
     }
 
     fn close(&mut self, out: &mut impl Collector<Vec<T>>) {
@@ -166,8 +162,6 @@ mod tests {
     #[should_panic(expected = "chunks of zero records")]
     fn b8_chunks_of_none_is_a_building_mistake() {
         let flow = Dataflow::new("wrong");
-        flow.source("numbers", source::from_iter([1]))
-            .chunks(0)
-            .ignore();
+        flow.source("numbers", source::from_iter([1])).chunks(0).ignore();
     }
 }

@@ -60,12 +60,7 @@ pub struct ChunksSliding<T> {
 
 impl<T> ChunksSliding<T> {
     const fn new(size: usize, step: usize) -> Self {
-        Self {
-            size,
-            step,
-            held: VecDeque::new(),
-            skip: 0,
-        }
+        Self { size, step, held: VecDeque::new(), skip: 0 }
     }
 }
 
@@ -130,11 +125,7 @@ mod tests {
     #[test]
     fn b11_chunks_sliding_overlap_where_the_step_is_smaller() {
         check(3, 2, &[&[1, 2, 3], &[3, 4, 5], &[5, 6, 7]]);
-        check(
-            3,
-            1,
-            &[&[1, 2, 3], &[2, 3, 4], &[3, 4, 5], &[4, 5, 6], &[5, 6, 7]],
-        );
+        check(3, 1, &[&[1, 2, 3], &[2, 3, 4], &[3, 4, 5], &[4, 5, 6], &[5, 6, 7]]);
     }
 
     #[test]
@@ -167,8 +158,6 @@ mod tests {
     #[should_panic(expected = "chunks that slide by zero records")]
     fn b11_chunks_sliding_by_none_is_a_building_mistake() {
         let flow = Dataflow::new("wrong");
-        flow.source("numbers", source::from_iter([1]))
-            .chunks_sliding(1, 0)
-            .ignore();
+        flow.source("numbers", source::from_iter([1])).chunks_sliding(1, 0).ignore();
     }
 }

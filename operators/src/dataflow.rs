@@ -37,9 +37,7 @@ impl Dataflow {
     /// An empty dataflow. The name is the label `pipeline` of its metrics.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self {
-            blueprint: Blueprint::new(name),
-        }
+        Self { blueprint: Blueprint::new(name) }
     }
 
     /// Adds a source, which runs as one instance. What is a source: those of
@@ -53,16 +51,9 @@ impl Dataflow {
         name: &str,
         factory: F,
     ) -> DataStream<<F::Source as Source>::Item, FromSource<F>> {
-        let operator = self
-            .blueprint
-            .add_operator(Role::Source, "source", Some(name));
-        self.blueprint
-            .add_buffer::<<F::Source as Source>::Item>(operator, 1);
-        let draft = StageDraft {
-            operators: vec![operator],
-            input: None,
-            parallelism: 1,
-        };
+        let operator = self.blueprint.add_operator(Role::Source, "source", Some(name));
+        self.blueprint.add_buffer::<<F::Source as Source>::Item>(operator, 1);
+        let draft = StageDraft { operators: vec![operator], input: None, parallelism: 1 };
         DataStream::from_parts(self.clone(), FromSource::new(factory, operator), draft)
     }
 

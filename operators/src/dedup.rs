@@ -102,10 +102,7 @@ pub struct DedupByKey<K, F> {
 
 impl<K, F: Clone> Clone for DedupByKey<K, F> {
     fn clone(&self) -> Self {
-        Self {
-            key: self.key.clone(),
-            last: None,
-        }
+        Self { key: self.key.clone(), last: None }
     }
 }
 

@@ -40,11 +40,7 @@ impl FileError {
         place: Place,
         cause: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self {
-            file: Arc::clone(file),
-            place,
-            cause: cause.into(),
-        }
+        Self { file: Arc::clone(file), place, cause: cause.into() }
     }
 
     /// The file, as it was named.

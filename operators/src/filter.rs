@@ -177,10 +177,7 @@ mod tests {
         for n in 1..=5 {
             harness.push(Record::at(n, at(n)));
         }
-        let kept: Vec<_> = expected
-            .iter()
-            .map(|&n| Event::Record(Record::at(n, at(n))))
-            .collect();
+        let kept: Vec<_> = expected.iter().map(|&n| Event::Record(Record::at(n, at(n)))).collect();
         assert_eq!(harness.events(), kept);
     }
 

@@ -45,10 +45,7 @@ pub struct FlatMapIter<I: IntoIterator, F> {
 
 impl<I: IntoIterator, F: Clone> Clone for FlatMapIter<I, F> {
     fn clone(&self) -> Self {
-        Self {
-            f: self.f.clone(),
-            left: Remainder::none(),
-        }
+        Self { f: self.f.clone(), left: Remainder::none() }
     }
 }
 
@@ -133,9 +130,6 @@ mod tests {
         operator.process(Record::new(0), &mut room).unwrap();
         assert_eq!(room.0, [0, 1]);
         assert!(Operator::<u32>::pending(&operator));
-        assert!(
-            !Operator::<u32>::pending(&operator.clone()),
-            "a clone is blank"
-        );
+        assert!(!Operator::<u32>::pending(&operator.clone()), "a clone is blank");
     }
 }

@@ -51,11 +51,7 @@ pub struct Log {
 
 impl Log {
     fn new() -> Self {
-        Self {
-            operator: Arc::from("log"),
-            instance: 0,
-            records: 0,
-        }
+        Self { operator: Arc::from("log"), instance: 0, records: 0 }
     }
 }
 
@@ -163,9 +159,6 @@ mod tests {
             (Level::INFO, "records=2"),
         ];
         let events = recorder.0.lock().unwrap();
-        assert_eq!(
-            *events,
-            expected.map(|(level, shown)| (level, shown.to_owned()))
-        );
+        assert_eq!(*events, expected.map(|(level, shown)| (level, shown.to_owned())));
     }
 }

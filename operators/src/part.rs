@@ -15,10 +15,7 @@ pub(crate) struct LatestTime {
 
 impl LatestTime {
     pub(crate) const fn new() -> Self {
-        Self {
-            records: Timestamp::MIN,
-            watermark: Timestamp::MIN,
-        }
+        Self { records: Timestamp::MIN, watermark: Timestamp::MIN }
     }
 
     /// One more record belongs to it.

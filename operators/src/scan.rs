@@ -33,11 +33,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         F: FnMut(&mut A, T) + Clone + Send + 'static,
     {
         let accumulator = initial.clone();
-        self.via(Scan {
-            initial,
-            accumulator,
-            f,
-        })
+        self.via(Scan { initial, accumulator, f })
     }
 
     /// As [`scan`](DataStream::scan), with the initial value in front: also if there are no
@@ -82,11 +78,7 @@ pub struct Scan<A, F> {
 
 impl<A: Clone, F: Clone> Clone for Scan<A, F> {
     fn clone(&self) -> Self {
-        Self {
-            initial: self.initial.clone(),
-            accumulator: self.initial.clone(),
-            f: self.f.clone(),
-        }
+        Self { initial: self.initial.clone(), accumulator: self.initial.clone(), f: self.f.clone() }
     }
 }
 
@@ -124,13 +116,7 @@ pub struct ScanWithInitial<A, F> {
 
 impl<A, F> ScanWithInitial<A, F> {
     const fn new(initial: A, f: F) -> Self {
-        Self {
-            initial,
-            accumulator: None,
-            f,
-            left: None,
-            time: LatestTime::new(),
-        }
+        Self { initial, accumulator: None, f, left: None, time: LatestTime::new() }
     }
 }
 
@@ -210,11 +196,7 @@ mod tests {
 
     #[test]
     fn b5_scan_emits_one_value_for_each_input_and_no_seed() {
-        let scan = Scan {
-            initial: 10,
-            accumulator: 10,
-            f: add,
-        };
+        let scan = Scan { initial: 10, accumulator: 10, f: add };
         let mut harness = OperatorHarness::new(scan);
         let at = Timestamp::from_millis(4);
         harness.push(Record::at(1, at));

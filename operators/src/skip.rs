@@ -65,10 +65,7 @@ pub struct Skip {
 
 impl Clone for Skip {
     fn clone(&self) -> Self {
-        Self {
-            count: self.count,
-            left: self.count,
-        }
+        Self { count: self.count, left: self.count }
     }
 }
 
@@ -110,10 +107,7 @@ pub struct SkipWhile<F> {
 
 impl<F: Clone> Clone for SkipWhile<F> {
     fn clone(&self) -> Self {
-        Self {
-            predicate: self.predicate.clone(),
-            begun: false,
-        }
+        Self { predicate: self.predicate.clone(), begun: false }
     }
 }
 

@@ -65,13 +65,7 @@ pub struct StatefulMap<S, M, F, E> {
 
 impl<S, M, F, E> StatefulMap<S, M, F, E> {
     const fn new(make_state: M, f: F, on_complete: E) -> Self {
-        Self {
-            make_state,
-            f,
-            on_complete,
-            state: None,
-            time: LatestTime::new(),
-        }
+        Self { make_state, f, on_complete, state: None, time: LatestTime::new() }
     }
 }
 
@@ -84,9 +78,7 @@ impl<S, M: Clone, F: Clone, E: Clone> Clone for StatefulMap<S, M, F, E> {
 
 impl<S, M, F, E> fmt::Debug for StatefulMap<S, M, F, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StatefulMap")
-            .field("begun", &self.state.is_some())
-            .finish_non_exhaustive()
+        f.debug_struct("StatefulMap").field("begun", &self.state.is_some()).finish_non_exhaustive()
     }
 }
 

@@ -44,12 +44,7 @@ pub struct DataStream<T, C = Boundary<T>> {
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// A stream from its parts, for operators with more than one input or output.
     pub const fn from_parts(flow: Dataflow, chain: C, draft: StageDraft) -> Self {
-        Self {
-            flow,
-            chain,
-            draft,
-            marker: PhantomData,
-        }
+        Self { flow, chain, draft, marker: PhantomData }
     }
 
     /// The dataflow, the chain since the last edge, and what is known of the stage so far.
@@ -124,12 +119,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         let operator = make(id, blueprint);
         self.draft.operators.push(id);
         let chain = Via::new(self.chain, operator, id);
-        DataStream {
-            flow: self.flow,
-            chain,
-            draft: self.draft,
-            marker: PhantomData,
-        }
+        DataStream { flow: self.flow, chain, draft: self.draft, marker: PhantomData }
     }
 
     /// Gives the last operator the name under which errors, logs and metrics speak of it. Without
@@ -166,12 +156,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
             self.flow.blueprint().add_buffer::<T>(operator, 1);
         }
         let chain = Boundary::erase(self.chain);
-        DataStream {
-            flow: self.flow,
-            chain,
-            draft: self.draft,
-            marker: PhantomData,
-        }
+        DataStream { flow: self.flow, chain, draft: self.draft, marker: PhantomData }
     }
 
     /// Ends the stage in edges: gives each record to those that `router` picks. The router is
@@ -183,41 +168,20 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     {
         let operator = self.last_operator();
         let blueprint = self.flow.blueprint();
-        let ports = edges
-            .iter()
-            .map(|&edge| blueprint.connect(edge, operator))
-            .collect();
-        blueprint.add_stage(
-            self.draft,
-            ToEdges {
-                chain: self.chain,
-                ports,
-                router,
-                operator,
-            },
-        );
+        let ports = edges.iter().map(|&edge| blueprint.connect(edge, operator)).collect();
+        blueprint.add_stage(self.draft, ToEdges { chain: self.chain, ports, router, operator });
     }
 
     /// Ends the stage in one edge, instance to instance, or all to one.
     pub fn forward(self, edge: EdgeId) {
         let blueprint = self.flow.blueprint();
         let port = blueprint.connect(edge, self.last_operator());
-        blueprint.add_stage(
-            self.draft,
-            ToEdge {
-                chain: self.chain,
-                port,
-            },
-        );
+        blueprint.add_stage(self.draft, ToEdge { chain: self.chain, port });
     }
 
     /// The operator that a stage's edges start from. Every stage begins with one.
     fn last_operator(&self) -> OperatorId {
-        let unknown = || {
-            self.flow
-                .blueprint()
-                .add_operator(Role::Operator, "stage", None)
-        };
+        let unknown = || self.flow.blueprint().add_operator(Role::Operator, "stage", None);
         self.draft.operators.last().copied().unwrap_or_else(unknown)
     }
 }
@@ -227,20 +191,14 @@ impl<T: Send + 'static> DataStream<T> {
     /// is called `kind`.
     pub fn behind(flow: Dataflow, edge: EdgeId, parallelism: usize, kind: &'static str) -> Self {
         let operator = flow.blueprint().add_operator(Role::Operator, kind, None);
-        let draft = StageDraft {
-            operators: vec![operator],
-            input: Some(edge),
-            parallelism,
-        };
+        let draft = StageDraft { operators: vec![operator], input: Some(edge), parallelism };
         Self::from_parts(flow, Boundary::edge(edge), draft)
     }
 }
 
 impl<T, C> fmt::Debug for DataStream<T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DataStream")
-            .field("draft", &self.draft)
-            .finish_non_exhaustive()
+        f.debug_struct("DataStream").field("draft", &self.draft).finish_non_exhaustive()
     }
 }
 
@@ -254,9 +212,7 @@ impl<C: Chain> StageBlueprint for ToEdge<C> {
     fn build<M: Counting>(&self, run: &mut Run<'_, M>, instance: usize) -> Result<(), Error> {
         // Validation has seen to it that there is one.
         let outboxes = run.outboxes(self.port, instance).into_iter();
-        outboxes
-            .take(1)
-            .try_for_each(|outbox| self.chain.finish(run, instance, outbox))
+        outboxes.take(1).try_for_each(|outbox| self.chain.finish(run, instance, outbox))
     }
 }
 

@@ -93,10 +93,7 @@ pub struct Take {
 
 impl Clone for Take {
     fn clone(&self) -> Self {
-        Self {
-            count: self.count,
-            left: self.count,
-        }
+        Self { count: self.count, left: self.count }
     }
 }
 
@@ -142,10 +139,7 @@ pub struct TakeWhile<F> {
 
 impl<F: Clone> Clone for TakeWhile<F> {
     fn clone(&self) -> Self {
-        Self {
-            predicate: self.predicate.clone(),
-            done: false,
-        }
+        Self { predicate: self.predicate.clone(), done: false }
     }
 }
 
@@ -196,10 +190,7 @@ pub struct TakeUntil<F> {
 
 impl<F: Clone> Clone for TakeUntil<F> {
     fn clone(&self) -> Self {
-        Self {
-            predicate: self.predicate.clone(),
-            done: false,
-        }
+        Self { predicate: self.predicate.clone(), done: false }
     }
 }
 
@@ -256,11 +247,7 @@ mod tests {
         harness.end();
         assert_eq!(harness.values(), expected);
         assert_eq!(enough, done_after);
-        assert_eq!(
-            harness.operator().clone().done(),
-            operator.done(),
-            "a clone is blank"
-        );
+        assert_eq!(harness.operator().clone().done(), operator.done(), "a clone is blank");
     }
 
     const fn take(count: u64) -> Take {

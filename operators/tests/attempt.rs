@@ -1,10 +1,6 @@
 //! What becomes of values that failed, on whole jobs: every policy, and that nothing is lost.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::num::ParseIntError;
 use std::sync::Arc;
@@ -41,10 +37,7 @@ fn operator(report: &JobReport, name: &str) -> OperatorMetrics {
 async fn j5_fail_names_the_operator_and_keeps_the_error() {
     let flow = Dataflow::new("fail");
     let words = flow.source("words", source::from_iter(WORDS));
-    words
-        .try_map(OnError::fail(), parse)
-        .named("parse")
-        .ignore();
+    words.try_map(OnError::fail(), parse).named("parse").ignore();
     let error = flow.run().await.unwrap_err();
     assert_eq!(error.operator_name(), Some("parse"));
     assert!(error.cause().unwrap().is::<ParseIntError>());
@@ -101,39 +94,24 @@ async fn j5_a_dead_letter_tells_all_there_is_to_know() {
     assert_eq!(letter.error.to_string(), "invalid digit found in string");
     assert!(letter.error.is::<ParseIntError>());
     assert_eq!((letter.attempts, &*letter.operator), (1, "parse"));
-    assert_eq!(
-        (letter.time, letter.event_time),
-        (now, Timestamp::from_millis(9))
-    );
+    assert_eq!((letter.time, letter.event_time), (now, Timestamp::from_millis(9)));
     let counts = operator(&report, "parse");
-    assert_eq!(
-        (counts.dead_letters, counts.errors, counts.skipped),
-        (2, 2, 0)
-    );
+    assert_eq!((counts.dead_letters, counts.errors, counts.skipped), (2, 2, 0));
 }
 
 #[tokio::test]
 async fn j5_operators_and_instances_share_one_stream_of_dead_letters() {
     let flow = Dataflow::new("shared");
     let (dead, letters) = flow.dead_letters("bad numbers");
-    let numbers = flow
-        .source("numbers", source::from_iter(0..100_u32))
-        .parallel(3);
+    let numbers = flow.source("numbers", source::from_iter(0..100_u32)).parallel(3);
     let no_odd = |n: &u32| n.is_multiple_of(2).then_some(*n).ok_or(std::fmt::Error);
     let no_three = |n: &u32| n.is_multiple_of(3).then_some(*n).ok_or(std::fmt::Error);
-    let even = numbers
-        .try_map(OnError::dead_letter(&dead), no_odd)
-        .named("even");
-    let sixes = even
-        .gather()
-        .try_map(OnError::dead_letter(&dead), no_three)
-        .named("three");
+    let even = numbers.try_map(OnError::dead_letter(&dead), no_odd).named("even");
+    let sixes = even.gather().try_map(OnError::dead_letter(&dead), no_three).named("three");
     let sixes = sixes.count();
     let letters = letters.map(|letter| (letter.operator.to_string(), letter.original));
     let letters = letters.collect();
-    let options = JobOptions::default()
-        .with_batch_records(4)
-        .with_edge_capacity(4);
+    let options = JobOptions::default().with_batch_records(4).with_edge_capacity(4);
     let report = flow.run_with(options).await.unwrap();
     assert_eq!(report.take(sixes), Some(17));
     let letters = report.take(letters).unwrap();
@@ -148,11 +126,7 @@ async fn j5_retry_waits_and_keeps_the_order() {
     let mut failures = 0;
     let f = move |n: &u32| {
         failures += u32::from(*n == 2);
-        if *n == 2 && failures < 3 {
-            Err(std::fmt::Error)
-        } else {
-            Ok(*n)
-        }
+        if *n == 2 && failures < 3 { Err(std::fmt::Error) } else { Ok(*n) }
     };
     let all = numbers.try_map(OnError::retry(steady(3)), f).collect();
     let options = JobOptions::default().with_operator_counts(true);
@@ -163,10 +137,7 @@ async fn j5_retry_waits_and_keeps_the_order() {
     assert!(report.elapsed() < waited * 2, "{:?}", report.elapsed());
     let counts = operator(&report, "try_map");
     assert_eq!((counts.errors, counts.retries, counts.skipped), (2, 2, 0));
-    assert_eq!(
-        counts.filtered, counts.added,
-        "what was put off came out later"
-    );
+    assert_eq!(counts.filtered, counts.added, "what was put off came out later");
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,16 +146,9 @@ async fn j5_retry_ends_in_what_the_policy_says() {
     let (dead, letters) = flow.dead_letters("hopeless");
     let words = |name| flow.source(name, source::from_iter(WORDS));
     let retry = || OnError::retry(steady(3));
-    let skipped = words("a")
-        .try_map(retry().or_skip(), parse)
-        .named("skip")
-        .collect();
-    let lettered = words("b")
-        .try_map(retry().or_dead_letter(&dead), parse)
-        .collect();
-    let letters = letters
-        .map(|letter| (letter.original, letter.attempts))
-        .collect();
+    let skipped = words("a").try_map(retry().or_skip(), parse).named("skip").collect();
+    let lettered = words("b").try_map(retry().or_dead_letter(&dead), parse).collect();
+    let letters = letters.map(|letter| (letter.original, letter.attempts)).collect();
     let report = flow.run().await.unwrap();
     assert_eq!(report.take(skipped), Some(vec![1, 2, 3]));
     assert_eq!(report.take(lettered), Some(vec![1, 2, 3]));
@@ -205,11 +169,7 @@ async fn j5_retry_ends_in_what_the_policy_says() {
 fn at_first() -> impl FnMut(&u32) -> Result<u32, std::fmt::Error> + Clone + Send + 'static {
     let mut last = None;
     move |n| {
-        if last.replace(*n) == Some(*n) {
-            Ok(*n)
-        } else {
-            Err(std::fmt::Error)
-        }
+        if last.replace(*n) == Some(*n) { Ok(*n) } else { Err(std::fmt::Error) }
     }
 }
 
@@ -220,23 +180,10 @@ async fn j5_a_retry_is_waited_for_wherever_the_stream_is_cut() {
     let numbers = |name| flow.source(name, source::from_iter(0..5_u32));
     let before = numbers("a").take(2).try_map(retry(), at_first()).collect();
     let behind = numbers("b").try_map(retry(), at_first()).take(2).collect();
-    let boxed = numbers("c")
-        .boxed()
-        .try_map(retry(), at_first())
-        .boxed()
-        .take(2)
-        .collect();
+    let boxed = numbers("c").boxed().try_map(retry(), at_first()).boxed().take(2).collect();
     let twice = numbers("d").try_map(retry(), at_first());
-    let twice = twice
-        .flat_map_iter(|n| [n, n + 10])
-        .try_map(retry(), at_first())
-        .collect();
-    let sliced = numbers("e")
-        .take(2)
-        .boxed()
-        .try_map(retry(), at_first())
-        .boundary()
-        .collect();
+    let twice = twice.flat_map_iter(|n| [n, n + 10]).try_map(retry(), at_first()).collect();
+    let sliced = numbers("e").take(2).boxed().try_map(retry(), at_first()).boundary().collect();
     let report = flow.run().await.unwrap();
     for output in [before, behind, boxed, sliced] {
         assert_eq!(report.take(output), Some(vec![0, 1]));
@@ -256,11 +203,7 @@ async fn j5_nobody_waits_for_a_retry_that_nobody_wants() {
     let one = numbers.try_map(policy, f).take(1).collect();
     let report = flow.run().await.unwrap();
     assert_eq!(report.take(one), Some(vec![1]));
-    assert!(
-        report.elapsed() < Duration::from_secs(60),
-        "{:?}",
-        report.elapsed()
-    );
+    assert!(report.elapsed() < Duration::from_secs(60), "{:?}", report.elapsed());
 }
 
 #[tokio::test]
@@ -274,10 +217,7 @@ async fn j5_a_slow_sink_of_dead_letters_holds_the_stream_back() {
     });
     let numbers = flow.source("numbers", source::from_iter(endless));
     let f = |_: &u32| Err::<u32, _>(std::fmt::Error);
-    numbers
-        .try_map(OnError::dead_letter(&dead), f)
-        .named("doomed")
-        .ignore();
+    numbers.try_map(OnError::dead_letter(&dead), f).named("doomed").ignore();
     let (gate, written) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicU32::new(0)));
     let (closed, stored) = (Arc::clone(&gate), Arc::clone(&written));
     letters.for_each_concurrent(1, move |_| {
@@ -287,9 +227,7 @@ async fn j5_a_slow_sink_of_dead_letters_holds_the_stream_back() {
             written.fetch_add(1, Relaxed);
         }
     });
-    let options = JobOptions::default()
-        .with_batch_records(2)
-        .with_edge_capacity(4);
+    let options = JobOptions::default().with_batch_records(2).with_edge_capacity(4);
     let mut job = flow.start_with(&options).unwrap();
     let mut still = 0;
     let mut last = 0;
@@ -339,15 +277,10 @@ async fn j5_a_failing_sink_of_dead_letters_stops_the_job() {
 async fn j5_dead_letters_that_nobody_wants_any_more_are_no_failure() {
     let flow = Dataflow::new("one is enough");
     let (dead, letters) = flow.dead_letters("bad words");
-    let words = flow.source(
-        "words",
-        source::from_iter(WORDS.into_iter().cycle().take(1000)),
-    );
+    let words = flow.source("words", source::from_iter(WORDS.into_iter().cycle().take(1000)));
     let count = words.try_map(OnError::dead_letter(&dead), parse).count();
     let first = letters.map(|letter| letter.original).first();
-    let options = JobOptions::default()
-        .with_batch_records(1)
-        .with_edge_capacity(1);
+    let options = JobOptions::default().with_batch_records(1).with_edge_capacity(1);
     let report = flow.run_with(options).await.unwrap();
     assert_eq!(report.take(count), Some(600));
     assert_eq!(report.take(first), Some(Some("one")));
@@ -361,11 +294,7 @@ async fn j5_a_panic_is_no_error_to_be_skipped() {
         assert_ne!(*n, 3, "no three");
         Ok(*n)
     };
-    numbers
-        .try_map(OnError::skip(), f)
-        .named("parse")
-        .map(|n| n)
-        .ignore();
+    numbers.try_map(OnError::skip(), f).named("parse").map(|n| n).ignore();
     let error = flow.run().await.unwrap_err();
     assert_eq!(error.operator_name(), Some("parse"));
     assert!(matches!(error.kind(), ErrorKind::Panic(why) if why.contains("no three")));
@@ -385,9 +314,7 @@ fn j5_a_handle_that_nobody_uses_is_a_mistake() {
 fn j5_a_retry_runs_again_in_every_run_of_a_blueprint() {
     let flow = Dataflow::new("again");
     let numbers = flow.source("numbers", source::from_iter(0..3_u32));
-    let all = numbers
-        .try_map(OnError::retry(steady(2)), at_first())
-        .collect();
+    let all = numbers.try_map(OnError::retry(steady(2)), at_first()).collect();
     for _ in 0..2 {
         let report = run(&flow, JobOptions::default()).unwrap();
         assert_eq!(report.take(all), Some(vec![0, 1, 2]));
@@ -410,20 +337,12 @@ fn as_often_as_it_says() -> impl FnMut(&(u32, u32)) -> Result<u32, std::fmt::Err
             _ => 0,
         };
         asked = Some((number, before + 1));
-        if before < failures {
-            Err(std::fmt::Error)
-        } else {
-            Ok(number)
-        }
+        if before < failures { Err(std::fmt::Error) } else { Ok(number) }
     }
 }
 
 fn config() -> ProptestConfig {
-    ProptestConfig {
-        cases: 100,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {

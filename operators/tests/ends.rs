@@ -1,10 +1,6 @@
 //! Where a stream ends early: who has enough, who is told, and who still has something to say.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use millstream_engine::operator::{Collector, Operator};
 use millstream_operators::prelude::*;
@@ -38,10 +34,7 @@ fn number(seen: &mut u32, n: u32) -> u32 {
 async fn b4_take_of_none_ends_the_stream_before_it_pulls() {
     let flow = Dataflow::new("none");
     let endless = std::iter::repeat_with(|| -> u32 { panic!("pulled") });
-    let none = flow
-        .source("numbers", source::from_iter(endless))
-        .take(0)
-        .collect();
+    let none = flow.source("numbers", source::from_iter(endless)).take(0).collect();
     assert_eq!(flow.run().await.unwrap().take(none), Some(vec![]));
 }
 
@@ -49,23 +42,14 @@ async fn b4_take_of_none_ends_the_stream_before_it_pulls() {
 async fn b4_take_cancels_an_endless_source_however_far_away() {
     let flow = Dataflow::new("far");
     let numbers = flow.source("numbers", source::from_iter(0_u32..));
-    let three = numbers
-        .boundary()
-        .map(|n| n + 1)
-        .boundary()
-        .boxed()
-        .take(3)
-        .boundary()
-        .collect();
+    let three = numbers.boundary().map(|n| n + 1).boundary().boxed().take(3).boundary().collect();
     assert_eq!(flow.run().await.unwrap().take(three), Some(vec![1, 2, 3]));
 }
 
 #[tokio::test]
 async fn b4_take_takes_no_more_than_it_lets_through() {
     let flow = Dataflow::new("exact");
-    let numbers = flow
-        .source("numbers", source::from_iter(0..100_u32))
-        .boundary();
+    let numbers = flow.source("numbers", source::from_iter(0..100_u32)).boundary();
     let three = numbers.take(3).collect();
     let report = flow.run().await.unwrap();
     assert_eq!(report.take(three), Some(vec![0, 1, 2]));
@@ -93,11 +77,8 @@ async fn b6_the_last_word_is_not_said_where_nobody_listens() {
 async fn b6_state_is_made_for_each_run() {
     let flow = Dataflow::new("twice");
     let numbers = flow.source("numbers", source::from_iter(0..3_u32));
-    let sums = numbers
-        .stateful_map(|| 0, number, Some)
-        .scan(0, |sum, n| *sum += n)
-        .take(9)
-        .collect();
+    let sums =
+        numbers.stateful_map(|| 0, number, Some).scan(0, |sum, n| *sum += n).take(9).collect();
     let first = flow.run().await.unwrap().take(sums);
     assert_eq!(first, Some(vec![1, 4, 9, 12]));
     assert_eq!(flow.run().await.unwrap().take(sums), first);
@@ -105,9 +86,7 @@ async fn b6_state_is_made_for_each_run() {
 
 #[tokio::test]
 async fn b4_what_is_behind_take_gets_all_of_its_output_out() {
-    let options = JobOptions::default()
-        .with_batch_records(1)
-        .with_edge_capacity(1);
+    let options = JobOptions::default().with_batch_records(1).with_edge_capacity(1);
     let flow = Dataflow::new("busy");
     let numbers = flow.source("numbers", source::from_iter(0..9_u32)).take(2);
     let all = numbers.via(Thrice).via(Thrice).boundary().count();

@@ -1,10 +1,6 @@
 //! Streams that part and meet: who waits for whom, who goes where, and what ends what.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -67,9 +63,7 @@ impl Source for Tells {
 
 /// Batches and edges of one record, where every wait shows.
 fn narrow() -> JobOptions {
-    JobOptions::default()
-        .with_batch_records(1)
-        .with_edge_capacity(1)
+    JobOptions::default().with_batch_records(1).with_edge_capacity(1)
 }
 
 /// The values of each instance, in the order in which they came.
@@ -86,9 +80,7 @@ async fn e1_broadcast_runs_at_the_speed_of_the_slowest_branch() {
     let flow = Dataflow::new("slow and fast");
     let (fast, fast_end) = probe_sink();
     let (slow, slow_end) = probe_sink();
-    let [left, right] = flow
-        .source("numbers", source::from_iter(0..100_u32))
-        .broadcast();
+    let [left, right] = flow.source("numbers", source::from_iter(0..100_u32)).broadcast();
     left.sink("fast", fast_end);
     right.sink("slow", slow_end);
     let job = flow.start_with(&narrow()).unwrap();
@@ -113,9 +105,7 @@ async fn e1_broadcast_runs_at_the_speed_of_the_slowest_branch() {
 async fn e1_a_branch_that_has_enough_does_not_end_the_others() {
     for options in [JobOptions::default(), narrow()] {
         let flow = Dataflow::new("enough");
-        let [some, all] = flow
-            .source("numbers", source::from_iter(0..1000_u32))
-            .broadcast();
+        let [some, all] = flow.source("numbers", source::from_iter(0..1000_u32)).broadcast();
         let (some, all) = (some.take(3).collect(), all.collect());
         let report = flow.run_with(options).await.unwrap();
         assert_eq!(report.take(some), Some(vec![0, 1, 2]));
@@ -126,9 +116,7 @@ async fn e1_a_branch_that_has_enough_does_not_end_the_others() {
 #[tokio::test]
 async fn e1_broadcast_cancels_its_input_when_every_branch_has_enough() {
     let flow = Dataflow::new("all have enough");
-    let branches: [_; 3] = flow
-        .source("numbers", source::from_iter(0_u64..))
-        .broadcast();
+    let branches: [_; 3] = flow.source("numbers", source::from_iter(0_u64..)).broadcast();
     let taken = branches.map(|branch| branch.take(2).collect());
     let report = flow.run().await.unwrap();
     assert_eq!(taken.map(|one| report.take(one).unwrap()), [[0, 1]; 3]);
@@ -155,10 +143,7 @@ async fn e3_partition_out_of_range_fails_with_the_name_of_the_operator() {
     branches.into_iter().for_each(DataStream::ignore);
     let error = flow.run().await.unwrap_err();
     assert_eq!(error.operator_name(), Some("partition"));
-    let expected = NoSuchBranch {
-        chosen: 2,
-        branches: 2,
-    };
+    let expected = NoSuchBranch { chosen: 2, branches: 2 };
     let cause = error.cause().unwrap().downcast_ref::<NoSuchBranch>();
     assert_eq!(cause, Some(&expected));
 }
@@ -180,9 +165,7 @@ async fn f1_merge_lets_nobody_be_shut_out() {
     let left = flow.source("left", source::from_iter(["left"; 20]));
     let right = flow.source("right", source::from_iter(["right"; 20]));
     let merged = left.merge(right).collect();
-    let options = JobOptions::default()
-        .with_batch_records(1)
-        .with_edge_capacity(20);
+    let options = JobOptions::default().with_batch_records(1).with_edge_capacity(20);
     let merged = flow.run_with(options).await.unwrap().take(merged).unwrap();
     assert_eq!(merged.len(), 40);
     let in_a_row = merged.chunk_by(|a, b| a == b).map(<[_]>::len).max();
@@ -196,9 +179,7 @@ async fn f1_merge_ends_with_the_last_of_its_inputs() {
     let (right, right_factory) = probe_source::<u32>();
     let (sink, end) = probe_sink();
     let other = flow.source("right", right_factory);
-    flow.source("left", left_factory)
-        .merge(other)
-        .sink("out", end);
+    flow.source("left", left_factory).merge(other).sink("out", end);
     let job = flow.start().unwrap();
     left.send(1).await;
     left.end().await;
@@ -221,10 +202,7 @@ async fn f1_merge_keeps_instances_that_agree_and_gathers_the_others() {
         let both = numbers("left").parallel(left).merge(other);
         assert_eq!(both.parallelism(), merged);
         let count = both.count();
-        assert_eq!(
-            flow.run_with(narrow()).await.unwrap().take(count),
-            Some(100)
-        );
+        assert_eq!(flow.run_with(narrow()).await.unwrap().take(count), Some(100));
     }
 }
 
@@ -268,9 +246,7 @@ async fn f2_concat_opens_the_second_source_when_the_first_has_ended() {
 #[tokio::test]
 async fn f2_concat_of_two_branches_of_one_stream_is_a_building_mistake() {
     let flow = Dataflow::new("would hang");
-    let [left, right] = flow
-        .source("numbers", source::from_iter(0..9_u32))
-        .broadcast();
+    let [left, right] = flow.source("numbers", source::from_iter(0..9_u32)).broadcast();
     left.map(|n| n + 1).concat(right.boundary()).ignore();
     let error = flow.validate().unwrap_err().to_string();
     let expected = "`concat` reads one branch of `broadcast` only after another has ended";
@@ -321,10 +297,7 @@ fn c6_parallel_in_no_instance_is_a_building_mistake() {
     let numbers = flow.source("numbers", source::from_iter(0..9_u32));
     numbers.parallel(0).ignore();
     let error = flow.validate().unwrap_err().to_string();
-    assert!(
-        error.contains("the parallelism of `parallel` is zero"),
-        "{error}"
-    );
+    assert!(error.contains("the parallelism of `parallel` is zero"), "{error}");
 }
 
 #[tokio::test]

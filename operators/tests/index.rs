@@ -1,10 +1,6 @@
 //! The index in `README.md` has every word, with the file that it is in and a test that exists.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -58,11 +54,7 @@ fn rows(index: &str) -> Vec<Row> {
             let word = word.trim_matches(['[', '`']).to_owned();
             (word, file.trim_end_matches(')').to_owned())
         });
-        Row {
-            words: links.collect(),
-            test: test.trim_matches('`').to_owned(),
-            contract,
-        }
+        Row { words: links.collect(), test: test.trim_matches('`').to_owned(), contract }
     };
     lines.map(row).collect()
 }
@@ -86,9 +78,7 @@ fn files(folder: &str) -> Vec<(String, String)> {
 /// The words that a file offers: public methods of the front, and among the sources and sinks also
 /// public functions and constructors.
 fn words_of(path: &str, text: &str) -> Vec<String> {
-    let everywhere = ["src/source/", "src/sink/"]
-        .iter()
-        .any(|folder| path.starts_with(folder));
+    let everywhere = ["src/source/", "src/sink/"].iter().any(|folder| path.starts_with(folder));
     let mut words = Vec::new();
     let mut owner = String::new();
     for (at, line) in text.match_indices('\n').map(|(at, _)| at + 1).map(|at| {
@@ -103,10 +93,7 @@ fn words_of(path: &str, text: &str) -> Vec<String> {
         } else if line.starts_with('}') {
             owner.clear();
         }
-        let code = line
-            .trim_start()
-            .replace("const ", "")
-            .replace("async ", "");
+        let code = line.trim_start().replace("const ", "").replace("async ", "");
         let Some(name) = code.strip_prefix("pub fn ") else {
             continue;
         };
@@ -136,10 +123,7 @@ fn owner_of(line: &str) -> String {
         rest = &rest[end.unwrap() + 1..];
     }
     let is_name = |letter: char| letter.is_alphanumeric() || letter == '_';
-    rest.trim_start()
-        .chars()
-        .take_while(|letter| is_name(*letter))
-        .collect()
+    rest.trim_start().chars().take_while(|letter| is_name(*letter)).collect()
 }
 
 fn index() -> Vec<Row> {
@@ -185,12 +169,7 @@ fn every_word_has_a_test_of_its_contract() {
     sources.extend(files("tests"));
     for row in index() {
         let beginning = format!("{}_", row.contract.to_lowercase());
-        assert!(
-            row.test.starts_with(&beginning),
-            "{}: {}",
-            row.contract,
-            row.test
-        );
+        assert!(row.test.starts_with(&beginning), "{}: {}", row.contract, row.test);
         let declared = format!("fn {}(", row.test);
         let exists = sources.iter().any(|(_, text)| text.contains(&declared));
         assert!(exists, "there is no test {}", row.test);

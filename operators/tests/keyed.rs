@@ -1,10 +1,6 @@
 //! What the keyed words promise: one key in one place, in order, and a result for each.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,9 +35,7 @@ impl<T: Send + 'static> Operator<Keyed<T>> for ByInstance {
 
 /// Batches and edges of one record, where every wait shows.
 fn narrow() -> JobOptions {
-    JobOptions::default()
-        .with_batch_records(1)
-        .with_edge_capacity(1)
+    JobOptions::default().with_batch_records(1).with_edge_capacity(1)
 }
 
 #[tokio::test]
@@ -96,9 +90,7 @@ async fn g2_count_has_one_result_for_each_key() {
         let counts = counts.collect();
         let mut counts = flow.run_with(options).await.unwrap().take(counts).unwrap();
         counts.sort_unstable();
-        let expected: Vec<_> = (0..7)
-            .map(|key| (key, (106 - u64::from(key)) / 7))
-            .collect();
+        let expected: Vec<_> = (0..7).map(|key| (key, (106 - u64::from(key)) / 7)).collect();
         assert_eq!(counts, expected);
     }
 }
@@ -120,10 +112,7 @@ async fn g2_fold_begins_each_key_with_the_initial_value() {
 async fn g2_reduce_begins_each_key_with_its_first_value() {
     let flow = Dataflow::new("reductions");
     let numbers = flow.source("numbers", source::from_iter([5_u32, 12, 3, 14]));
-    let least = numbers
-        .key_by(|n| n % 2)
-        .reduce(|least, n| *least = n.min(*least))
-        .collect();
+    let least = numbers.key_by(|n| n % 2).reduce(|least, n| *least = n.min(*least)).collect();
     let mut least = flow.run().await.unwrap().take(least).unwrap();
     least.sort_unstable();
     assert_eq!(least, [(0, 12), (1, 3)]);
@@ -132,16 +121,11 @@ async fn g2_reduce_begins_each_key_with_its_first_value() {
 #[tokio::test]
 async fn g2_running_words_emit_for_every_record() {
     let flow = Dataflow::new("running");
-    let [one, two, three] = flow
-        .source("numbers", source::from_iter([1_u32, 2, 3, 5]))
-        .broadcast();
+    let [one, two, three] = flow.source("numbers", source::from_iter([1_u32, 2, 3, 5])).broadcast();
     let counts = one.key_by(|n| n % 2).running_count().collect();
     let sums = two.key_by(|n| n % 2).running_fold(0, |sum, n| *sum += n);
     let sums = sums.collect();
-    let most = three
-        .key_by(|n| n % 2)
-        .running_reduce(|most, n| *most = n.max(*most))
-        .collect();
+    let most = three.key_by(|n| n % 2).running_reduce(|most, n| *most = n.max(*most)).collect();
     let report = flow.run().await.unwrap();
     let expected = vec![(1, 1), (0, 1), (1, 2), (1, 3)];
     assert_eq!(report.take(counts), Some(expected));

@@ -1,11 +1,7 @@
 //! What the linear words promise together: a random chain of them gives what the same chain of
 //! iterators gives, fused, boxed or cut by an edge, at every size of batch and edge.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::Output;
@@ -42,10 +38,7 @@ enum Word {
 impl Word {
     /// Whether it may end the stream before its input does.
     const fn cuts(self) -> bool {
-        matches!(
-            self,
-            Self::Take(_) | Self::TakeWhile(_) | Self::TakeUntil(_)
-        )
+        matches!(self, Self::Take(_) | Self::TakeWhile(_) | Self::TakeUntil(_))
     }
 }
 
@@ -126,10 +119,9 @@ fn say(word: Word, stream: DataStream<u32>, seam: Seam) -> DataStream<u32> {
         Word::Dedup => join(seam, stream.dedup()),
         Word::DedupByKey(by) => join(seam, stream.dedup_by_key(move |n| n / by)),
         Word::Chunks(size) => join(seam, stream.chunks(size).map(|chunk| sum(&chunk))),
-        Word::ChunksSliding(size, step) => join(
-            seam,
-            stream.chunks_sliding(size, step).map(|chunk| sum(&chunk)),
-        ),
+        Word::ChunksSliding(size, step) => {
+            join(seam, stream.chunks_sliding(size, step).map(|chunk| sum(&chunk)))
+        }
         Word::Thrice => join(seam, stream.via(Thrice)),
     }
 }
@@ -217,9 +209,7 @@ fn options() -> impl Strategy<Value = JobOptions> {
     let sizes = (1..=5_usize, 1..=4_usize, any::<bool>());
     sizes.prop_map(|(batch, capacity, counts)| {
         let options = JobOptions::default().with_batch_records(batch);
-        let options = options
-            .with_edge_capacity(capacity)
-            .with_operator_counts(counts);
+        let options = options.with_edge_capacity(capacity).with_operator_counts(counts);
         options.with_publish_every(None)
     })
 }
@@ -259,11 +249,7 @@ fn add_up(report: &JobReport) -> Result<(), TestCaseError> {
 }
 
 fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {
@@ -302,15 +288,8 @@ struct Arguments {
 
 fn arguments() -> impl Strategy<Value = Arguments> {
     let take = prop_oneof![0..30_u64, Just(u64::MAX)];
-    (1..5_u32, 1..4_usize, 1..4_usize, take, 0..4_u64).prop_map(
-        |(small, size, step, take, skip)| Arguments {
-            small,
-            size,
-            step,
-            take,
-            skip,
-        },
-    )
+    (1..5_u32, 1..4_usize, 1..4_usize, take, 0..4_u64)
+        .prop_map(|(small, size, step, take, skip)| Arguments { small, size, step, take, skip })
 }
 
 /// Three chains that the compiler fuses, each the model of itself.

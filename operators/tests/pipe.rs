@@ -18,11 +18,7 @@ async fn b9_a_fragment_is_fused_with_what_is_around_it() {
     let longest = lines.pipe(lengths).reduce(|most, n| *most = n.max(*most));
     let graph = flow.graph().unwrap();
     assert_eq!(graph.stages.len(), 1);
-    let names: Vec<_> = graph
-        .operators
-        .iter()
-        .map(|one| one.name.as_str())
-        .collect();
+    let names: Vec<_> = graph.operators.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["lines", "flat_map_iter", "measure", "reduce"]);
     assert_eq!(flow.run().await.unwrap().take(longest), Some(Some(3)));
 }

@@ -17,9 +17,8 @@ async fn n1_results_of_an_empty_stream() {
     let first = flow.source("a", source::from_iter(empty())).first();
     let last = flow.source("b", source::from_iter(empty())).last();
     let count = flow.source("c", source::from_iter(empty())).count();
-    let reduce = flow
-        .source("d", source::from_iter(empty()))
-        .reduce(|most, n| *most = n.max(*most));
+    let reduce =
+        flow.source("d", source::from_iter(empty())).reduce(|most, n| *most = n.max(*most));
     let report = flow.run().await.unwrap();
     assert_eq!(report.take(first), Some(None));
     assert_eq!(report.take(last), Some(None));
@@ -109,11 +108,7 @@ async fn n1_for_each_concurrent_has_as_many_in_flight_as_allowed() {
     gate.add_permits(10);
     let report = job.await.unwrap();
     assert_eq!(running.most.load(Relaxed), 3);
-    assert_eq!(
-        running.now.load(Relaxed),
-        0,
-        "the job ends after the last future"
-    );
+    assert_eq!(running.now.load(Relaxed), 0, "the job ends after the last future");
     assert_eq!(report.records_written(), 10);
 }
 

@@ -73,11 +73,7 @@ impl Answer {
     fn parse(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").expect("a whole answer");
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Self {
-            status,
-            head: head.to_ascii_lowercase(),
-            body: body.to_owned(),
-        }
+        Self { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
     }
 }
 
@@ -111,10 +107,5 @@ pub(crate) async fn ask(address: SocketAddr, line: &str, headers: &str) -> Answe
 }
 
 pub(crate) async fn get(console: &Console, path: &str) -> Answer {
-    ask(
-        console.local_addr(),
-        &format!("GET {path}"),
-        "Host: localhost\r\n",
-    )
-    .await
+    ask(console.local_addr(), &format!("GET {path}"), "Host: localhost\r\n").await
 }

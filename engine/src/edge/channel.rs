@@ -27,11 +27,7 @@ impl Capacity {
     #[must_use]
     pub fn records(records: usize, batch: usize) -> Self {
         let records = records.max(1);
-        Self {
-            records,
-            bytes: usize::MAX,
-            batch: batch.clamp(1, records),
-        }
+        Self { records, bytes: usize::MAX, batch: batch.clamp(1, records) }
     }
 }
 
@@ -84,24 +80,10 @@ pub trait EdgeProbe: Send + Sync {
 /// Makes a channel.
 #[must_use]
 pub fn channel<T>(capacity: Capacity) -> (Sender<T>, Receiver<T>) {
-    let capacity = Capacity {
-        bytes: capacity.bytes,
-        ..Capacity::records(capacity.records, capacity.batch)
-    };
-    let shared = Arc::new(Shared {
-        capacity,
-        queue: Mutex::new(Queue::new()),
-    });
-    (
-        Sender {
-            shared: Arc::clone(&shared),
-            ended: false,
-        },
-        Receiver {
-            shared,
-            spare: None,
-        },
-    )
+    let capacity =
+        Capacity { bytes: capacity.bytes, ..Capacity::records(capacity.records, capacity.batch) };
+    let shared = Arc::new(Shared { capacity, queue: Mutex::new(Queue::new()) });
+    (Sender { shared: Arc::clone(&shared), ended: false }, Receiver { shared, spare: None })
 }
 
 struct Shared<T> {
@@ -183,8 +165,7 @@ impl<T> Queue<T> {
             idle: batch.idle,
             ..Batch::new()
         };
-        self.batches
-            .push_back((std::mem::replace(batch, empty), bytes));
+        self.batches.push_back((std::mem::replace(batch, empty), bytes));
     }
 
     fn take(&mut self) -> Option<Batch<T>> {
@@ -272,10 +253,7 @@ impl<T> Sender<T> {
 
     fn send(&mut self, batch: &mut Batch<T>, bytes: usize, cx: Option<&Context<'_>>) -> Sent {
         debug_assert!(!self.ended, "nothing follows the end");
-        debug_assert!(
-            batch.records.len() <= self.shared.capacity.batch,
-            "a batch has a limit"
-        );
+        debug_assert!(batch.records.len() <= self.shared.capacity.batch, "a batch has a limit");
         let mut queue = lock(&self.shared.queue);
         match queue.receiver {
             Side::Open => {}
@@ -325,9 +303,7 @@ impl<T> Drop for Sender<T> {
 
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender")
-            .field("ended", &self.ended)
-            .finish_non_exhaustive()
+        f.debug_struct("Sender").field("ended", &self.ended).finish_non_exhaustive()
     }
 }
 
@@ -352,11 +328,7 @@ impl<T> Receiver<T> {
             }
             register(&mut queue.receiver_waker, cx);
             let first = !std::mem::replace(&mut queue.wanted, true);
-            let waker = if first {
-                queue.sender_waker.take()
-            } else {
-                None
-            };
+            let waker = if first { queue.sender_waker.take() } else { None };
             drop(queue);
             wake(waker);
             return Poll::Pending;
@@ -364,11 +336,7 @@ impl<T> Receiver<T> {
         // Enough room for the sender to do more than one batch at a time.
         let roomy = queue.load <= self.shared.capacity.records / 2
             && queue.bytes <= self.shared.capacity.bytes / 2;
-        let waker = if roomy && queue.blocked {
-            queue.sender_waker.take()
-        } else {
-            None
-        };
+        let waker = if roomy && queue.blocked { queue.sender_waker.take() } else { None };
         drop(queue);
         wake(waker);
         Poll::Ready(Received::Batch(batch))
@@ -423,11 +391,7 @@ impl<T: Send> EdgeProbe for Probe<T> {
     fn stats(&self) -> EdgeStats {
         let Shared { capacity, queue } = &*self.0;
         let queue = lock(queue);
-        let depth: usize = queue
-            .batches
-            .iter()
-            .map(|(batch, _)| batch.records.len())
-            .sum();
+        let depth: usize = queue.batches.iter().map(|(batch, _)| batch.records.len()).sum();
         EdgeStats {
             sent: queue.sent,
             received: queue.received,

@@ -61,27 +61,18 @@ impl<T> Inputs<T> {
         discipline: Discipline,
         operator: Arc<str>,
     ) -> Self {
-        let inputs = receivers
-            .into_iter()
-            .map(|(producer, gauge, receiver)| Input {
-                receiver,
-                watermark: Timestamp::MIN,
-                idle: false,
-                barrier: None,
-                ended: false,
-                producer,
-                gauge,
-            });
+        let inputs = receivers.into_iter().map(|(producer, gauge, receiver)| Input {
+            receiver,
+            watermark: Timestamp::MIN,
+            idle: false,
+            barrier: None,
+            ended: false,
+            producer,
+            gauge,
+        });
         let inputs = inputs.collect();
         let watermark = Timestamp::MIN;
-        Self {
-            inputs,
-            discipline,
-            operator,
-            cursor: 0,
-            last: 0,
-            watermark,
-        }
+        Self { inputs, discipline, operator, cursor: 0, last: 0, watermark }
     }
 
     /// Takes the batch of one input over into the merged stream.
@@ -101,10 +92,7 @@ impl<T> Inputs<T> {
                 input.watermark = input.watermark.max(mark.watermark);
             }
             if let Some(watermark) = self.advanced() {
-                merged.marks.push(crate::batch::Mark {
-                    position: mark.position,
-                    watermark,
-                });
+                merged.marks.push(crate::batch::Mark { position: mark.position, watermark });
             }
         }
         merged.records = batch.records;
@@ -164,12 +152,9 @@ impl<T> Inputs<T> {
     fn turn(&self) -> Option<usize> {
         match self.discipline {
             Discipline::Merge => None,
-            Discipline::Concat => self
-                .inputs
-                .iter()
-                .filter(|input| !input.ended)
-                .map(|input| input.producer)
-                .min(),
+            Discipline::Concat => {
+                self.inputs.iter().filter(|input| !input.ended).map(|input| input.producer).min()
+            }
         }
     }
 }
@@ -226,8 +211,6 @@ impl<T: Send> Head<T> for Inputs<T> {
 
 impl<T> fmt::Debug for Inputs<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inputs")
-            .field("inputs", &self.inputs.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Inputs").field("inputs", &self.inputs.len()).finish_non_exhaustive()
     }
 }

@@ -42,11 +42,7 @@ impl<T> Outbox<T> {
         operator: Arc<str>,
         cancelled: Arc<Counter>,
     ) -> Self {
-        let attention = if weight.is_some() {
-            1
-        } else {
-            sender.batch_limit()
-        };
+        let attention = if weight.is_some() { 1 } else { sender.batch_limit() };
         Self {
             batch: Batch::new(),
             bytes: 0,
@@ -81,11 +77,7 @@ impl<T> Outbox<T> {
                 self.bytes = self.bytes.saturating_add(bytes);
             }
         }
-        if self.is_due() {
-            self.try_send()
-        } else {
-            Flow::More
-        }
+        if self.is_due() { self.try_send() } else { Flow::More }
     }
 
     /// Whether what is here has to be sent before anything else is taken.
@@ -130,8 +122,7 @@ impl<T> Outbox<T> {
     /// Drops what nobody wants any more, and counts it.
     fn discard(&mut self) {
         let carried = usize::from(self.carry.take().is_some());
-        self.cancelled
-            .add((self.batch.records.len() + carried) as u64);
+        self.cancelled.add((self.batch.records.len() + carried) as u64);
         self.batch.records.clear();
         self.batch.marks.clear();
         self.batch.barrier = None;
@@ -179,11 +170,7 @@ impl<T: Send> Tail<T> for Outbox<T> {
     #[inline]
     fn push(&mut self, record: Record<T>) -> Flow {
         self.batch.records.push(record);
-        if self.batch.records.len() < self.attention {
-            Flow::More
-        } else {
-            self.attend()
-        }
+        if self.batch.records.len() < self.attention { Flow::More } else { self.attend() }
     }
 
     fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
@@ -198,19 +185,11 @@ impl<T: Send> Tail<T> for Outbox<T> {
         } else {
             self.batch.append(batch);
         }
-        if self.is_due() {
-            self.try_send()
-        } else {
-            Flow::More
-        }
+        if self.is_due() { self.try_send() } else { Flow::More }
     }
 
     fn resume(&mut self) -> Flow {
-        if self.failed || (!self.finished && self.is_due()) {
-            Flow::Stop
-        } else {
-            Flow::More
-        }
+        if self.failed || (!self.finished && self.is_due()) { Flow::Stop } else { Flow::More }
     }
 
     fn watermark(&mut self, watermark: Timestamp) -> Flow {
@@ -240,10 +219,7 @@ impl<T: Send> Tail<T> for Outbox<T> {
         if self.finished {
             return Flow::More;
         }
-        debug_assert!(
-            self.carry.is_none(),
-            "a barrier comes when nothing is pending"
-        );
+        debug_assert!(self.carry.is_none(), "a barrier comes when nothing is pending");
         self.batch.barrier = Some(barrier);
         self.try_send()
     }
@@ -252,10 +228,7 @@ impl<T: Send> Tail<T> for Outbox<T> {
         if self.finished {
             return Flow::More;
         }
-        debug_assert!(
-            self.carry.is_none(),
-            "the end comes when nothing is pending"
-        );
+        debug_assert!(self.carry.is_none(), "the end comes when nothing is pending");
         self.batch.end = true;
         self.ended = true;
         // Whether it was sent or not, nothing more is coming: the last flush sees to it.

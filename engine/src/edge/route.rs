@@ -37,12 +37,7 @@ pub struct Routed<T, R> {
 
 impl<T, R> Routed<T, R> {
     pub(crate) const fn new(outboxes: Vec<Outbox<T>>, router: R, seat: Seat) -> Self {
-        Self {
-            outboxes,
-            router,
-            seat,
-            error: None,
-        }
+        Self { outboxes, router, seat, error: None }
     }
 
     #[cold]
@@ -118,9 +113,7 @@ impl<In: Send, R: Router<In>> Tail<In> for Routed<R::Out, R> {
     }
 
     fn take_error(&mut self) -> Option<Error> {
-        self.error
-            .take()
-            .or_else(|| self.outboxes.iter_mut().find_map(Tail::take_error))
+        self.error.take().or_else(|| self.outboxes.iter_mut().find_map(Tail::take_error))
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
@@ -152,9 +145,7 @@ impl<In: Send, R: Router<In>> Tail<In> for Routed<R::Out, R> {
 
 impl<T, R> fmt::Debug for Routed<T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Routed")
-            .field("outboxes", &self.outboxes)
-            .finish_non_exhaustive()
+        f.debug_struct("Routed").field("outboxes", &self.outboxes).finish_non_exhaustive()
     }
 }
 
@@ -174,14 +165,8 @@ impl<T: Send> Router<T> for Rebalance {
         outboxes: &mut [Outbox<T>],
     ) -> Result<Flow, OperatorError> {
         let index = self.next;
-        self.next = if index + 1 < outboxes.len() {
-            index + 1
-        } else {
-            0
-        };
-        Ok(outboxes
-            .get_mut(index)
-            .map_or(Flow::More, |outbox| outbox.push(record)))
+        self.next = if index + 1 < outboxes.len() { index + 1 } else { 0 };
+        Ok(outboxes.get_mut(index).map_or(Flow::More, |outbox| outbox.push(record)))
     }
 }
 
@@ -272,8 +257,6 @@ impl<T: Send, K: KeyOf<T>> Router<T> for KeyRouter<K> {
         let hash = self.0.with(&record.value, stable_hash);
         let instance = owner(key_group(hash), outboxes.len());
         let record = record.with(|value| Keyed { hash, value });
-        Ok(outboxes
-            .get_mut(instance)
-            .map_or(Flow::More, |outbox| outbox.push(record)))
+        Ok(outboxes.get_mut(instance).map_or(Flow::More, |outbox| outbox.push(record)))
     }
 }

@@ -178,13 +178,7 @@ impl Blueprint {
     pub fn add_operator(&self, role: Role, kind: &'static str, name: Option<&str>) -> OperatorId {
         let mut graph = self.graph();
         let name = name.map(str::to_owned);
-        graph.operators.push(OperatorNode {
-            kind,
-            name,
-            role,
-            stage: None,
-            buffers: Vec::new(),
-        });
+        graph.operators.push(OperatorNode { kind, name, role, stage: None, buffers: Vec::new() });
         OperatorId(graph.operators.len() - 1)
     }
 
@@ -200,10 +194,8 @@ impl Blueprint {
     /// sink the one it collects and the one it writes. State is not meant.
     pub fn add_buffer<T>(&self, operator: OperatorId, batches: usize) {
         if let Some(node) = self.graph().operators.get_mut(operator.0) {
-            node.buffers.push(Buffer {
-                batches,
-                default_batch: crate::batch::default_batch::<T>(),
-            });
+            node.buffers
+                .push(Buffer { batches, default_batch: crate::batch::default_batch::<T>() });
         }
     }
 

@@ -15,15 +15,10 @@ impl GraphView {
             dot.push('\n');
         };
         line(format_args!("digraph \"{}\" {{", escape(&self.name)));
-        line(format_args!(
-            "  rankdir=LR;\n  node [shape=box, style=rounded];"
-        ));
+        line(format_args!("  rankdir=LR;\n  node [shape=box, style=rounded];"));
         for (index, stage) in self.stages.iter().enumerate() {
             line(format_args!("  subgraph cluster_{index} {{"));
-            line(format_args!(
-                "    label=\"{}\";",
-                instances(stage.instances)
-            ));
+            line(format_args!("    label=\"{}\";", instances(stage.instances)));
             for &operator in &stage.operators {
                 let Some(node) = self.operators.get(operator) else {
                     continue;
@@ -33,10 +28,7 @@ impl GraphView {
                     Role::Sink => ", shape=cylinder",
                     Role::Operator => "",
                 };
-                line(format_args!(
-                    "    o{operator} [label=\"{}\"{shape}];",
-                    escape(&node.name)
-                ));
+                line(format_args!("    o{operator} [label=\"{}\"{shape}];", escape(&node.name)));
             }
             line(format_args!("  }}"));
             for (from, to) in stage.operators.iter().zip(stage.operators.iter().skip(1)) {
@@ -44,9 +36,7 @@ impl GraphView {
             }
         }
         for (from, to, label) in self.arrows() {
-            line(format_args!(
-                "  o{from} -> o{to} [label=\"{label}\", style=bold];"
-            ));
+            line(format_args!("  o{from} -> o{to} [label=\"{label}\", style=bold];"));
         }
         dot.push_str("}\n");
         dot
@@ -85,11 +75,7 @@ impl GraphView {
             line(format_args!("  end"));
         }
         for (from, to, label) in self.arrows() {
-            let arrow = if label.is_empty() {
-                String::new()
-            } else {
-                format!("|{label}|")
-            };
+            let arrow = if label.is_empty() { String::new() } else { format!("|{label}|") };
             line(format_args!("  o{from} ==>{arrow} o{to}"));
         }
         chart
@@ -116,9 +102,5 @@ fn escape(name: &str) -> String {
 }
 
 fn instances(count: usize) -> String {
-    if count == 1 {
-        String::new()
-    } else {
-        format!("{count} instances")
-    }
+    if count == 1 { String::new() } else { format!("{count} instances") }
 }

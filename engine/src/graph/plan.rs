@@ -69,9 +69,7 @@ impl PlannedEdge {
 
 impl Plan {
     pub(crate) fn operator_name(&self, id: OperatorId) -> Arc<str> {
-        self.operators
-            .get(id.0)
-            .map_or_else(|| Arc::from("?"), |node| Arc::clone(&node.name))
+        self.operators.get(id.0).map_or_else(|| Arc::from("?"), |node| Arc::clone(&node.name))
     }
 
     /// The most records that can be between the sources and the sinks, state left aside: in each

@@ -28,11 +28,7 @@ pub(super) fn validate(graph: &Graph, options: &JobOptions) -> Result<Plan, Vec<
     if mistakes.is_empty() {
         find_selective_fan_in(graph, &name, &mut mistakes);
     }
-    if mistakes.is_empty() {
-        Ok(plan(graph, options, &names))
-    } else {
-        Err(mistakes)
-    }
+    if mistakes.is_empty() { Ok(plan(graph, options, &names)) } else { Err(mistakes) }
 }
 
 /// A name for each operator: the user's, or its kind, numbered from the second of a kind on.
@@ -47,19 +43,13 @@ fn names(graph: &Graph, mistakes: &mut Vec<BuildError>) -> Vec<String> {
     let mut settle = |kind: &'static str| loop {
         let count = counts.entry(kind).or_default();
         *count += 1;
-        let name = if *count == 1 {
-            kind.to_owned()
-        } else {
-            format!("{kind}-{count}")
-        };
+        let name = if *count == 1 { kind.to_owned() } else { format!("{kind}-{count}") };
         if taken.insert(name.clone()) {
             return name;
         }
     };
     let nodes = graph.operators.iter();
-    nodes
-        .map(|node| node.name.clone().unwrap_or_else(|| settle(node.kind)))
-        .collect()
+    nodes.map(|node| node.name.clone().unwrap_or_else(|| settle(node.kind))).collect()
 }
 
 type Name<'a> = dyn Fn(OperatorId) -> String + 'a;
@@ -79,9 +69,7 @@ fn find_loose_ends(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError
     for edge in &graph.edges {
         match (edge.producers.first(), edge.consumer) {
             (None, _) => {
-                mistakes.push(BuildError::NoProducer {
-                    stream: edge.stream.clone(),
-                });
+                mistakes.push(BuildError::NoProducer { stream: edge.stream.clone() });
             }
             (Some(producer), None) => mistakes.push(goes_nowhere(producer.0, name)),
             (Some(_), Some(_)) => {}
@@ -91,9 +79,7 @@ fn find_loose_ends(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError
 }
 
 fn goes_nowhere(operator: usize, name: &Name<'_>) -> BuildError {
-    BuildError::GoesNowhere {
-        operator: name(OperatorId(operator)),
-    }
+    BuildError::GoesNowhere { operator: name(OperatorId(operator)) }
 }
 
 fn find_zeros(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
@@ -101,25 +87,17 @@ fn find_zeros(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
         if stage.parallelism == 0
             && let Some(&first) = stage.operators.first()
         {
-            mistakes.push(BuildError::Zero {
-                what: "the parallelism",
-                operator: name(first),
-            });
+            mistakes.push(BuildError::Zero { what: "the parallelism", operator: name(first) });
         }
     }
     for edge in &graph.edges {
         let zeros = [
             ("the output capacity", edge.options.capacity == Some(0)),
-            (
-                "the output capacity in bytes",
-                edge.options.capacity_bytes == Some(0),
-            ),
+            ("the output capacity in bytes", edge.options.capacity_bytes == Some(0)),
         ];
         for (what, _) in zeros.into_iter().filter(|(_, zero)| *zero) {
-            let operator = edge
-                .producers
-                .first()
-                .map_or_else(|| edge.stream.clone(), |&id| name(id));
+            let operator =
+                edge.producers.first().map_or_else(|| edge.stream.clone(), |&id| name(id));
             mistakes.push(BuildError::Zero { what, operator });
         }
     }
@@ -146,10 +124,7 @@ fn find_mismatches(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError
                 mistakes.push(BuildError::Mismatch {
                     from: name(producer),
                     from_instances: stage.parallelism,
-                    to: consumer
-                        .operators
-                        .first()
-                        .map_or_else(String::new, |&id| name(id)),
+                    to: consumer.operators.first().map_or_else(String::new, |&id| name(id)),
                     to_instances: consumer.parallelism,
                 });
             }
@@ -159,9 +134,7 @@ fn find_mismatches(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError
 
 /// The stages that feed an edge.
 fn feeding(graph: &Graph, edge: &EdgeNode) -> impl Iterator<Item = StageId> {
-    edge.producers
-        .iter()
-        .filter_map(|&id| producer_stage(graph, id).map(|(stage, _)| stage))
+    edge.producers.iter().filter_map(|&id| producer_stage(graph, id).map(|(stage, _)| stage))
 }
 
 /// Every stage from which `stage` can be reached, itself included only if it feeds itself.
@@ -181,10 +154,7 @@ fn ancestors(graph: &Graph, stage: StageId) -> BTreeSet<StageId> {
 fn find_cycles(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
     for (index, stage) in graph.stages.iter().enumerate() {
         if ancestors(graph, StageId(index)).contains(&StageId(index)) {
-            let operator = stage
-                .operators
-                .first()
-                .map_or_else(String::new, |&id| name(id));
+            let operator = stage.operators.first().map_or_else(String::new, |&id| name(id));
             mistakes.push(BuildError::Cycle { operator });
             return;
         }
@@ -194,10 +164,7 @@ fn find_cycles(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
 /// A `concat` whose inputs part from one stage: while it reads the first, the second fills up and
 /// stops the stage that feeds both.
 fn find_selective_fan_in(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
-    let concats = graph
-        .edges
-        .iter()
-        .filter(|edge| edge.options.discipline == Discipline::Concat);
+    let concats = graph.edges.iter().filter(|edge| edge.options.discipline == Discipline::Concat);
     for edge in concats {
         let mut seen = BTreeSet::new();
         for producer in feeding(graph, edge) {
@@ -241,33 +208,17 @@ fn plan(graph: &Graph, options: &JobOptions, names: &[String]) -> Plan {
     let names: Vec<Arc<str>> = names.iter().map(|name| Arc::from(name.as_str())).collect();
     let name = |id: &OperatorId| names.get(id.0).map_or("", |name| name.as_ref());
     let stages = graph.stages.iter().map(|stage| PlannedStage {
-        name: Arc::from(
-            stage
-                .operators
-                .iter()
-                .map(name)
-                .collect::<Vec<_>>()
-                .join(" → "),
-        ),
+        name: Arc::from(stage.operators.iter().map(name).collect::<Vec<_>>().join(" → ")),
         operators: stage.operators.clone(),
         input: stage.input,
         parallelism: stage.parallelism,
         buffered: buffered(graph, stage, options),
         consumes: consumes(graph, stage),
     });
-    let operators = graph
-        .operators
-        .iter()
-        .zip(&names)
-        .filter_map(|(node, name)| {
-            let (kind, role) = (node.kind, node.role);
-            Some(PlannedOperator {
-                name: Arc::clone(name),
-                kind,
-                role,
-                stage: node.stage?,
-            })
-        });
+    let operators = graph.operators.iter().zip(&names).filter_map(|(node, name)| {
+        let (kind, role) = (node.kind, node.role);
+        Some(PlannedOperator { name: Arc::clone(name), kind, role, stage: node.stage? })
+    });
     let edges = graph.edges.iter().filter_map(|edge| {
         let consumer = edge.consumer?;
         let stage = graph.stages.get(consumer.0)?;

@@ -156,12 +156,7 @@ impl Activity {
     pub(crate) fn read(&self, now: Instant) -> [Duration; 3] {
         let state = self.state.load(Relaxed);
         let running = nanos(now).saturating_sub(self.since.load(Relaxed));
-        [
-            (BUSY, &self.busy),
-            (IDLE, &self.idle),
-            (BLOCKED, &self.blocked),
-        ]
-        .map(|(which, total)| {
+        [(BUSY, &self.busy), (IDLE, &self.idle), (BLOCKED, &self.blocked)].map(|(which, total)| {
             let current = if which == state { running } else { 0 };
             Duration::from_nanos(total.load(Relaxed).wrapping_add(current))
         })

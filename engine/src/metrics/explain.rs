@@ -26,10 +26,7 @@ impl JobMetrics {
     #[must_use]
     pub fn explain(&self) -> Explanation {
         let full = self.edges.iter().filter(|edge| edge.blocked > 0);
-        let full_edges: Vec<_> = full
-            .clone()
-            .map(|edge| (edge.name.clone(), fill(edge)))
-            .collect();
+        let full_edges: Vec<_> = full.clone().map(|edge| (edge.name.clone(), fill(edge))).collect();
         // Of the full edges, the one whose reader waits for nobody below it.
         let culprit = full
             .filter(|edge| {
@@ -42,10 +39,7 @@ impl JobMetrics {
             .map(|stage| stage.name.clone());
         // Where nothing is full, a stage whose sink makes it wait says so itself.
         let culprit = culprit.or_else(|| {
-            self.stages
-                .iter()
-                .find(|stage| stage.blocked_now > 0)
-                .map(|stage| stage.name.clone())
+            self.stages.iter().find(|stage| stage.blocked_now > 0).map(|stage| stage.name.clone())
         });
         let holders = self.edges.iter().filter_map(|edge| {
             let (name, _) = edge.held_by.as_ref()?;
@@ -55,11 +49,7 @@ impl JobMetrics {
             culprit,
             full_edges,
             watermark_holders: holders.collect(),
-            stages: self
-                .stages
-                .iter()
-                .map(|stage| (stage.name.clone(), shares(stage)))
-                .collect(),
+            stages: self.stages.iter().map(|stage| (stage.name.clone(), shares(stage))).collect(),
         }
     }
 }
@@ -90,10 +80,7 @@ impl fmt::Display for Explanation {
             writeln!(f, "  `{producer}` holds back the watermark of {edge}")?;
         }
         for (stage, [busy, idle, blocked]) in &self.stages {
-            writeln!(
-                f,
-                "  {busy:>3} % busy {idle:>3} % idle {blocked:>3} % blocked  {stage}"
-            )?;
+            writeln!(f, "  {busy:>3} % busy {idle:>3} % idle {blocked:>3} % blocked  {stage}")?;
         }
         Ok(())
     }

@@ -49,36 +49,16 @@ pub fn describe() {
 fn describe_counters() {
     use names as n;
     let counters = [
-        (
-            n::STAGE_RECORDS_IN,
-            Unit::Count,
-            "Records taken by the first operator of a stage.",
-        ),
-        (
-            n::OPERATOR_RECORDS_IN,
-            Unit::Count,
-            "Records taken by an operator.",
-        ),
-        (
-            n::OPERATOR_RECORDS_OUT,
-            Unit::Count,
-            "Records emitted by an operator.",
-        ),
+        (n::STAGE_RECORDS_IN, Unit::Count, "Records taken by the first operator of a stage."),
+        (n::OPERATOR_RECORDS_IN, Unit::Count, "Records taken by an operator."),
+        (n::OPERATOR_RECORDS_OUT, Unit::Count, "Records emitted by an operator."),
         (
             n::OPERATOR_RECORDS_DROPPED,
             Unit::Count,
             "Records that an operator took and did not pass on, by reason.",
         ),
-        (
-            n::OPERATOR_ERRORS,
-            Unit::Count,
-            "Errors that user code in an operator returned.",
-        ),
-        (
-            n::OPERATOR_RETRIES,
-            Unit::Count,
-            "Attempts that an operator made again.",
-        ),
+        (n::OPERATOR_ERRORS, Unit::Count, "Errors that user code in an operator returned."),
+        (n::OPERATOR_RETRIES, Unit::Count, "Attempts that an operator made again."),
         (n::EDGE_RECORDS, Unit::Count, "Records put into an edge."),
     ];
     for (name, unit, text) in counters {
@@ -90,37 +70,17 @@ fn describe_gauges() {
     use names as n;
     // Seconds have fractions, and the facade's counters are whole: these gauges only ever grow.
     let gauges = [
-        (
-            n::STAGE_BUSY,
-            Unit::Seconds,
-            "Time that the instances of a stage spent working.",
-        ),
-        (
-            n::STAGE_IDLE,
-            Unit::Seconds,
-            "Time that the instances of a stage waited for input.",
-        ),
+        (n::STAGE_BUSY, Unit::Seconds, "Time that the instances of a stage spent working."),
+        (n::STAGE_IDLE, Unit::Seconds, "Time that the instances of a stage waited for input."),
         (
             n::STAGE_BACKPRESSURED,
             Unit::Seconds,
             "Time that the instances of a stage waited for room downstream.",
         ),
-        (
-            n::STAGE_INSTANCES,
-            Unit::Count,
-            "Instances of a stage that are running.",
-        ),
-        (
-            n::STAGE_WATERMARK,
-            Unit::Seconds,
-            "Event time that a stage has reached.",
-        ),
+        (n::STAGE_INSTANCES, Unit::Count, "Instances of a stage that are running."),
+        (n::STAGE_WATERMARK, Unit::Seconds, "Event time that a stage has reached."),
         (n::EDGE_DEPTH, Unit::Count, "Records in an edge."),
-        (
-            n::EDGE_CAPACITY,
-            Unit::Count,
-            "Records that an edge may hold.",
-        ),
+        (n::EDGE_CAPACITY, Unit::Count, "Records that an edge may hold."),
     ];
     for (name, unit, text) in gauges {
         metrics::describe_gauge!(name, unit, text);
@@ -138,12 +98,7 @@ impl Publisher {
     /// Publishes what has changed.
     pub fn publish(&mut self, job: &JobMetrics) {
         for stage in &job.stages {
-            let at = At {
-                pipeline: &job.pipeline,
-                kind: "stage",
-                name: &stage.name,
-                reason: "",
-            };
+            let at = At { pipeline: &job.pipeline, kind: "stage", name: &stage.name, reason: "" };
             self.count(names::STAGE_RECORDS_IN, &at, stage.records_in);
             self.seconds(names::STAGE_BUSY, &at, stage.busy.as_secs_f64());
             self.seconds(names::STAGE_IDLE, &at, stage.idle.as_secs_f64());
@@ -161,12 +116,7 @@ impl Publisher {
         }
         for operator in &job.operators {
             let name = &operator.name;
-            let at = At {
-                pipeline: &job.pipeline,
-                kind: "operator",
-                name,
-                reason: "",
-            };
+            let at = At { pipeline: &job.pipeline, kind: "operator", name, reason: "" };
             if let Some(records) = operator.records_in {
                 self.count(names::OPERATOR_RECORDS_IN, &at, records);
             }
@@ -177,9 +127,8 @@ impl Publisher {
             self.count(names::OPERATOR_RETRIES, &at, operator.retries);
             let explained = operator.skipped + operator.dead_letters;
             // Without counts by operator nobody knows what was filtered, and zero would be a lie.
-            let filtered = operator
-                .records_out
-                .map(|_| operator.filtered.saturating_sub(explained));
+            let filtered =
+                operator.records_out.map(|_| operator.filtered.saturating_sub(explained));
             let reasons = [
                 ("filtered", filtered),
                 ("skipped", Some(operator.skipped)),
@@ -187,20 +136,11 @@ impl Publisher {
             ];
             for (reason, records) in reasons {
                 let Some(records) = records else { continue };
-                self.count(
-                    names::OPERATOR_RECORDS_DROPPED,
-                    &At { reason, ..at },
-                    records,
-                );
+                self.count(names::OPERATOR_RECORDS_DROPPED, &At { reason, ..at }, records);
             }
         }
         for edge in &job.edges {
-            let at = At {
-                pipeline: &job.pipeline,
-                kind: "edge",
-                name: &edge.name,
-                reason: "",
-            };
+            let at = At { pipeline: &job.pipeline, kind: "edge", name: &edge.name, reason: "" };
             self.count(names::EDGE_RECORDS, &at, edge.sent);
             gauge(names::EDGE_DEPTH, &at, edge.depth);
             gauge(names::EDGE_CAPACITY, &at, edge.capacity);

@@ -32,9 +32,7 @@ pub(crate) struct Channel {
 
 impl std::fmt::Debug for Channel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Channel")
-            .field("producer", &self.producer)
-            .finish_non_exhaustive()
+        f.debug_struct("Channel").field("producer", &self.producer).finish_non_exhaustive()
     }
 }
 
@@ -144,34 +142,17 @@ pub struct EdgeMetrics {
 impl Registry {
     pub(crate) fn new(plan: Arc<Plan>, clock: Clock, by_operator: bool) -> Self {
         let of = |stage: usize| plan.stages.get(stage).map_or(0, |stage| stage.parallelism);
-        let stages = (0..plan.stages.len())
-            .map(|stage| fresh(of(stage)))
-            .collect();
-        let operators = plan
-            .operators
-            .iter()
-            .map(|node| fresh(of(node.stage.0)))
-            .collect();
-        Self {
-            plan,
-            clock,
-            by_operator,
-            stages,
-            operators,
-            channels: OnceLock::new(),
-        }
+        let stages = (0..plan.stages.len()).map(|stage| fresh(of(stage))).collect();
+        let operators = plan.operators.iter().map(|node| fresh(of(node.stage.0))).collect();
+        Self { plan, clock, by_operator, stages, operators, channels: OnceLock::new() }
     }
 
     pub(crate) fn snapshot(&self) -> JobMetrics {
-        let stages: Vec<_> = (0..self.stages.len())
-            .map(|stage| self.stage(stage))
-            .collect();
+        let stages: Vec<_> = (0..self.stages.len()).map(|stage| self.stage(stage)).collect();
         JobMetrics {
             pipeline: self.plan.name.to_string(),
             operators: self.operators(&stages),
-            edges: (0..self.plan.edges.len())
-                .map(|edge| self.edge(edge))
-                .collect(),
+            edges: (0..self.plan.edges.len()).map(|edge| self.edge(edge)).collect(),
             stages,
         }
     }
@@ -191,10 +172,7 @@ impl Registry {
         let count = |of: &dyn Fn(&StageCounters) -> bool| {
             instances.iter().filter(|counters| of(counters)).count()
         };
-        let watermark = instances
-            .iter()
-            .map(|counters| counters.watermark.get())
-            .min();
+        let watermark = instances.iter().map(|counters| counters.watermark.get()).min();
         StageMetrics {
             name: planned.map_or_else(String::new, |stage| stage.name.to_string()),
             instances: instances.len(),
@@ -214,9 +192,8 @@ impl Registry {
 
     /// Each operator's numbers; along a stage, what goes in is what came out before.
     fn operators(&self, stages: &[StageMetrics]) -> Vec<OperatorMetrics> {
-        let mut all: Vec<_> = (0..self.plan.operators.len())
-            .map(|operator| self.operator(operator))
-            .collect();
+        let mut all: Vec<_> =
+            (0..self.plan.operators.len()).map(|operator| self.operator(operator)).collect();
         for (planned, stage) in self.plan.stages.iter().zip(stages) {
             let mut flowing = Some(stage.records_in);
             for id in &planned.operators {
@@ -264,23 +241,16 @@ impl Registry {
         let planned = self.plan.edges.get(index);
         let channels = self.channels.get().and_then(|edges| edges.get(index));
         let channels = channels.map_or(&[][..], Vec::as_slice);
-        let stats: Vec<EdgeStats> = channels
-            .iter()
-            .map(|channel| channel.probe.stats())
-            .collect();
+        let stats: Vec<EdgeStats> = channels.iter().map(|channel| channel.probe.stats()).collect();
         let sum = |of: &dyn Fn(&EdgeStats) -> u64| stats.iter().map(of).sum();
-        let counting = channels
-            .iter()
-            .filter(|channel| !channel.gauge.idle.load(Relaxed));
+        let counting = channels.iter().filter(|channel| !channel.gauge.idle.load(Relaxed));
         let holder = counting.min_by_key(|channel| channel.gauge.watermark.get());
         let held_by = holder.and_then(|channel| {
             let producer = *planned?.producers.get(channel.producer)?;
             let name = self.plan.operator_name(producer).to_string();
             Some((name, channel.gauge.watermark.get()))
         });
-        let producers = planned
-            .map_or(&[][..], |edge| edge.producers.as_slice())
-            .iter();
+        let producers = planned.map_or(&[][..], |edge| edge.producers.as_slice()).iter();
         EdgeMetrics {
             name: planned.map_or_else(String::new, |edge| edge.name.to_string()),
             consumer: planned.map_or(0, |edge| edge.consumer.0),

@@ -58,13 +58,7 @@ impl<T, S: Consumer<T>> ConsumerTail<T, S> {
         let seat = run.seat(operator, instance);
         let mut consumer = consumer.clone();
         consumer.open(&run.operator_context(&seat));
-        Self {
-            consumer,
-            seat,
-            consumed: 0,
-            error: None,
-            marker: PhantomData,
-        }
+        Self { consumer, seat, consumed: 0, error: None, marker: PhantomData }
     }
 
     #[inline]
@@ -93,19 +87,11 @@ impl<T: Send, S: Consumer<T>> Tail<T> for ConsumerTail<T, S> {
             return Flow::Stop;
         }
         self.consumed += 1;
-        if self.consumer.done() {
-            Flow::Stop
-        } else {
-            Flow::More
-        }
+        if self.consumer.done() { Flow::Stop } else { Flow::More }
     }
 
     fn resume(&mut self) -> Flow {
-        if self.error.is_some() {
-            Flow::Stop
-        } else {
-            Flow::More
-        }
+        if self.error.is_some() { Flow::Stop } else { Flow::More }
     }
 
     fn watermark(&mut self, _watermark: Timestamp) -> Flow {
@@ -151,17 +137,12 @@ impl<T: Send, S: Consumer<T>> Tail<T> for ConsumerTail<T, S> {
     }
 
     fn publish(&mut self) {
-        self.seat
-            .counters()
-            .delivered
-            .add(std::mem::take(&mut self.consumed));
+        self.seat.counters().delivered.add(std::mem::take(&mut self.consumed));
     }
 }
 
 impl<T, S> fmt::Debug for ConsumerTail<T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConsumerTail")
-            .field("sink", &self.seat.name())
-            .finish_non_exhaustive()
+        f.debug_struct("ConsumerTail").field("sink", &self.seat.name()).finish_non_exhaustive()
     }
 }

@@ -66,8 +66,7 @@ impl JobHandle {
     /// Asks the job to drain, without waiting for it. Asked more than once, the earliest deadline
     /// holds.
     pub fn request_drain(&self, deadline: Duration) {
-        self.shared
-            .request_drain(self.shared.registry.clock.now() + deadline);
+        self.shared.request_drain(self.shared.registry.clock.now() + deadline);
     }
 
     /// Stops the job where it stands, without waiting for it. What is in flight is lost, and the
@@ -103,10 +102,7 @@ impl JobHandle {
     /// A way to look at the job, and to control it, that does not keep it alive.
     #[must_use]
     pub fn observer(&self) -> JobObserver {
-        JobObserver {
-            shared: Arc::clone(&self.shared),
-            state: self.shared.state.subscribe(),
-        }
+        JobObserver { shared: Arc::clone(&self.shared), state: self.shared.state.subscribe() }
     }
 }
 
@@ -175,10 +171,6 @@ impl JobObserver {
     /// Waits until the job is over. Cancel safe.
     pub async fn ended(&mut self) {
         // An error means that the job is gone, which is what is waited for.
-        self.state
-            .wait_for(|state| *state == JobState::Ended)
-            .await
-            .map(drop)
-            .ok();
+        self.state.wait_for(|state| *state == JobState::Ended).await.map(drop).ok();
     }
 }

@@ -43,17 +43,11 @@ pub(crate) struct JobShared {
 impl JobShared {
     /// Keeps the first error, whatever follows from it.
     fn fail(&self, error: Error) {
-        self.failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(error);
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 
     fn take_failure(&self) -> Option<Error> {
-        self.failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// How the job ended, once it has.
@@ -128,17 +122,11 @@ pub fn start(blueprint: &Blueprint, options: &JobOptions) -> Result<JobHandle, E
             instance = task.instance,
         );
         task.counters.started.store(true, Relaxed);
-        super::spawn::spawn(
-            &mut stages,
-            run_stage(task, Arc::clone(&shared)).instrument(span),
-        );
+        super::spawn::spawn(&mut stages, run_stage(task, Arc::clone(&shared)).instrument(span));
     }
     let mut supervisor = JoinSet::new();
     let span = tracing::info_span!("job", pipeline = %shared.registry.plan.name);
-    let owned = Owned {
-        stages,
-        shared: Arc::clone(&shared),
-    };
+    let owned = Owned { stages, shared: Arc::clone(&shared) };
     super::spawn::spawn(&mut supervisor, supervise(owned, signals).instrument(span));
     Ok(JobHandle::new(shared, supervisor))
 }
@@ -152,29 +140,18 @@ fn build(blueprint: &Blueprint, shared: &Arc<JobShared>) -> Result<Vec<StageTask
             core.turn_to(index, instance);
             let built = catch_unwind(AssertUnwindSafe(|| {
                 if shared.options.count_by_operator {
-                    stage
-                        .build
-                        .build_by_operator(&mut Run::new(&mut core, &graph), instance)
+                    stage.build.build_by_operator(&mut Run::new(&mut core, &graph), instance)
                 } else {
-                    stage
-                        .build
-                        .build_by_stage(&mut Run::new(&mut core, &graph), instance)
+                    stage.build.build_by_stage(&mut Run::new(&mut core, &graph), instance)
                 }
             }));
             // Factories and `open` are users' code, too.
-            let name = shared
-                .registry
-                .plan
-                .stages
-                .get(index)
-                .map(|stage| Arc::clone(&stage.name));
+            let name = shared.registry.plan.stages.get(index).map(|stage| Arc::clone(&stage.name));
             built.unwrap_or_else(|payload| Err(Error::panic(name, panic_message(&*payload))))?;
         }
     }
     drop(graph);
-    let RunCore {
-        tasks, channels, ..
-    } = core;
+    let RunCore { tasks, channels, .. } = core;
     // Set here and nowhere else, so it was empty.
     shared.registry.channels.set(channels).ok();
     Ok(tasks)
@@ -182,17 +159,8 @@ fn build(blueprint: &Blueprint, shared: &Arc<JobShared>) -> Result<Vec<StageTask
 
 /// Runs a stage to its end, and keeps its error before its neighbours notice that it is gone.
 async fn run_stage(task: StageTask, shared: Arc<JobShared>) {
-    let StageTask {
-        name,
-        mut stage,
-        counters,
-        culprit,
-        ..
-    } = task;
-    let _leaving = Leaving {
-        counters,
-        clock: shared.registry.clock.clone(),
-    };
+    let StageTask { name, mut stage, counters, culprit, .. } = task;
+    let _leaving = Leaving { counters, clock: shared.registry.clock.clone() };
     tracing::debug!("started");
     let polled = std::future::poll_fn(|cx| {
         if shared.halted.load(Relaxed) {

@@ -19,10 +19,7 @@ impl<T> Output<T> {
     /// The result that the given sink will leave.
     #[must_use]
     pub const fn of(operator: OperatorId) -> Self {
-        Self {
-            operator,
-            marker: PhantomData,
-        }
+        Self { operator, marker: PhantomData }
     }
 }
 

@@ -52,12 +52,7 @@ impl JobReport {
         metrics: JobMetrics,
         outputs: Outputs,
     ) -> Self {
-        Self {
-            outcome,
-            elapsed,
-            metrics,
-            outputs,
-        }
+        Self { outcome, elapsed, metrics, outputs }
     }
 
     /// How it ended.
@@ -88,44 +83,27 @@ impl JobReport {
     /// Records read by all sources.
     #[must_use]
     pub fn records_read(&self) -> u64 {
-        let sources = self
-            .metrics
-            .operators
-            .iter()
-            .filter(|one| one.role == Role::Source);
+        let sources = self.metrics.operators.iter().filter(|one| one.role == Role::Source);
         sources.filter_map(|source| source.records_out).sum()
     }
 
     /// Records written by all sinks.
     #[must_use]
     pub fn records_written(&self) -> u64 {
-        let sinks = self
-            .metrics
-            .operators
-            .iter()
-            .filter(|one| one.role == Role::Sink);
+        let sinks = self.metrics.operators.iter().filter(|one| one.role == Role::Sink);
         sinks.filter_map(|sink| sink.records_out).sum()
     }
 
     /// What became of the records of each edge, with its name.
     pub fn edges(&self) -> impl Iterator<Item = (&str, EdgeReport)> {
-        self.metrics
-            .edges
-            .iter()
-            .map(|edge| (edge.name.as_str(), self.edge(edge)))
+        self.metrics.edges.iter().map(|edge| (edge.name.as_str(), self.edge(edge)))
     }
 
     fn edge(&self, edge: &EdgeMetrics) -> EdgeReport {
         // A stage reads from one edge, so what its first operator took came from here.
         let stage = self.metrics.stages.get(edge.consumer);
-        let handled = stage
-            .map_or(edge.received, |stage| stage.records_in)
-            .min(edge.sent);
-        EdgeReport {
-            sent: edge.sent,
-            handled,
-            abandoned: edge.sent - handled,
-        }
+        let handled = stage.map_or(edge.received, |stage| stage.records_in).min(edge.sent);
+        EdgeReport { sent: edge.sent, handled, abandoned: edge.sent - handled }
     }
 }
 
@@ -137,11 +115,7 @@ impl fmt::Display for JobReport {
             Outcome::Failed => "failed",
             Outcome::Aborted => "was aborted",
         };
-        writeln!(
-            f,
-            "`{}` {outcome} after {:.3?}",
-            self.metrics.pipeline, self.elapsed
-        )?;
+        writeln!(f, "`{}` {outcome} after {:.3?}", self.metrics.pipeline, self.elapsed)?;
         let shown = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |n| n.to_string());
         writeln!(
             f,
@@ -161,11 +135,7 @@ impl fmt::Display for JobReport {
             )?;
         }
         for (name, edge) in self.edges().filter(|(_, edge)| edge.abandoned > 0) {
-            writeln!(
-                f,
-                "  {} of {} records abandoned on {name}",
-                edge.abandoned, edge.sent
-            )?;
+            writeln!(f, "  {} of {} records abandoned on {name}", edge.abandoned, edge.sent)?;
         }
         Ok(())
     }

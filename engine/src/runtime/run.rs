@@ -93,9 +93,7 @@ impl RunCore {
         let plan = Arc::clone(&self.shared.registry.plan);
         let planned = plan.edges.get(id.0)?;
         let registered = self.channels.get_mut(id.0)?;
-        let mut receivers: Vec<_> = (0..planned.consumer_instances)
-            .map(|_| Vec::new())
-            .collect();
+        let mut receivers: Vec<_> = (0..planned.consumer_instances).map(|_| Vec::new()).collect();
         let mut senders = Vec::new();
         for (producer, &instances) in planned.producer_instances.iter().enumerate() {
             let mut of_producer = Vec::new();
@@ -104,14 +102,8 @@ impl RunCore {
                 for target in planned.targets(instance, instances) {
                     let (sender, receiver) = channel::<T>(planned.capacity);
                     let (probe, gauge) = (sender.probe(), Arc::default());
-                    receivers
-                        .get_mut(target)?
-                        .push((producer, registered.len(), receiver));
-                    registered.push(Channel {
-                        producer,
-                        probe,
-                        gauge,
-                    });
+                    receivers.get_mut(target)?.push((producer, registered.len(), receiver));
+                    registered.push(Channel { producer, probe, gauge });
                     of_instance.push(sender);
                 }
                 of_producer.push(of_instance);
@@ -124,30 +116,19 @@ impl RunCore {
 
 impl<'a, M> Run<'a, M> {
     pub(super) const fn new(core: &'a mut RunCore, graph: &'a Graph) -> Self {
-        Self {
-            core,
-            graph,
-            marker: PhantomData,
-        }
+        Self { core, graph, marker: PhantomData }
     }
 
     /// The same run, seen by code that is compiled for a way of counting of its own.
     pub(crate) const fn recount<N>(&mut self) -> Run<'_, N> {
-        Run {
-            core: self.core,
-            graph: self.graph,
-            marker: PhantomData,
-        }
+        Run { core: self.core, graph: self.graph, marker: PhantomData }
     }
 
     /// The place of an operator in this run.
     #[must_use]
     pub fn seat(&self, operator: OperatorId, instance: usize) -> Seat {
         let registry = &self.core.shared.registry;
-        let counters = registry
-            .operators
-            .get(operator.0)
-            .and_then(|of| of.get(instance));
+        let counters = registry.operators.get(operator.0).and_then(|of| of.get(instance));
         let stage = registry.plan.stages.get(self.core.stage.0);
         Seat {
             id: operator,
@@ -189,11 +170,7 @@ impl<'a, M> Run<'a, M> {
     /// How many records of `T` a source or sink handles at once.
     #[must_use]
     pub fn batch_records<T>(&self) -> usize {
-        self.core
-            .shared
-            .options
-            .batch_records
-            .unwrap_or(const { default_batch::<T>() })
+        self.core.shared.options.batch_records.unwrap_or(const { default_batch::<T>() })
     }
 
     /// The outboxes of one producing instance, one for each instance that it writes to.
@@ -211,10 +188,7 @@ impl<'a, M> Run<'a, M> {
         router: R,
         operator: OperatorId,
     ) -> Routed<T, R> {
-        let outboxes = ports
-            .iter()
-            .flat_map(|&port| self.outboxes(port, instance))
-            .collect();
+        let outboxes = ports.iter().flat_map(|&port| self.outboxes(port, instance)).collect();
         Routed::new(outboxes, router, self.seat(operator, instance))
     }
 
@@ -225,25 +199,12 @@ impl<'a, M> Run<'a, M> {
         let stage = plan.stages.get(self.core.stage.0);
         let reader = stage.and_then(|stage| stage.operators.first());
         let name = reader.map_or_else(|| Arc::from("?"), |&id| plan.operator_name(id));
-        let discipline = plan
-            .edges
-            .get(edge.0)
-            .map(|edge| edge.discipline)
-            .unwrap_or_default();
-        let taken = self
-            .core
-            .edge::<T>(edge)
-            .and_then(|edge| edge.receivers.get_mut(instance));
+        let discipline = plan.edges.get(edge.0).map(|edge| edge.discipline).unwrap_or_default();
+        let taken = self.core.edge::<T>(edge).and_then(|edge| edge.receivers.get_mut(instance));
         let taken = taken.map(std::mem::take).unwrap_or_default();
-        let channels = self
-            .core
-            .channels
-            .get(edge.0)
-            .map_or(&[][..], Vec::as_slice);
+        let channels = self.core.channels.get(edge.0).map_or(&[][..], Vec::as_slice);
         let inputs = taken.into_iter().map(|(producer, channel, receiver)| {
-            let gauge = channels
-                .get(channel)
-                .map(|channel| Arc::clone(&channel.gauge));
+            let gauge = channels.get(channel).map(|channel| Arc::clone(&channel.gauge));
             (producer, gauge.unwrap_or_default(), receiver)
         });
         Inputs::new(inputs, discipline, name)
@@ -278,29 +239,15 @@ fn outboxes<T: Send + 'static>(
     let name = producer.map_or_else(|| Arc::from("?"), |id| plan.operator_name(id));
     let edge = core.edge::<T>(port.edge);
     let of_producer = edge.and_then(|edge| edge.senders.get_mut(port.index));
-    let senders = of_producer
-        .and_then(|producer| producer.get_mut(instance))
-        .map(std::mem::take);
-    let outbox = |sender| {
-        Outbox::new(
-            sender,
-            weight.clone(),
-            Arc::clone(&name),
-            Arc::clone(&cancelled),
-        )
-    };
-    senders
-        .unwrap_or_default()
-        .into_iter()
-        .map(outbox)
-        .collect()
+    let senders = of_producer.and_then(|producer| producer.get_mut(instance)).map(std::mem::take);
+    let outbox =
+        |sender| Outbox::new(sender, weight.clone(), Arc::clone(&name), Arc::clone(&cancelled));
+    senders.unwrap_or_default().into_iter().map(outbox).collect()
 }
 
 impl<M> fmt::Debug for Run<'_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run")
-            .field("stage", &self.core.stage)
-            .finish_non_exhaustive()
+        f.debug_struct("Run").field("stage", &self.core.stage).finish_non_exhaustive()
     }
 }
 
@@ -317,13 +264,7 @@ pub struct OperatorContext<'a> {
 impl<'a> OperatorContext<'a> {
     /// The context of an operator that is driven by hand.
     pub(crate) fn alone(clock: Clock, seat: &'a Seat) -> Self {
-        Self {
-            clock,
-            seed: 0,
-            outputs: Outputs::default(),
-            seat,
-            run: None,
-        }
+        Self { clock, seed: 0, outputs: Outputs::default(), seat, run: None }
     }
 
     /// The operator's name in the graph.
@@ -366,9 +307,7 @@ impl<'a> OperatorContext<'a> {
     #[must_use]
     pub fn side_output<T: Send + 'static>(&mut self, port: Port) -> Option<Outbox<T>> {
         let (core, graph) = self.run.as_mut()?;
-        outboxes(core, graph, port, self.seat.instance)
-            .into_iter()
-            .next()
+        outboxes(core, graph, port, self.seat.instance).into_iter().next()
     }
 
     /// Where to leave the result of this run under the operator's own [`Output`](super::Output).
@@ -380,8 +319,6 @@ impl<'a> OperatorContext<'a> {
 
 impl fmt::Debug for OperatorContext<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OperatorContext")
-            .field("seat", &self.seat)
-            .finish_non_exhaustive()
+        f.debug_struct("OperatorContext").field("seat", &self.seat).finish_non_exhaustive()
     }
 }

@@ -16,11 +16,7 @@ pub(super) struct Signals {
 impl Signals {
     /// Begins to listen.
     pub(super) fn listen(deadline: Duration) -> io::Result<Self> {
-        Ok(Self {
-            deadline,
-            received: 0,
-            listener: platform::Listener::new()?,
-        })
+        Ok(Self { deadline, received: 0, listener: platform::Listener::new()? })
     }
 
     /// Ready when the job has been asked to drain or abort.
@@ -54,10 +50,7 @@ mod platform {
     impl Listener {
         pub(super) fn new() -> io::Result<Self> {
             let interrupt = signal(SignalKind::interrupt())?;
-            Ok(Self {
-                interrupt,
-                terminate: signal(SignalKind::terminate())?,
-            })
+            Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
         }
 
         pub(super) fn poll_signal(&mut self, cx: &mut Context<'_>) -> Poll<()> {

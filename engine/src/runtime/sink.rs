@@ -84,11 +84,7 @@ async fn drive<S: Sink>(
             Command::Write(mut records) => {
                 let offered = records.len();
                 let status = sink.write(&mut records).await?;
-                let left = if status == SinkStatus::Enough {
-                    records.len()
-                } else {
-                    0
-                };
+                let left = if status == SinkStatus::Enough { records.len() } else { 0 };
                 seat.counters().delivered.add((offered - left) as u64);
                 cancelled.add(left as u64);
                 records.clear();
@@ -122,21 +118,11 @@ impl<T: Send + 'static> SinkTail<T> {
         let created = factory.create(instance);
         let sink = created.map_err(|error| Error::operator(seat.name(), error))?;
         let context = SinkContext::of(run.clock(), instance, seat.instances);
-        let state = SlotState {
-            command: None,
-            busy: false,
-            enough: false,
-            spare: Vec::new(),
-        };
+        let state = SlotState { command: None, busy: false, enough: false, spare: Vec::new() };
         let slot = Arc::new(Slot(Mutex::new(state)));
         let cancelled = run.cancelled();
-        let driver = Box::pin(drive(
-            sink,
-            context,
-            Arc::clone(&slot),
-            seat.clone(),
-            Arc::clone(&cancelled),
-        ));
+        let driver =
+            Box::pin(drive(sink, context, Arc::clone(&slot), seat.clone(), Arc::clone(&cancelled)));
         Ok(Self {
             records: Vec::new(),
             limit: run.batch_records::<T>(),
@@ -195,9 +181,8 @@ impl<T: Send + 'static> SinkTail<T> {
             if self.closed {
                 return Poll::Ready(Ok(()));
             }
-            let (idle, enough) = self
-                .slot
-                .with(|state| (!state.busy && state.command.is_none(), state.enough));
+            let (idle, enough) =
+                self.slot.with(|state| (!state.busy && state.command.is_none(), state.enough));
             if enough {
                 self.cancelled.add(self.records.len() as u64);
                 self.records.clear();
@@ -207,11 +192,7 @@ impl<T: Send + 'static> SinkTail<T> {
                 // While it writes, there may be room for more.
                 let room = self.records.len() < self.limit && self.barrier.is_none();
                 let satisfied = flush == Flush::Room && room;
-                return if satisfied {
-                    Poll::Ready(Ok(()))
-                } else {
-                    Poll::Pending
-                };
+                return if satisfied { Poll::Ready(Ok(())) } else { Poll::Pending };
             }
             match self.next_command(flush) {
                 Some(command) => self.slot.with(|state| state.command = Some(command)),
@@ -225,11 +206,7 @@ impl<T: Send + 'static> Tail<T> for SinkTail<T> {
     #[inline]
     fn push(&mut self, record: Record<T>) -> Flow {
         self.records.push(record);
-        if self.records.len() < self.limit {
-            Flow::More
-        } else {
-            Flow::Stop
-        }
+        if self.records.len() < self.limit { Flow::More } else { Flow::Stop }
     }
 
     fn resume(&mut self) -> Flow {
@@ -290,8 +267,6 @@ impl<T: Send + 'static> Tail<T> for SinkTail<T> {
 
 impl<T> fmt::Debug for SinkTail<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SinkTail")
-            .field("sink", &self.seat.name())
-            .finish_non_exhaustive()
+        f.debug_struct("SinkTail").field("sink", &self.seat.name()).finish_non_exhaustive()
     }
 }

@@ -138,27 +138,17 @@ impl<T: Send + 'static> SourceHead<T> {
         seat: Seat,
         drain: CancellationToken,
     ) -> Self {
-        let inner = Mutex::new(SlotState {
-            filled: None,
-            spare: Vec::new(),
-        });
+        let inner = Mutex::new(SlotState { filled: None, spare: Vec::new() });
         let slot = Arc::new(Slot { limit, inner });
         let driver = Box::pin(drive(source, context, Arc::clone(&slot), drain));
-        Self {
-            driver: Some(driver),
-            slot,
-            seat,
-        }
+        Self { driver: Some(driver), slot, seat }
     }
 }
 
 impl<T: Send> Head<T> for SourceHead<T> {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Batch<T>, Error>> {
         let Some(driver) = &mut self.driver else {
-            return Poll::Ready(Ok(Batch {
-                end: true,
-                ..Batch::new()
-            }));
+            return Poll::Ready(Ok(Batch { end: true, ..Batch::new() }));
         };
         let guard = self.seat.guard();
         let driven = driver.as_mut().poll(cx);

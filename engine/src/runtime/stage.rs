@@ -142,10 +142,7 @@ impl<T> Stage<T> {
     fn run_slice(&mut self, before: Instant) -> Instant {
         self.offered = self.batch.records.len();
         let last_mark = self.batch.marks.last().map(|mark| mark.watermark);
-        self.stopped = self
-            .kernel
-            .run(&mut self.batch, self.slice, &mut self.spare)
-            == Flow::Stop;
+        self.stopped = self.kernel.run(&mut self.batch, self.slice, &mut self.spare) == Flow::Stop;
         let taken = self.count_taken();
         if let Some(watermark) = last_mark.filter(|_| self.batch.marks.is_empty()) {
             self.counters.watermark.set(watermark);
@@ -204,11 +201,7 @@ impl<T> Stage<T> {
         self.enough = true;
         self.head.finish();
         let (end, idle) = (true, self.idle);
-        self.batch = Batch {
-            end,
-            idle,
-            ..Batch::new()
-        };
+        self.batch = Batch { end, idle, ..Batch::new() };
     }
 
     /// Tells the kernel that nothing more comes, and whoever feeds the stage that nothing more is

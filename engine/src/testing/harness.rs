@@ -97,13 +97,11 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
     pub fn advance(&mut self, by: Duration) {
         let target = self.clock.clock().now() + by;
         while let Some(due) = self.operator.next_timer().filter(|due| *due <= target) {
-            self.clock
-                .advance(due.saturating_since(self.clock.clock().now()));
+            self.clock.advance(due.saturating_since(self.clock.clock().now()));
             let now = self.clock.clock().now();
             self.call(|operator, out| operator.on_timer(now, out));
         }
-        self.clock
-            .advance(target.saturating_since(self.clock.clock().now()));
+        self.clock.advance(target.saturating_since(self.clock.clock().now()));
     }
 
     /// Ends the input.
@@ -162,21 +160,14 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
         &mut self,
         hook: impl FnOnce(&mut O, &mut Collected<'_, O::Out>) -> Result<(), crate::OperatorError>,
     ) {
-        let mut out = Collected {
-            events: &mut self.events,
-            room: self.room,
-        };
+        let mut out = Collected { events: &mut self.events, room: self.room };
         let mut result = hook(&mut self.operator, &mut out);
         while result.is_ok() && self.operator.pending() && !self.operator.waiting() {
-            let mut out = Collected {
-                events: &mut self.events,
-                room: self.room,
-            };
+            let mut out = Collected { events: &mut self.events, room: self.room };
             result = self.operator.resume(&mut out);
         }
         if let Err(error) = result {
-            self.error
-                .get_or_insert(Error::operator(self.seat.name(), error));
+            self.error.get_or_insert(Error::operator(self.seat.name(), error));
         }
     }
 }

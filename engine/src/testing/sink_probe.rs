@@ -78,8 +78,7 @@ pub fn probe_sink<T: Send + 'static>() -> (SinkProbe<T>, impl SinkFactory<Sink =
 impl<T> SinkProbe<T> {
     /// Asks for `records` more.
     pub fn request(&self, records: usize) {
-        self.0
-            .change(|state| state.demand = state.demand.saturating_add(records));
+        self.0.change(|state| state.demand = state.demand.saturating_add(records));
     }
 
     /// Has enough: the sink takes nothing more, and its input is cancelled.
@@ -253,9 +252,7 @@ impl<T: Send + 'static> SinkFactory for Factory<T> {
 
 impl<T> fmt::Debug for SinkProbe<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SinkProbe")
-            .field("waiting", &self.waiting())
-            .finish_non_exhaustive()
+        f.debug_struct("SinkProbe").field("waiting", &self.waiting()).finish_non_exhaustive()
     }
 }
 

@@ -62,11 +62,8 @@ enum Input<T> {
 #[must_use]
 pub fn probe_source<T: Send + 'static>()
 -> (SourceProbe<T>, impl SourceFactory<Source = ProbedSource<T>>) {
-    let shared = Arc::new(Watched::new(State {
-        ahead: VecDeque::new(),
-        asking: false,
-        cancelled: false,
-    }));
+    let shared =
+        Arc::new(Watched::new(State { ahead: VecDeque::new(), asking: false, cancelled: false }));
     (SourceProbe(Arc::clone(&shared)), Factory(shared))
 }
 
@@ -126,9 +123,7 @@ impl<T> SourceProbe<T> {
 
     /// Waits until the stage has taken everything and asks for more. Cancel safe.
     pub async fn asked(&self) {
-        self.0
-            .until(|state| (state.asking && state.ahead.is_empty()).then_some(()))
-            .await;
+        self.0.until(|state| (state.asking && state.ahead.is_empty()).then_some(())).await;
     }
 
     /// Whether the graph let go of the source before its end: it has enough, or it is no more.
@@ -148,9 +143,7 @@ impl<T> SourceProbe<T> {
             .until(|state| {
                 // A source that is gone takes everything, so that a test can't hang on it.
                 if state.ahead.len() < AHEAD_MAX || state.cancelled {
-                    state
-                        .ahead
-                        .extend(input.take().filter(|_| !state.cancelled));
+                    state.ahead.extend(input.take().filter(|_| !state.cancelled));
                     return Some(());
                 }
                 None
@@ -224,19 +217,14 @@ impl<T: Send + 'static> SourceFactory for Factory<T> {
 
     fn create(&self, _instance: usize) -> Result<ProbedSource<T>, OperatorError> {
         self.0.change(|state| state.cancelled = false);
-        Ok(ProbedSource {
-            shared: Arc::clone(&self.0),
-            ended: false,
-        })
+        Ok(ProbedSource { shared: Arc::clone(&self.0), ended: false })
     }
 }
 
 impl<T> fmt::Debug for SourceProbe<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ahead = self.0.look(|state| state.ahead.len());
-        f.debug_struct("SourceProbe")
-            .field("ahead", &ahead)
-            .finish_non_exhaustive()
+        f.debug_struct("SourceProbe").field("ahead", &ahead).finish_non_exhaustive()
     }
 }
 

@@ -14,10 +14,7 @@ pub(super) struct Watched<S> {
 
 impl<S> Watched<S> {
     pub(super) const fn new(state: S) -> Self {
-        Self {
-            state: Mutex::new(state),
-            changed: Notify::const_new(),
-        }
+        Self { state: Mutex::new(state), changed: Notify::const_new() }
     }
 
     pub(super) fn look<R>(&self, look: impl FnOnce(&S) -> R) -> R {

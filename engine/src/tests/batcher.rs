@@ -89,9 +89,8 @@ fn a_stop_behind_the_seam_holds_everything_in_order() {
 #[test]
 fn an_expander_on_either_side_loses_nothing() {
     let expected = |values: &[u32]| -> Vec<Seen> {
-        let repeated = values
-            .iter()
-            .flat_map(|value| (0..*value).map(move |n| Value(value * 10 + n)));
+        let repeated =
+            values.iter().flat_map(|value| (0..*value).map(move |n| Value(value * 10 + n)));
         repeated.chain([Value(99), End]).collect()
     };
     for floods in [false, true] {

@@ -55,11 +55,7 @@ fn a_watermark_and_the_end_wait_for_what_is_pending() {
         let slot = Slot::with_room(1);
         let mut chain = link(Repeat::new(floods), slot.clone());
         assert_eq!(chain.watermark(at(5)), Flow::Stop);
-        assert_eq!(
-            slot.seen(),
-            [Value(99)],
-            "the mark is held, floods: {floods}"
-        );
+        assert_eq!(slot.seen(), [Value(99)], "the mark is held, floods: {floods}");
         slot.give(1);
         assert_eq!(chain.resume(), Flow::More);
         assert_eq!(slot.seen(), [Mark(5)]);
@@ -188,11 +184,7 @@ fn a_panic_leaves_the_name_of_the_operator_and_its_counts() {
     assert_eq!(outer.culprit.get().map(|name| &**name), Some("inner"));
     chain.publish();
     assert_eq!(slot.seen(), [Value(30), Value(31)]);
-    assert_eq!(
-        outer.counters().added.get(),
-        2,
-        "three for one, the last in vain"
-    );
+    assert_eq!(outer.counters().added.get(), 2, "three for one, the last in vain");
 }
 
 #[test]
@@ -202,11 +194,7 @@ fn a_timer_fires_when_it_is_due_and_lets_go_of_what_waits() {
     assert_eq!(chain.push(7.into()), Flow::Stop);
     assert!(chain.waiting());
     assert_eq!(chain.next_timer(), Some(DUE));
-    assert_eq!(
-        chain.resume(),
-        Flow::Stop,
-        "it waits for time, not for room"
-    );
+    assert_eq!(chain.resume(), Flow::Stop, "it waits for time, not for room");
     assert_eq!(chain.timer(Instant::START), Flow::More);
     assert!(slot.seen().is_empty());
     assert_eq!(chain.timer(DUE), Flow::More);
@@ -296,11 +284,7 @@ fn a_side_output_without_room_stops_the_chain_and_is_not_overtaken() {
     let slot = Slot::with_room(9);
     let mut chain = link(Odds(Some(side)), slot.clone());
     assert_eq!(chain.push(1.into()), Flow::More);
-    assert_eq!(
-        chain.barrier(Barrier(4)),
-        Flow::Stop,
-        "the side has no room"
-    );
+    assert_eq!(chain.barrier(Barrier(4)), Flow::Stop, "the side has no room");
     assert_eq!(slot.seen(), [Barred(4)]);
     assert!(!super::flush(&mut chain, Flush::Room));
     assert_eq!(chain.resume(), Flow::Stop);

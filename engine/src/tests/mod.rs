@@ -65,11 +65,7 @@ impl Slot {
 
 impl SlotState {
     fn flow(&self) -> Flow {
-        if self.room == 0 || self.done {
-            Flow::Stop
-        } else {
-            Flow::More
-        }
+        if self.room == 0 || self.done { Flow::Stop } else { Flow::More }
     }
 }
 
@@ -131,11 +127,7 @@ impl Tail<u32> for Slot {
 
     fn poll_flush(&mut self, _cx: &mut Context<'_>, _flush: Flush) -> Poll<Result<(), Error>> {
         let state = self.lock();
-        if state.done || state.room > 0 {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
-        }
+        if state.done || state.room > 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     fn poll_wanted(&mut self, _cx: &mut Context<'_>) -> Poll<()> {

@@ -63,14 +63,9 @@ enum Kind {
 impl Clock {
     /// The machine's clock, by way of tokio's.
     #[must_use]
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the machine's clock"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     pub fn system() -> Self {
-        Self(Kind::System {
-            start: tokio::time::Instant::now(),
-        })
+        Self(Kind::System { start: tokio::time::Instant::now() })
     }
 
     pub(super) fn from_virtual(state: Arc<VirtualState>) -> Self {
@@ -79,10 +74,7 @@ impl Clock {
 
     /// The monotonic time. It never goes back.
     #[must_use]
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the machine's clock"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     pub fn now(&self) -> Instant {
         match &self.0 {
             Kind::System { start } => Instant(tokio::time::Instant::now() - *start),
@@ -93,10 +85,7 @@ impl Clock {
     /// The wall clock's time. It may jump when the machine's clock is set; never use it for
     /// measuring how long something took.
     #[must_use]
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the machine's clock"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     pub fn timestamp(&self) -> Timestamp {
         let millis = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
         match &self.0 {

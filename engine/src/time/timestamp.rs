@@ -31,19 +31,13 @@ impl Timestamp {
     /// This point moved later by `by`, at most [`Timestamp::MAX`].
     #[must_use]
     pub fn saturating_add(self, by: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
     /// This point moved earlier by `by`, at least [`Timestamp::MIN`].
     #[must_use]
     pub fn saturating_sub(self, by: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -70,17 +64,8 @@ mod tests {
     #[test]
     fn arithmetic_saturates_at_both_ends() {
         let long = Duration::from_secs(u64::MAX);
-        assert_eq!(
-            Timestamp::from_millis(5).saturating_add(long),
-            Timestamp::MAX
-        );
-        assert_eq!(
-            Timestamp::from_millis(-5).saturating_sub(long),
-            Timestamp::MIN
-        );
-        assert_eq!(
-            Timestamp::MAX.saturating_add(Duration::from_millis(1)),
-            Timestamp::MAX
-        );
+        assert_eq!(Timestamp::from_millis(5).saturating_add(long), Timestamp::MAX);
+        assert_eq!(Timestamp::from_millis(-5).saturating_sub(long), Timestamp::MIN);
+        assert_eq!(Timestamp::MAX.saturating_add(Duration::from_millis(1)), Timestamp::MAX);
     }
 }

@@ -35,10 +35,7 @@ impl VirtualClock {
     /// A clock that stands at its start, with the wall clock at `epoch`.
     #[must_use]
     pub fn starting_at(epoch: Timestamp) -> Self {
-        Self(Arc::new(VirtualState {
-            epoch,
-            inner: Mutex::default(),
-        }))
+        Self(Arc::new(VirtualState { epoch, inner: Mutex::default() }))
     }
 
     /// The clock to give to a job.
@@ -78,9 +75,7 @@ impl Default for VirtualClock {
 
 impl fmt::Debug for VirtualClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VirtualClock")
-            .field("now", &self.0.now())
-            .finish_non_exhaustive()
+        f.debug_struct("VirtualClock").field("now", &self.0.now()).finish_non_exhaustive()
     }
 }
 
@@ -118,11 +113,7 @@ pub(super) struct VirtualSleep {
 
 impl VirtualSleep {
     pub(super) fn new(state: Arc<VirtualState>, deadline: Duration) -> Self {
-        Self {
-            state,
-            deadline,
-            id: None,
-        }
+        Self { state, deadline, id: None }
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -134,9 +125,7 @@ impl VirtualSleep {
             inner.next_id += 1;
             inner.next_id
         });
-        inner
-            .sleepers
-            .insert((self.deadline, id), cx.waker().clone());
+        inner.sleepers.insert((self.deadline, id), cx.waker().clone());
         Poll::Pending
     }
 }

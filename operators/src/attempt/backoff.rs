@@ -87,9 +87,7 @@ impl Backoff {
         if failed >= self.attempts {
             return None;
         }
-        let growth = self
-            .factor
-            .powi(i32::try_from(failed.saturating_sub(1)).unwrap_or(i32::MAX));
+        let growth = self.factor.powi(i32::try_from(failed.saturating_sub(1)).unwrap_or(i32::MAX));
         let seconds = self.initial.as_secs_f64() * growth;
         let whole = Duration::try_from_secs_f64(seconds).unwrap_or(self.max_delay);
         let share = random.ratio().mul_add(-self.jitter, 1.0);
@@ -123,11 +121,7 @@ mod tests {
         let backoff = Backoff::default().with_jitter(0.25).with_attempts(2);
         let mut random = Random::new(7);
         let delays: Vec<_> = (0..100).map(|_| backoff.delay(1, &mut random)).collect();
-        assert!(
-            delays
-                .iter()
-                .all(|delay| (millis(75)..=millis(100)).contains(delay))
-        );
+        assert!(delays.iter().all(|delay| (millis(75)..=millis(100)).contains(delay)));
         assert!(delays.iter().any(|delay| *delay != delays[0]), "by chance");
     }
 
@@ -142,9 +136,6 @@ mod tests {
                 assert!(delay <= Some(Duration::from_secs(10)), "{hostile}");
             }
         }
-        assert_eq!(
-            Backoff::default().with_attempts(0).delay(1, &mut random),
-            None
-        );
+        assert_eq!(Backoff::default().with_attempts(0).delay(1, &mut random), None);
     }
 }

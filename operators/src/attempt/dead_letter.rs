@@ -58,10 +58,7 @@ pub struct DeadLetters<T> {
 
 impl<T> Clone for DeadLetters<T> {
     fn clone(&self) -> Self {
-        Self {
-            edge: self.edge,
-            marker: PhantomData,
-        }
+        Self { edge: self.edge, marker: PhantomData }
     }
 }
 
@@ -94,9 +91,6 @@ impl<T> fmt::Display for DeadLetter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (operator, attempts, error) = (&self.operator, self.attempts, &self.error);
         let plural = if attempts == 1 { "" } else { "s" };
-        write!(
-            f,
-            "operator `{operator}` gave up after {attempts} attempt{plural}: {error}"
-        )
+        write!(f, "operator `{operator}` gave up after {attempts} attempt{plural}: {error}")
     }
 }

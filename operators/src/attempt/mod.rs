@@ -108,14 +108,7 @@ struct AttemptRun<T> {
 
 impl<T: Send, F: Fallible<T>> Attempt<T, F> {
     const fn new(policy: OnError<T>, port: Option<Port>, fallible: F) -> Self {
-        Self {
-            policy,
-            port,
-            fallible,
-            left: Remainder::none(),
-            retry: None,
-            run: None,
-        }
+        Self { policy, port, fallible, left: Remainder::none(), retry: None, run: None }
     }
 
     #[inline]
@@ -150,11 +143,7 @@ impl<T: Send, F: Fallible<T>> Attempt<T, F> {
             run.counters.errors.add(1);
             tracing::debug!(operator = %run.operator, %error, failed, ?delay, "trying again");
             let due = run.clock.now() + delay;
-            self.retry = Some(Retry {
-                record,
-                failed,
-                due,
-            });
+            self.retry = Some(Retry { record, failed, due });
             return Ok(());
         }
         match (&self.policy.at_last, &mut run.letters) {
@@ -339,11 +328,7 @@ mod tests {
         let mut asked = 0;
         move |n| {
             asked += 1;
-            if asked > failures {
-                Ok(*n)
-            } else {
-                Err(std::fmt::Error)
-            }
+            if asked > failures { Ok(*n) } else { Err(std::fmt::Error) }
         }
     }
 

@@ -42,29 +42,20 @@ impl<T> OnError<T> {
     /// Fails the job, with the operator's name and the error.
     #[must_use]
     pub const fn fail() -> Self {
-        Self {
-            backoff: None,
-            at_last: AtLast::Fail,
-        }
+        Self { backoff: None, at_last: AtLast::Fail }
     }
 
     /// Drops the value, counts it as skipped, and goes on.
     #[must_use]
     pub const fn skip() -> Self {
-        Self {
-            backoff: None,
-            at_last: AtLast::Skip,
-        }
+        Self { backoff: None, at_last: AtLast::Skip }
     }
 
     /// Tries again on the original value after a delay, while everything behind it waits: order is
     /// kept. When the attempts run out the job fails, unless something else is said.
     #[must_use]
     pub const fn retry(backoff: Backoff) -> Self {
-        Self {
-            backoff: Some(backoff),
-            at_last: AtLast::Fail,
-        }
+        Self { backoff: Some(backoff), at_last: AtLast::Fail }
     }
 
     /// Puts the original value among the dead letters, with the error.

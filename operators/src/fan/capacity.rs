@@ -71,9 +71,6 @@ mod tests {
     #[should_panic(expected = "right behind an edge")]
     fn a_source_has_no_edge_before_it() {
         let flow = Dataflow::new("none");
-        flow.source("numbers", source::from_iter(0..9))
-            .boxed()
-            .with_capacity(8)
-            .ignore();
+        flow.source("numbers", source::from_iter(0..9)).boxed().with_capacity(8).ignore();
     }
 }

@@ -55,9 +55,7 @@ impl<T: Send + 'static> DataStream<T> {
     /// ```
     pub fn merge_all(self, others: impl IntoIterator<Item = Self>) -> Self {
         let others: Vec<_> = others.into_iter().collect();
-        let same = others
-            .iter()
-            .all(|other| other.parallelism() == self.parallelism());
+        let same = others.iter().all(|other| other.parallelism() == self.parallelism());
         let instances = if same { self.parallelism() } else { 1 };
         let (edge, flow) = meet(&self, Discipline::Merge, "merge");
         self.forward(edge);

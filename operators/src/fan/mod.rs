@@ -20,10 +20,7 @@ fn meet<T: Send + 'static, C: Chain<Item = T>>(
     kind: &'static str,
 ) -> (EdgeId, Dataflow) {
     let flow = stream.flow().clone();
-    let options = EdgeOptions {
-        discipline,
-        ..EdgeOptions::default()
-    };
+    let options = EdgeOptions { discipline, ..EdgeOptions::default() };
     (flow.blueprint().add_edge::<T>(kind, options), flow)
 }
 
@@ -41,9 +38,7 @@ where
 {
     let (flow, chain, mut draft) = stream.into_parts();
     let instances = draft.parallelism;
-    draft
-        .operators
-        .push(flow.blueprint().add_operator(Role::Operator, kind, None));
+    draft.operators.push(flow.blueprint().add_operator(Role::Operator, kind, None));
     let edges = [(); N].map(|()| flow.blueprint().add_edge::<T>(kind, EdgeOptions::default()));
     DataStream::from_parts(flow.clone(), chain, draft).route(&edges, router);
     edges.map(|edge| DataStream::behind(flow.clone(), edge, instances, "branch"))

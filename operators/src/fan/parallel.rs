@@ -83,10 +83,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     fn redistribute(self, instances: usize, kind: &'static str) -> DataStream<T> {
         let flow = self.flow().clone();
         let distribution = Distribution::Rebalance;
-        let options = EdgeOptions {
-            distribution,
-            ..EdgeOptions::default()
-        };
+        let options = EdgeOptions { distribution, ..EdgeOptions::default() };
         let edge = flow.blueprint().add_edge::<T>(kind, options);
         self.route(&[edge], Rebalance::default());
         DataStream::behind(flow, edge, instances, kind)

@@ -103,12 +103,7 @@ impl<T, K: KeyOf<T>, G: Aggregate<T>> AtEnd<T, K, G> {
     /// The operator for records whose key `key` finds.
     #[must_use]
     pub const fn new(key: K, aggregate: G) -> Self {
-        Self {
-            key,
-            aggregate,
-            state: KeyedState::new(),
-            leaving: None,
-        }
+        Self { key, aggregate, state: KeyedState::new(), leaving: None }
     }
 }
 
@@ -120,9 +115,7 @@ impl<T, K: KeyOf<T>, G: Aggregate<T>> Clone for AtEnd<T, K, G> {
 
 impl<T, K: KeyOf<T>, G: Aggregate<T>> fmt::Debug for AtEnd<T, K, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AtEnd")
-            .field("keys", &self.state.len())
-            .finish_non_exhaustive()
+        f.debug_struct("AtEnd").field("keys", &self.state.len()).finish_non_exhaustive()
     }
 }
 
@@ -188,11 +181,7 @@ impl<T, K: KeyOf<T>, G: Aggregate<T>> Running<T, K, G> {
     /// The operator for records whose key `key` finds.
     #[must_use]
     pub const fn new(key: K, aggregate: G) -> Self {
-        Self {
-            key,
-            aggregate,
-            state: KeyedState::new(),
-        }
+        Self { key, aggregate, state: KeyedState::new() }
     }
 }
 
@@ -204,9 +193,7 @@ impl<T, K: KeyOf<T>, G: Aggregate<T>> Clone for Running<T, K, G> {
 
 impl<T, K: KeyOf<T>, G: Aggregate<T>> fmt::Debug for Running<T, K, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running")
-            .field("keys", &self.state.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Running").field("keys", &self.state.len()).finish_non_exhaustive()
     }
 }
 
@@ -250,10 +237,7 @@ mod tests {
     use millstream_engine::testing::OperatorHarness;
 
     fn keyed(value: u32) -> Keyed<u32> {
-        Keyed {
-            hash: stable_hash(&(value % 10)),
-            value,
-        }
+        Keyed { hash: stable_hash(&(value % 10)), value }
     }
 
     #[test]

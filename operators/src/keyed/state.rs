@@ -26,9 +26,7 @@ pub(super) struct KeyedState<K, A> {
 
 impl<K, A> KeyedState<K, A> {
     pub(super) const fn new() -> Self {
-        Self {
-            slots: HashTable::new(),
-        }
+        Self { slots: HashTable::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -43,19 +41,12 @@ impl<K, A> KeyedState<K, A> {
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
         let same = |slot: &Slot<K, A>| slot.hash == hash && slot.key.borrow() == key;
-        self.slots
-            .find_mut(hash, same)
-            .ok_or_else(|| key.to_owned())
+        self.slots.find_mut(hash, same).ok_or_else(|| key.to_owned())
     }
 
     /// Adds the slot of a key that has none.
     pub(super) fn insert(&mut self, hash: u64, key: K, value: A, time: Timestamp) {
-        let slot = Slot {
-            hash,
-            key,
-            value,
-            time,
-        };
+        let slot = Slot { hash, key, value, time };
         self.slots.insert_unique(hash, slot, |slot| slot.hash);
     }
 

@@ -36,11 +36,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         K: Hash + Eq + Clone + Send + 'static,
         F: Fn(&T) -> K + Clone + Send + 'static,
     {
-        KeyedStream {
-            parallelism: self.parallelism(),
-            stream: self,
-            key: Made(key),
-        }
+        KeyedStream { parallelism: self.parallelism(), stream: self, key: Made(key) }
     }
 
     /// Says which key each record belongs to, by borrowing it from the record. State keeps a key of
@@ -67,11 +63,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         K: Hash + Eq + ToOwned<Owned: Send + 'static> + ?Sized + 'static,
         F: Fn(&T) -> &K + Clone + Send + 'static,
     {
-        KeyedStream {
-            parallelism: self.parallelism(),
-            stream: self,
-            key: Borrowed(key),
-        }
+        KeyedStream { parallelism: self.parallelism(), stream: self, key: Borrowed(key) }
     }
 }
 
@@ -107,31 +99,19 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
         operator: impl FnOnce(K) -> O,
     ) -> DataStream<O::Out, Via<Boundary<Keyed<T>>, O>> {
         let (flow, chain, mut draft) = self.stream.into_parts();
-        draft.operators.push(
-            flow.blueprint()
-                .add_operator(Role::Operator, "key_by", None),
-        );
-        let options = EdgeOptions {
-            distribution: Distribution::Key,
-            ..EdgeOptions::default()
-        };
+        draft.operators.push(flow.blueprint().add_operator(Role::Operator, "key_by", None));
+        let options = EdgeOptions { distribution: Distribution::Key, ..EdgeOptions::default() };
         let edge = flow.blueprint().add_edge::<Keyed<T>>("key_by", options);
         let router = KeyRouter(self.key.clone());
         DataStream::from_parts(flow.clone(), chain, draft).route(&[edge], router);
         let parallelism = self.parallelism;
-        let draft = StageDraft {
-            operators: Vec::new(),
-            input: Some(edge),
-            parallelism,
-        };
+        let draft = StageDraft { operators: Vec::new(), input: Some(edge), parallelism };
         DataStream::from_parts(flow, Boundary::edge(edge), draft).via(operator(self.key))
     }
 }
 
 impl<T, C, K> fmt::Debug for KeyedStream<T, C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyedStream")
-            .field("stream", &self.stream)
-            .finish_non_exhaustive()
+        f.debug_struct("KeyedStream").field("stream", &self.stream).finish_non_exhaustive()
     }
 }

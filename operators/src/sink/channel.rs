@@ -38,9 +38,7 @@ use tokio::sync::mpsc::{Sender, WeakSender};
 /// # }
 /// ```
 pub const fn channel<T: Send + 'static>(sender: Sender<T>) -> Channel<T> {
-    Channel {
-        sender: Mutex::new(Held::Strong(sender)),
-    }
+    Channel { sender: Mutex::new(Held::Strong(sender)) }
 }
 
 /// The factory behind [`channel`].
@@ -125,8 +123,7 @@ mod tests {
     async fn n1_a_dropped_receiver_is_enough_and_no_error() {
         let (sender, mut receiver) = mpsc::channel(1);
         let flow = Dataflow::new("enough");
-        flow.source("numbers", source::from_iter(0_u64..))
-            .sink("out", channel(sender));
+        flow.source("numbers", source::from_iter(0_u64..)).sink("out", channel(sender));
         let job = flow.start().unwrap();
         assert_eq!(receiver.recv().await, Some(0));
         drop(receiver);
@@ -139,8 +136,7 @@ mod tests {
         let (sender, mut receiver) = mpsc::channel(8);
         let other = sender.clone();
         let flow = Dataflow::new("again");
-        flow.source("numbers", source::from_iter(0..2))
-            .sink("out", channel(sender));
+        flow.source("numbers", source::from_iter(0..2)).sink("out", channel(sender));
         flow.run().await.unwrap();
         flow.run().await.unwrap();
         drop(other);
@@ -157,9 +153,7 @@ mod tests {
     async fn n1_the_instances_of_a_parallel_stream_share_a_channel() {
         let (sender, mut receiver) = mpsc::channel(8);
         let flow = Dataflow::new("shared");
-        flow.source("numbers", source::from_iter(0..6))
-            .parallel(3)
-            .sink("out", channel(sender));
+        flow.source("numbers", source::from_iter(0..6)).parallel(3).sink("out", channel(sender));
         flow.run().await.unwrap();
         let mut seen = Vec::new();
         while let Some(number) = receiver.recv().await {

@@ -63,11 +63,7 @@ impl<T: Serialize + Send + 'static> CsvFile<T> {
     }
 
     const fn of(target: Target) -> Self {
-        Self {
-            target,
-            header: Header::OfFields,
-            marker: PhantomData,
-        }
+        Self { target, header: Header::OfFields, marker: PhantomData }
     }
 
     /// Writes these names as the header, even if no row follows. The header that is taken from the
@@ -150,14 +146,8 @@ impl AsRow {
     fn new(header: Header) -> Self {
         let row = Row::default();
         let of_fields = matches!(header, Header::OfFields);
-        let writer = WriterBuilder::new()
-            .has_headers(of_fields)
-            .from_writer(row.clone());
-        Self {
-            writer,
-            row,
-            header,
-        }
+        let writer = WriterBuilder::new().has_headers(of_fields).from_writer(row.clone());
+        Self { writer, row, header }
     }
 
     fn take_row(&mut self, into: &mut Vec<u8>) -> io::Result<()> {

@@ -29,13 +29,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         A: Clone + Send + 'static,
         F: FnMut(&mut A, T) + Clone + Send + 'static,
     {
-        self.result(
-            "fold",
-            Fold {
-                accumulator: initial,
-                f,
-            },
-        )
+        self.result("fold", Fold { accumulator: initial, f })
     }
 }
 

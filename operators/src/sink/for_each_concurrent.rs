@@ -102,12 +102,7 @@ impl<T, F, R> ForEachConcurrent<T, F, R> {
     #[track_caller]
     fn new(concurrency: usize, f: F) -> Self {
         assert!(concurrency > 0, "a concurrency of zero futures");
-        Self {
-            concurrency,
-            f,
-            in_flight: FuturesUnordered::new(),
-            marker: PhantomData,
-        }
+        Self { concurrency, f, in_flight: FuturesUnordered::new(), marker: PhantomData }
     }
 }
 

@@ -79,11 +79,7 @@ pub struct WriteSink<T, S> {
 
 impl<T, S> WriteSink<T, S> {
     fn new(sink: S) -> Self {
-        Self {
-            sink: Box::pin(sink),
-            closed: false,
-            marker: PhantomData,
-        }
+        Self { sink: Box::pin(sink), closed: false, marker: PhantomData }
     }
 }
 
@@ -131,8 +127,7 @@ mod tests {
     async fn n1_a_foreign_sink_is_closed_at_the_end() {
         let (sender, receiver) = mpsc::channel(1);
         let flow = Dataflow::new("closed");
-        flow.source("numbers", source::from_iter(0..100))
-            .sink("out", from_sink(sender));
+        flow.source("numbers", source::from_iter(0..100)).sink("out", from_sink(sender));
         let (report, seen) = tokio::join!(flow.run(), receiver.collect::<Vec<_>>());
         report.unwrap();
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
@@ -143,8 +138,7 @@ mod tests {
         let (sender, receiver) = mpsc::channel(1);
         drop(receiver);
         let flow = Dataflow::new("broken");
-        flow.source("numbers", source::from_iter(0..100))
-            .sink("out", from_sink(sender));
+        flow.source("numbers", source::from_iter(0..100)).sink("out", from_sink(sender));
         let error = flow.run().await.unwrap_err();
         assert_eq!(error.operator_name(), Some("out"));
         assert!(error.cause().unwrap().is::<mpsc::SendError>());
@@ -154,8 +148,7 @@ mod tests {
     async fn n1_a_foreign_sink_is_written_to_once() {
         let (sender, _receiver) = mpsc::channel(8);
         let flow = Dataflow::new("once");
-        flow.source("numbers", source::from_iter(0..2))
-            .sink("out", from_sink(sender));
+        flow.source("numbers", source::from_iter(0..2)).sink("out", from_sink(sender));
         flow.run().await.unwrap();
         let error = flow.run().await.unwrap_err();
         assert!(error.cause().unwrap().is::<AlreadyWritten>());

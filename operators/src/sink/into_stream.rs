@@ -162,9 +162,7 @@ impl<T> Stream for JobStream<T> {
 
 impl<T> fmt::Debug for JobStream<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JobStream")
-            .field("job", &self.job())
-            .finish_non_exhaustive()
+        f.debug_struct("JobStream").field("job", &self.job()).finish_non_exhaustive()
     }
 }
 
@@ -207,16 +205,11 @@ mod tests {
     #[tokio::test]
     async fn a2_the_job_starts_at_the_first_poll() {
         let flow = Dataflow::new("lazy");
-        let mut stream = flow
-            .source("numbers", source::from_iter(0..3))
-            .into_stream();
+        let mut stream = flow.source("numbers", source::from_iter(0..3)).into_stream();
         assert!(stream.job().is_none());
         assert!(stream.next().now_or_never().is_none());
         assert!(stream.job().is_some());
-        assert_eq!(
-            (&mut stream).try_collect::<Vec<u32>>().await.unwrap(),
-            [0, 1, 2]
-        );
+        assert_eq!((&mut stream).try_collect::<Vec<u32>>().await.unwrap(), [0, 1, 2]);
         assert_eq!(stream.report().unwrap().records_read(), 3);
         assert!(stream.next().await.is_none());
     }
@@ -225,9 +218,8 @@ mod tests {
     async fn a2_pulling_drives_the_job() {
         let flow = Dataflow::new("driven");
         let options = JobOptions::default().with_batch_records(1);
-        let mut stream = flow
-            .source("numbers", source::from_iter(0_u64..))
-            .into_stream_with(options);
+        let mut stream =
+            flow.source("numbers", source::from_iter(0_u64..)).into_stream_with(options);
         for expected in 0..10 {
             assert_eq!(stream.next().await.unwrap().unwrap(), expected);
         }
@@ -242,9 +234,7 @@ mod tests {
     async fn a2_the_error_comes_after_the_last_value() {
         let items = futures_util::stream::iter([Ok(1), Ok(2), Err(std::io::Error::other("torn"))]);
         let flow = Dataflow::new("torn");
-        let stream = flow
-            .source("items", source::try_from_stream(items))
-            .into_stream();
+        let stream = flow.source("items", source::try_from_stream(items)).into_stream();
         let mut seen: Vec<_> = stream.collect().await;
         let error = seen.pop().unwrap().unwrap_err();
         assert_eq!(error.operator_name(), Some("items"));
@@ -267,10 +257,8 @@ mod tests {
     #[tokio::test]
     async fn a2_dropping_the_stream_aborts_the_job() {
         let flow = Dataflow::new("dropped");
-        let mut stream = flow
-            .source("numbers", source::from_iter(0_u64..))
-            .parallel(2)
-            .into_stream();
+        let mut stream =
+            flow.source("numbers", source::from_iter(0_u64..)).parallel(2).into_stream();
         stream.next().await.unwrap().unwrap();
         let mut observer: JobObserver = stream.job().unwrap().observer();
         drop(stream);

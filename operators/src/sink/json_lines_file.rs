@@ -46,10 +46,7 @@ impl<T: Serialize + Send + 'static> JsonLinesFile<T> {
     /// Writes to a file, which is created when the job starts.
     #[must_use]
     pub fn create(path: impl AsRef<Path>) -> Self {
-        Self {
-            target: Target::path(path.as_ref()),
-            marker: PhantomData,
-        }
+        Self { target: Target::path(path.as_ref()), marker: PhantomData }
     }
 }
 
@@ -69,10 +66,7 @@ impl<T: Serialize + Send + 'static> JsonLinesFile<T> {
 /// ```
 #[must_use]
 pub fn json_lines_to_stdout<T: Serialize + Send + 'static>() -> JsonLinesFile<T> {
-    JsonLinesFile {
-        target: Target::stdout(),
-        marker: PhantomData,
-    }
+    JsonLinesFile { target: Target::stdout(), marker: PhantomData }
 }
 
 impl<T: Serialize + Send + 'static> SinkFactory for JsonLinesFile<T> {

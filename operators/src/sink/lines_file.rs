@@ -46,10 +46,7 @@ impl<T: Display + Send + 'static> LinesFile<T> {
     /// Writes to a file, which is created when the job starts.
     #[must_use]
     pub fn create(path: impl AsRef<Path>) -> Self {
-        Self {
-            target: Target::path(path.as_ref()),
-            marker: PhantomData,
-        }
+        Self { target: Target::path(path.as_ref()), marker: PhantomData }
     }
 }
 
@@ -69,10 +66,7 @@ impl<T: Display + Send + 'static> LinesFile<T> {
 /// ```
 #[must_use]
 pub fn lines_to_stdout<T: Display + Send + 'static>() -> LinesFile<T> {
-    LinesFile {
-        target: Target::stdout(),
-        marker: PhantomData,
-    }
+    LinesFile { target: Target::stdout(), marker: PhantomData }
 }
 
 impl<T: Display + Send + 'static> SinkFactory for LinesFile<T> {

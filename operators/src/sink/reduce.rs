@@ -40,10 +40,7 @@ struct Reduce<T, F> {
 
 impl<T, F: Clone> Clone for Reduce<T, F> {
     fn clone(&self) -> Self {
-        Self {
-            value: None,
-            f: self.f.clone(),
-        }
+        Self { value: None, f: self.f.clone() }
     }
 }
 

@@ -46,10 +46,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Ends the stream in one result. The instances of a parallel stream are brought together
     /// first.
     pub(crate) fn result<G: Gather<T>>(self, kind: &'static str, gather: G) -> Output<G::Result> {
-        let consumer = Gathering {
-            gather: Some(gather),
-            leave: None,
-        };
+        let consumer = Gathering { gather: Some(gather), leave: None };
         let operator = if C::ALONE || self.parallelism() == 1 {
             self.consume(kind, consumer)
         } else {
@@ -67,10 +64,7 @@ struct Gathering<G, R> {
 
 impl<G: Clone, R> Clone for Gathering<G, R> {
     fn clone(&self) -> Self {
-        Self {
-            gather: self.gather.clone(),
-            leave: None,
-        }
+        Self { gather: self.gather.clone(), leave: None }
     }
 }
 

@@ -54,14 +54,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         // One that it collects, and one that it writes.
         flow.blueprint().add_buffer::<T>(operator, 2);
         draft.operators.push(operator);
-        flow.blueprint().add_stage(
-            draft,
-            ToSink {
-                chain,
-                operator,
-                factory,
-            },
-        );
+        flow.blueprint().add_stage(draft, ToSink { chain, operator, factory });
     }
 
     /// Ends the stream in synchronous code, and tells under which id the graph knows it.
@@ -69,14 +62,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         let (flow, chain, mut draft) = self.into_parts();
         let operator = flow.blueprint().add_operator(Role::Sink, kind, None);
         draft.operators.push(operator);
-        flow.blueprint().add_stage(
-            draft,
-            ToConsumer {
-                chain,
-                operator,
-                consumer,
-            },
-        );
+        flow.blueprint().add_stage(draft, ToConsumer { chain, operator, consumer });
         operator
     }
 }

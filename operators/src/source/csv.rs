@@ -45,19 +45,13 @@ impl<T: DeserializeOwned + Send + 'static> Csv<T> {
     /// The values of a file, which is opened when the job starts.
     #[must_use]
     pub fn open(path: impl AsRef<Path>) -> Self {
-        Self {
-            rows: CsvRows::open(path),
-            marker: PhantomData,
-        }
+        Self { rows: CsvRows::open(path), marker: PhantomData }
     }
 
     /// The values of the standard input.
     #[must_use]
     pub fn stdin() -> Self {
-        Self {
-            rows: CsvRows::stdin(),
-            marker: PhantomData,
-        }
+        Self { rows: CsvRows::stdin(), marker: PhantomData }
     }
 
     /// Fails at rows of more than so many bytes. Default: 1 MiB.

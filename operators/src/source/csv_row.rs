@@ -46,11 +46,7 @@ pub(super) struct Table {
 
 impl CsvRow {
     pub(super) fn new(line: u64, record: ByteRecord, table: &Arc<Table>) -> Self {
-        Self {
-            line,
-            record,
-            table: Arc::clone(table),
-        }
+        Self { line, record, table: Arc::clone(table) }
     }
 
     /// The number of the line that it begins on, from 1.
@@ -113,12 +109,7 @@ impl CsvRow {
     }
 
     fn error(&self, column: Option<String>, cause: Box<dyn StdError + Send + Sync>) -> RowError {
-        RowError {
-            file: Arc::clone(&self.table.file),
-            line: self.line,
-            column,
-            cause,
-        }
+        RowError { file: Arc::clone(&self.table.file), line: self.line, column, cause }
     }
 }
 
@@ -197,10 +188,8 @@ mod tests {
     use super::*;
 
     fn row(fields: &[&[u8]]) -> CsvRow {
-        let table = Table {
-            file: Arc::from("ages.csv"),
-            headers: ByteRecord::from(vec!["name", "age"]),
-        };
+        let table =
+            Table { file: Arc::from("ages.csv"), headers: ByteRecord::from(vec!["name", "age"]) };
         CsvRow::new(7, fields.iter().collect(), &Arc::new(table))
     }
 

@@ -73,11 +73,7 @@ impl CsvRows {
     }
 
     const fn of(origin: Origin) -> Self {
-        Self {
-            origin,
-            limit: ROW_LIMIT,
-            delimiter: b',',
-        }
+        Self { origin, limit: ROW_LIMIT, delimiter: b',' }
     }
 
     /// Fails at rows of more than so many bytes, without quotes and with one byte for each field.
@@ -108,11 +104,7 @@ impl CsvRows {
                 file: Arc::clone(&records.input.name),
                 headers: headers.unwrap_or_default(),
             };
-            Ok(RowsReader {
-                records,
-                table: Arc::new(table),
-                decode,
-            })
+            Ok(RowsReader { records, table: Arc::new(table), decode })
         })
     }
 }
@@ -229,9 +221,7 @@ impl RecordReader {
         loop {
             self.input.fill()?;
             let chunk = self.input.reader.buffer();
-            let breaks = chunk
-                .iter()
-                .take_while(|byte| matches!(byte, b'\r' | b'\n'));
+            let breaks = chunk.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
             let (mut skipped, mut lines) = (0, 0);
             for byte in breaks {
                 skipped += 1;

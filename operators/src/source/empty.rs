@@ -21,9 +21,7 @@ use millstream_engine::source::{Source, SourceBatch, SourceStatus};
 /// # }
 /// ```
 pub const fn empty<T: Send + 'static>() -> Empty<T> {
-    Empty {
-        marker: PhantomData,
-    }
+    Empty { marker: PhantomData }
 }
 
 /// The source behind [`empty`].
@@ -34,9 +32,7 @@ pub struct Empty<T> {
 
 impl<T> Clone for Empty<T> {
     fn clone(&self) -> Self {
-        Self {
-            marker: PhantomData,
-        }
+        Self { marker: PhantomData }
     }
 }
 

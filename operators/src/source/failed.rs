@@ -28,10 +28,7 @@ where
     E: Into<OperatorError>,
     F: Fn() -> E + Clone + Send + 'static,
 {
-    Failed {
-        error,
-        marker: PhantomData,
-    }
+    Failed { error, marker: PhantomData }
 }
 
 /// The source behind [`failed`].
@@ -43,10 +40,7 @@ pub struct Failed<T, F> {
 
 impl<T, F: Clone> Clone for Failed<T, F> {
     fn clone(&self) -> Self {
-        Self {
-            error: self.error.clone(),
-            marker: PhantomData,
-        }
+        Self { error: self.error.clone(), marker: PhantomData }
     }
 }
 
@@ -75,8 +69,7 @@ mod tests {
     async fn a1_failed_errors_before_any_element_in_every_run() {
         let flow = Dataflow::new("failed");
         let broken = || std::io::Error::other("broken");
-        flow.source("bad", source::failed::<u64, _, _>(broken))
-            .ignore();
+        flow.source("bad", source::failed::<u64, _, _>(broken)).ignore();
         for _ in 0..2 {
             let error = flow.run().await.unwrap_err();
             assert_eq!(error.operator_name(), Some("bad"));

@@ -21,9 +21,7 @@ pub fn from_iter<I>(items: I) -> FromIter<I::IntoIter>
 where
     I: IntoIterator<Item: Send + 'static, IntoIter: Clone + Send + 'static>,
 {
-    FromIter {
-        items: items.into_iter(),
-    }
+    FromIter { items: items.into_iter() }
 }
 
 /// The source behind [`from_iter`].
@@ -39,11 +37,7 @@ impl<I: Iterator<Item: Send + 'static> + Send + 'static> Source for FromIter<I> 
         &mut self,
         batch: &mut SourceBatch<I::Item>,
     ) -> Result<SourceStatus, OperatorError> {
-        Ok(if batch.fill(&mut self.items) {
-            SourceStatus::End
-        } else {
-            SourceStatus::More
-        })
+        Ok(if batch.fill(&mut self.items) { SourceStatus::End } else { SourceStatus::More })
     }
 }
 

@@ -94,9 +94,7 @@ pub struct FromStream<S> {
 
 impl<S> FromStream<S> {
     fn new(stream: S) -> Self {
-        Self {
-            stream: Box::pin(stream),
-        }
+        Self { stream: Box::pin(stream) }
     }
 }
 
@@ -188,8 +186,7 @@ mod tests {
     #[tokio::test]
     async fn a2_a_stream_can_be_run_once() {
         let flow = Dataflow::new("once");
-        flow.source("items", source::from_stream(stream::iter(0..2)))
-            .ignore();
+        flow.source("items", source::from_stream(stream::iter(0..2))).ignore();
         flow.run().await.unwrap();
         let error = flow.run().await.unwrap_err();
         assert!(error.to_string().contains("read only once"), "{error}");

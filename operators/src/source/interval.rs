@@ -48,11 +48,7 @@ pub enum MissedTicks {
 /// # }
 /// ```
 pub const fn interval(period: Duration, missed: MissedTicks) -> Interval {
-    Interval {
-        period,
-        missed,
-        running: None,
-    }
+    Interval { period, missed, running: None }
 }
 
 /// The period of an [`interval`] is zero, so that it would never stop ticking.
@@ -89,11 +85,8 @@ impl Source for Interval {
         if self.period.is_zero() {
             return Err(ZeroPeriod.into());
         }
-        self.running = Some(Running {
-            clock: context.clock.clone(),
-            number: 0,
-            due: context.clock.now(),
-        });
+        self.running =
+            Some(Running { clock: context.clock.clone(), number: 0, due: context.clock.now() });
         Ok(())
     }
 
@@ -133,10 +126,7 @@ fn whole_periods(behind: Duration, period: Duration) -> u64 {
 fn remainder(behind: Duration, period: Duration) -> Duration {
     let nanos = behind.as_nanos() % period.as_nanos();
     let part = |nanos: u128| u64::try_from(nanos).unwrap_or(u64::MAX);
-    Duration::new(
-        part(nanos / 1_000_000_000),
-        u32::try_from(nanos % 1_000_000_000).unwrap_or(0),
-    )
+    Duration::new(part(nanos / 1_000_000_000), u32::try_from(nanos % 1_000_000_000).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -206,9 +196,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a3_ticks_follow_the_clock_of_a_paused_runtime() {
         let flow = Dataflow::new("ticks");
-        let ticks = flow
-            .source("ticks", source::interval(SECOND, MissedTicks::Skip))
-            .into_stream();
+        let ticks = flow.source("ticks", source::interval(SECOND, MissedTicks::Skip)).into_stream();
         let seen: Vec<u64> = ticks.take(3).try_collect().await.unwrap();
         assert_eq!(seen, [0, 1, 2]);
     }
@@ -216,8 +204,7 @@ mod tests {
     #[tokio::test]
     async fn a3_a_period_of_zero_is_an_error() {
         let flow = Dataflow::new("zero");
-        flow.source("ticks", interval(Duration::ZERO, MissedTicks::Skip))
-            .ignore();
+        flow.source("ticks", interval(Duration::ZERO, MissedTicks::Skip)).ignore();
         let error = flow.run().await.unwrap_err();
         assert!(error.cause().unwrap().is::<ZeroPeriod>());
     }

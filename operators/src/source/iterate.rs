@@ -26,11 +26,7 @@ where
     T: Clone + Send + 'static,
     F: FnMut(&T) -> Option<T> + Clone + Send + 'static,
 {
-    Iterate {
-        seed: Some(seed),
-        last: None,
-        step,
-    }
+    Iterate { seed: Some(seed), last: None, step }
 }
 
 /// The source behind [`iterate`].
@@ -79,13 +75,7 @@ mod tests {
         let mut batch = SourceBatch::new(3);
         let status = source.next(&mut batch).now_or_never().unwrap();
         assert_eq!(status.unwrap(), SourceStatus::More);
-        let values: Vec<u32> = batch
-            .into_parts()
-            .0
-            .records
-            .iter()
-            .map(|r| r.value)
-            .collect();
+        let values: Vec<u32> = batch.into_parts().0.records.iter().map(|r| r.value).collect();
         assert_eq!(values, [0, 1, 2]);
     }
 }

@@ -45,19 +45,13 @@ impl<T: DeserializeOwned + Send + 'static> JsonLines<T> {
     /// The values of a file, which is opened when the job starts.
     #[must_use]
     pub fn open(path: impl AsRef<Path>) -> Self {
-        Self {
-            lines: Lines::open(path),
-            marker: PhantomData,
-        }
+        Self { lines: Lines::open(path), marker: PhantomData }
     }
 
     /// The values of the standard input.
     #[must_use]
     pub fn stdin() -> Self {
-        Self {
-            lines: Lines::stdin(),
-            marker: PhantomData,
-        }
+        Self { lines: Lines::stdin(), marker: PhantomData }
     }
 
     /// Fails at lines that are longer than so many bytes. Default: 1 MiB.

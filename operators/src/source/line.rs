@@ -39,12 +39,7 @@ pub struct Line {
 
 impl Line {
     pub(super) fn new(number: u64, bytes: &[u8], file: &Arc<str>, truncated: bool) -> Self {
-        Self {
-            number,
-            bytes: Box::from(bytes),
-            file: Arc::clone(file),
-            truncated,
-        }
+        Self { number, bytes: Box::from(bytes), file: Arc::clone(file), truncated }
     }
 
     /// Its number in the file, from 1.
@@ -110,11 +105,7 @@ impl Line {
     }
 
     fn error(&self, cause: impl StdError + Send + Sync + 'static) -> LineError {
-        LineError {
-            file: Arc::clone(&self.file),
-            line: self.number,
-            cause: Box::new(cause),
-        }
+        LineError { file: Arc::clone(&self.file), line: self.number, cause: Box::new(cause) }
     }
 }
 
@@ -180,10 +171,7 @@ mod tests {
         let expected = "data.jsonl, line 17: invalid utf-8 sequence of 1 bytes from index 1";
         assert_eq!(error.to_string(), expected);
         let error = line(b"x", false).json::<u32>().unwrap_err();
-        assert!(
-            error.to_string().starts_with("data.jsonl, line 17: "),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("data.jsonl, line 17: "), "{error}");
         assert!(error.cause().is::<serde_json::Error>());
         assert_eq!((error.file(), error.line()), ("data.jsonl", 17));
     }

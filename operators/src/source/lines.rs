@@ -58,20 +58,14 @@ impl Lines {
     /// The lines of a file, which is opened when the job starts.
     #[must_use]
     pub fn open(path: impl AsRef<Path>) -> Self {
-        Self {
-            origin: Origin::path(path.as_ref()),
-            limit: LINE_LIMIT,
-        }
+        Self { origin: Origin::path(path.as_ref()), limit: LINE_LIMIT }
     }
 
     /// The lines of the standard input. A job that ends early may have read lines that the
     /// program's next reader misses.
     #[must_use]
     pub fn stdin() -> Self {
-        Self {
-            origin: Origin::stdin(),
-            limit: LINE_LIMIT,
-        }
+        Self { origin: Origin::stdin(), limit: LINE_LIMIT }
     }
 
     /// Cuts lines that are longer than so many bytes. Default: 1 MiB.
@@ -88,12 +82,7 @@ impl Lines {
         let limit = self.limit;
         FileRows::new(self.origin.clone(), move |mut input| {
             input.resume()?;
-            Ok(LineReader {
-                input,
-                limit,
-                buffer: Vec::new(),
-                decode,
-            })
+            Ok(LineReader { input, limit, buffer: Vec::new(), decode })
         })
     }
 }
@@ -135,12 +124,7 @@ impl<D> LineReader<D> {
         self.input.place.lines += 1;
         let kept = bytes.get(..self.limit).unwrap_or(bytes);
         let truncated = kept.len() < bytes.len();
-        Ok(Some(Line::new(
-            self.input.place.lines,
-            kept,
-            &self.input.name,
-            truncated,
-        )))
+        Ok(Some(Line::new(self.input.place.lines, kept, &self.input.name, truncated)))
     }
 }
 

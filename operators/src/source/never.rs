@@ -25,9 +25,7 @@ use millstream_engine::source::{Source, SourceBatch, SourceStatus};
 /// # }
 /// ```
 pub const fn never<T: Send + 'static>() -> Never<T> {
-    Never {
-        marker: PhantomData,
-    }
+    Never { marker: PhantomData }
 }
 
 /// The source behind [`never()`].
@@ -38,9 +36,7 @@ pub struct Never<T> {
 
 impl<T> Clone for Never<T> {
     fn clone(&self) -> Self {
-        Self {
-            marker: PhantomData,
-        }
+        Self { marker: PhantomData }
     }
 }
 

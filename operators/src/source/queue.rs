@@ -43,19 +43,9 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 #[must_use]
 pub fn queue<T: Send + 'static>(capacity: usize) -> (QueueHandle<T>, Queue<T>) {
     let (sender, receiver) = channel(capacity.max(1));
-    let closing = Arc::new(Closing {
-        closed: AtomicBool::new(false),
-        notify: Notify::new(),
-    });
-    let handle = QueueHandle {
-        sender,
-        closing: Arc::clone(&closing),
-    };
-    let source = ReadQueue {
-        receiver,
-        closing,
-        taken: Vec::new(),
-    };
+    let closing = Arc::new(Closing { closed: AtomicBool::new(false), notify: Notify::new() });
+    let handle = QueueHandle { sender, closing: Arc::clone(&closing) };
+    let source = ReadQueue { receiver, closing, taken: Vec::new() };
     (handle, Queue(OneShot::new(source)))
 }
 
@@ -133,18 +123,13 @@ impl<T> QueueHandle<T> {
 
 impl<T> Clone for QueueHandle<T> {
     fn clone(&self) -> Self {
-        Self {
-            sender: self.sender.clone(),
-            closing: Arc::clone(&self.closing),
-        }
+        Self { sender: self.sender.clone(), closing: Arc::clone(&self.closing) }
     }
 }
 
 impl<T> fmt::Debug for QueueHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueueHandle")
-            .field("room", &self.sender.capacity())
-            .finish_non_exhaustive()
+        f.debug_struct("QueueHandle").field("room", &self.sender.capacity()).finish_non_exhaustive()
     }
 }
 
@@ -184,11 +169,7 @@ impl<T: Send + 'static> Source for ReadQueue<T> {
     type Item = T;
 
     async fn next(&mut self, batch: &mut SourceBatch<T>) -> Result<SourceStatus, OperatorError> {
-        let Self {
-            receiver,
-            closing,
-            taken,
-        } = self;
+        let Self { receiver, closing, taken } = self;
         let mut closed = pin!(closing.notify.notified());
         let mut listening = !receiver.is_closed();
         let room = batch.room();
@@ -204,11 +185,7 @@ impl<T: Send + 'static> Source for ReadQueue<T> {
         for record in taken.drain(..) {
             batch.push(record);
         }
-        Ok(if ended {
-            SourceStatus::End
-        } else {
-            SourceStatus::More
-        })
+        Ok(if ended { SourceStatus::End } else { SourceStatus::More })
     }
 
     async fn drain(&mut self, batch: &mut SourceBatch<T>) -> Result<SourceStatus, OperatorError> {
@@ -258,12 +235,7 @@ mod tests {
         let job = flow.start().unwrap();
         assert!(handle.offer(1).is_accepted());
         tokio::task::yield_now().await;
-        assert!(
-            handle
-                .clone()
-                .offer_at(2, Timestamp::from_millis(9))
-                .is_accepted()
-        );
+        assert!(handle.clone().offer_at(2, Timestamp::from_millis(9)).is_accepted());
         handle.close();
         assert_eq!(handle.offer(3), Offer::Closed(3));
         assert_eq!(job.await.unwrap().take(all), Some(vec![1, 2]));

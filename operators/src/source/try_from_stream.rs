@@ -34,10 +34,7 @@ where
     T: Send + 'static,
     E: Into<OperatorError>,
 {
-    OneShot::new(TryFromStream {
-        stream: Box::pin(stream),
-        failure: None,
-    })
+    OneShot::new(TryFromStream { stream: Box::pin(stream), failure: None })
 }
 
 /// The source behind [`try_from_stream`].
@@ -109,8 +106,7 @@ mod tests {
     async fn a2_values_before_the_first_error_are_handed_over() {
         let items = [Ok(1), Ok(2), Err(io::Error::other("torn")), Ok(3)];
         let flow = Dataflow::new("torn");
-        flow.source("items", source::try_from_stream(stream::iter(items)))
-            .ignore();
+        flow.source("items", source::try_from_stream(stream::iter(items))).ignore();
         let error = flow.run().await.unwrap_err();
         assert_eq!(error.operator_name(), Some("items"));
         assert_eq!(error.report().unwrap().records_read(), 2);

@@ -28,10 +28,7 @@ where
     T: Send + 'static,
     F: FnMut(S) -> Option<(T, S)> + Clone + Send + 'static,
 {
-    Unfold {
-        state: Some(seed),
-        step,
-    }
+    Unfold { state: Some(seed), step }
 }
 
 /// The source behind [`unfold`].

@@ -150,11 +150,7 @@ mod tests {
         if n % 2 == 1 {
             let mut polled = false;
             poll_fn(|_| {
-                if std::mem::replace(&mut polled, true) {
-                    Poll::Ready(())
-                } else {
-                    Poll::Pending
-                }
+                if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }
             })
             .await;
         }

@@ -19,9 +19,7 @@ async fn a5_rows_know_the_line_they_begin_on() {
         let text =
             "\u{feff}a,b\n\n1,\"x\ny\"\n\n\n2,\"\"\"q\"\"\"\n3\n4,5,6\n7,8".replace('\n', end);
         let fixture = Fixture::new("rows.csv", text);
-        let rows = run_to_end(source::CsvRows::open(&fixture.path))
-            .await
-            .unwrap();
+        let rows = run_to_end(source::CsvRows::open(&fixture.path)).await.unwrap();
         let field = format!("x{end}y");
         let expected: Vec<(u64, Vec<&str>)> = vec![
             (3, vec!["1", &field]),
@@ -46,31 +44,21 @@ async fn a5_rows_know_the_line_they_begin_on() {
 async fn a5_an_open_quote_fails_within_bounds() {
     let mut text = "a,b\n1,2\n3,\"open\n".to_owned();
     let short = Fixture::new("short.csv", &text);
-    let error = run_to_end(source::CsvRows::open(&short.path))
-        .await
-        .unwrap_err();
+    let error = run_to_end(source::CsvRows::open(&short.path)).await.unwrap_err();
     assert_eq!(file_error(&error).place(), Place::Line(3));
-    assert!(
-        error.to_string().contains("ends inside a quoted field"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("ends inside a quoted field"), "{error}");
     text.push_str(&"4,5\n".repeat(100_000));
     let long = Fixture::new("long.csv", &text);
     let factory = source::CsvRows::open(&long.path).with_row_limit(1000);
     let error = run_to_end(factory).await.unwrap_err();
     assert_eq!(file_error(&error).place(), Place::Line(3));
-    assert!(
-        error.to_string().contains("longer than 1000 bytes"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("longer than 1000 bytes"), "{error}");
     let commas = Fixture::new("commas.csv", ",".repeat(100_000));
     let factory = source::CsvRows::open(&commas.path).with_row_limit(1000);
     run_to_end(factory).await.unwrap_err();
     for closed in ["a\n\"x\"", "a\n\"x\"\n", "a\n", "\"a\"", "", "\n\n"] {
         let fixture = Fixture::new("closed.csv", closed);
-        run_to_end(source::CsvRows::open(&fixture.path))
-            .await
-            .unwrap();
+        run_to_end(source::CsvRows::open(&fixture.path)).await.unwrap();
     }
 }
 

@@ -3,10 +3,7 @@
 //! isn't.
 
 #![cfg(feature = "files")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "helpers of tests, too, may fail by panicking"
-)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too, may fail by panicking")]
 
 mod csv;
 mod lines;
@@ -86,10 +83,7 @@ async fn batches<F>(
     factory: &F,
     limit: usize,
     position: Option<Position>,
-) -> (
-    Vec<(Vec<<F::Source as Source>::Item>, Position)>,
-    Option<String>,
-)
+) -> (Vec<(Vec<<F::Source as Source>::Item>, Position)>, Option<String>)
 where
     F: SourceFactory,
 {

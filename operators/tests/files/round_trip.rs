@@ -6,9 +6,7 @@ use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 use super::{Fixture, Row, run_to_end};
 
 fn block_on<R>(work: impl Future<Output = R>) -> R {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.unwrap().block_on(work)
 }
 

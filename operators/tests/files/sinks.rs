@@ -17,18 +17,14 @@ async fn n1_a_file_appears_when_it_is_whole() {
     let fixture = Fixture::new("out", "old");
     let (handle, queue) = source::queue(8);
     let flow = Dataflow::new("test");
-    flow.source("in", queue)
-        .sink("out", sink::LinesFile::create(&fixture.path));
+    flow.source("in", queue).sink("out", sink::LinesFile::create(&fixture.path));
     let job = flow.start().unwrap();
     assert!(handle.offer("new").is_accepted());
     while fixture.names().len() == 1 {
         tokio::task::yield_now().await;
     }
     let names = fixture.names();
-    assert!(
-        names.iter().any(|name| name.starts_with(".out.part-")),
-        "{names:?}"
-    );
+    assert!(names.iter().any(|name| name.starts_with(".out.part-")), "{names:?}");
     assert_eq!(fs::read_to_string(&fixture.path).unwrap(), "old");
     handle.close();
     job.await.unwrap();
@@ -82,13 +78,9 @@ async fn bad_input_a_full_disk_at_the_sink() {
     let error = flow.run().await.unwrap_err();
     assert_eq!(error.operator_name(), Some("out"));
     let message = error.to_string();
-    assert!(
-        message.contains("/dev/full, record 1: No space left"),
-        "{message}"
-    );
+    assert!(message.contains("/dev/full, record 1: No space left"), "{message}");
     let few = Dataflow::new("test");
-    few.source("in", source::once(1))
-        .sink("out", sink::CsvFile::create("/dev/full"));
+    few.source("in", source::once(1)).sink("out", sink::CsvFile::create("/dev/full"));
     few.run().await.unwrap_err();
     assert!(!fs::metadata("/dev/full").unwrap().is_file());
 }
@@ -98,8 +90,7 @@ async fn bad_input_a_folder_that_is_not_there() {
     let fixture = Fixture::empty();
     let path = fixture.path.join("missing").join("out.csv");
     let flow = Dataflow::new("test");
-    flow.source("in", source::once(1))
-        .sink("out", sink::CsvFile::create(&path));
+    flow.source("in", source::once(1)).sink("out", sink::CsvFile::create(&path));
     let error = flow.run().await.unwrap_err();
     assert!(error.to_string().contains("out.csv: "), "{error}");
     assert_eq!(file_error(&error).place(), Place::File);
@@ -124,21 +115,11 @@ async fn n1_instances_do_not_fight_for_a_file() {
     numbers(&flow).sink("out", sink::LinesFile::create(&fixture.path));
     let error = flow.run().await.unwrap_err();
     assert!(error.cause().unwrap().is::<NotOneInstance>(), "{error}");
-    assert!(
-        error
-            .to_string()
-            .contains("call `.gather()` before the sink"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("call `.gather()` before the sink"), "{error}");
     let flow = Dataflow::new("test");
-    numbers(&flow)
-        .gather()
-        .sink("out", sink::LinesFile::create(&fixture.path));
+    numbers(&flow).gather().sink("out", sink::LinesFile::create(&fixture.path));
     flow.run().await.unwrap();
-    assert_eq!(
-        fs::read_to_string(&fixture.path).unwrap().lines().count(),
-        10
-    );
+    assert_eq!(fs::read_to_string(&fixture.path).unwrap().lines().count(), 10);
 }
 
 #[tokio::test]
@@ -171,8 +152,7 @@ async fn n1_a_link_and_permissions_stay_when_a_file_is_replaced() {
     permissions.set_readonly(true);
     fs::set_permissions(&link, permissions).unwrap();
     let flow = Dataflow::new("test");
-    flow.source("in", source::once("new"))
-        .sink("out", sink::LinesFile::create(&link));
+    flow.source("in", source::once("new")).sink("out", sink::LinesFile::create(&link));
     flow.run().await.unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert!(fs::metadata(&link).unwrap().permissions().readonly());
@@ -181,12 +161,7 @@ async fn n1_a_link_and_permissions_stay_when_a_file_is_replaced() {
 
 #[tokio::test]
 async fn n1_the_header_comes_from_the_fields() {
-    let row = Row {
-        id: 1,
-        name: "a".into(),
-        ratio: None,
-        flag: true,
-    };
+    let row = Row { id: 1, name: "a".into(), ratio: None, flag: true };
     let check = async |rows: Vec<Row>, configure: fn(_) -> sink::CsvFile<Row>, expected: &str| {
         let fixture = Fixture::empty();
         let flow = Dataflow::new("test");
@@ -198,12 +173,7 @@ async fn n1_the_header_comes_from_the_fields() {
     let one = vec![row];
     check(one.clone(), |file| file, "id,name,ratio,flag\n1,a,,true\n").await;
     check(one.clone(), |file| file.without_header(), "1,a,,true\n").await;
-    check(
-        one,
-        |file| file.with_header(["x"; 4]),
-        "x,x,x,x\n1,a,,true\n",
-    )
-    .await;
+    check(one, |file| file.with_header(["x"; 4]), "x,x,x,x\n1,a,,true\n").await;
     check(vec![], |file| file, "").await;
     check(vec![], |file| file.with_header(["x", "y"]), "x,y\n").await;
 }
@@ -213,9 +183,7 @@ async fn n1_the_header_comes_from_the_fields() {
 fn n1_a_reader_that_goes_away_is_enough() {
     // The sinks for the standard output write the same way as to a pipe that has a name.
     let fixture = Fixture::empty();
-    let made = std::process::Command::new("mkfifo")
-        .arg(&fixture.path)
-        .status();
+    let made = std::process::Command::new("mkfifo").arg(&fixture.path).status();
     if !made.is_ok_and(|status| status.success()) {
         return;
     }
@@ -226,16 +194,10 @@ fn n1_a_reader_that_goes_away_is_enough() {
     let report = std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut first = [0; 4];
-            File::open(&fixture.path)
-                .unwrap()
-                .read_exact(&mut first)
-                .unwrap();
+            File::open(&fixture.path).unwrap().read_exact(&mut first).unwrap();
             assert_eq!(&first, b"0\n1\n");
         });
         runtime.block_on(flow.run()).unwrap()
     });
-    assert_eq!(
-        report.outcome(),
-        millstream_engine::runtime::Outcome::Completed
-    );
+    assert_eq!(report.outcome(), millstream_engine::runtime::Outcome::Completed);
 }

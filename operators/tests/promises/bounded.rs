@@ -15,11 +15,7 @@ async fn stalled(
     let numbers = Numbers::default();
     let flow = Dataflow::new("stuck");
     build(flow.source("fast", numbers.clone()).map(|n| n).boundary()).sink("stuck", end);
-    let bound = flow
-        .blueprint()
-        .view(&options)
-        .unwrap()
-        .records_in_flight_max;
+    let bound = flow.blueprint().view(&options).unwrap().records_in_flight_max;
     let job = flow.start_with(&options).unwrap();
     settle().await;
     let pulled = numbers.pulled();
@@ -31,9 +27,7 @@ async fn stalled(
 }
 
 fn options(capacity: usize, batch: usize) -> JobOptions {
-    JobOptions::default()
-        .with_edge_capacity(capacity)
-        .with_batch_records(batch)
+    JobOptions::default().with_edge_capacity(capacity).with_batch_records(batch)
 }
 
 #[tokio::test]
@@ -47,11 +41,7 @@ async fn the_bound_is_exact_with_batches_of_one() {
         };
         let (pulled, bound) = stalled(options(capacity, 1), build).await;
         // Each edge and its outbox, and one that the sink collects and one that it writes.
-        assert_eq!(
-            pulled,
-            (edges + 1) * (capacity + 1) + 2,
-            "{capacity} {edges}"
-        );
+        assert_eq!(pulled, (edges + 1) * (capacity + 1) + 2, "{capacity} {edges}");
         assert_eq!(pulled, bound);
     }
 }
@@ -64,10 +54,7 @@ async fn the_bound_holds_with_every_batch_and_capacity() {
             let (pulled, bound) = stalled(options(capacity, batch), chain).await;
             assert!(pulled <= bound, "{pulled} of {bound}: {capacity} {batch}");
             // A sender sleeps until half of the edge is free, so it need not be full to the brim.
-            assert!(
-                pulled >= bound / 2,
-                "{pulled} of {bound}: {capacity} {batch}"
-            );
+            assert!(pulled >= bound / 2, "{pulled} of {bound}: {capacity} {batch}");
         }
     }
 }
@@ -86,10 +73,7 @@ async fn an_expander_that_obeys_adds_nothing_to_what_waits() {
     let expand = |stream: DataStream<u64>| stream.via(Expand::new(1000, false)).boundary();
     let (pulled, _) = stalled(options(4, 1), expand).await;
     // An edge of four and its outbox in front of it, and the one at work.
-    assert!(
-        pulled <= 4 + 1 + 1,
-        "{pulled} records were pulled to become a thousand each"
-    );
+    assert!(pulled <= 4 + 1 + 1, "{pulled} records were pulled to become a thousand each");
 }
 
 #[tokio::test]

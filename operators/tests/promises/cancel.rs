@@ -51,11 +51,7 @@ impl Watched {
             .gather()
             .via(guarded())
             .sink("out", ledger.clone());
-        Self {
-            flow,
-            stages,
-            ledger,
-        }
+        Self { flow, stages, ledger }
     }
 
     /// How many stages live, over and above the blueprint.
@@ -65,9 +61,7 @@ impl Watched {
 }
 
 fn options() -> JobOptions {
-    JobOptions::default()
-        .with_edge_capacity(2)
-        .with_batch_records(1)
+    JobOptions::default().with_edge_capacity(2).with_batch_records(1)
 }
 
 #[test]
@@ -125,28 +119,11 @@ fn a_dropped_job_is_gone_on_either_runtime() {
             settle().await;
             assert_eq!(watched.ledger.entries(), then);
             assert_eq!(then.committed, 0);
-            let busy = observer
-                .metrics()
-                .stages
-                .iter()
-                .map(|stage| stage.busy)
-                .collect::<Vec<_>>();
+            let busy = observer.metrics().stages.iter().map(|stage| stage.busy).collect::<Vec<_>>();
             settle().await;
             let later = observer.metrics();
-            assert_eq!(
-                later
-                    .stages
-                    .iter()
-                    .map(|stage| stage.busy)
-                    .collect::<Vec<_>>(),
-                busy
-            );
-            assert!(
-                later
-                    .stages
-                    .iter()
-                    .all(|stage| stage.blocked_now + stage.busy_now == 0)
-            );
+            assert_eq!(later.stages.iter().map(|stage| stage.busy).collect::<Vec<_>>(), busy);
+            assert!(later.stages.iter().all(|stage| stage.blocked_now + stage.busy_now == 0));
             assert!(later.explain().full_edges.is_empty());
         }
     });

@@ -84,9 +84,7 @@ impl Draft {
 
     fn source(&mut self, name: u64) {
         let total = self.below(30);
-        let stream = self
-            .flow
-            .source(&format!("in-{name}"), source::from_iter(0..total));
+        let stream = self.flow.source(&format!("in-{name}"), source::from_iter(0..total));
         let values = (0..total).collect();
         let taken = None;
         self.open.push((stream.boxed(), Model { values, taken }));
@@ -108,9 +106,7 @@ impl Draft {
             1 | 2 => {
                 let again = |n: &u64| std::iter::repeat_n(*n, usize::try_from(times).unwrap());
                 model.values = model.values.iter().flat_map(again).collect();
-                model.taken = model
-                    .taken
-                    .map(|taken| taken * usize::try_from(times).unwrap());
+                model.taken = model.taken.map(|taken| taken * usize::try_from(times).unwrap());
                 stream.via(Expand::new(times, self.below(2) == 0)).boxed()
             }
             3 if stream.parallelism() == 1 => {
@@ -126,11 +122,7 @@ impl Draft {
             _ if self.open.is_empty() => stream.map(|n| n).boxed(),
             _ => return self.meet(stream, model),
         };
-        let grown = if self.below(4) == 0 {
-            grown.via(self.fuse.clone()).boxed()
-        } else {
-            grown
-        };
+        let grown = if self.below(4) == 0 { grown.via(self.fuse.clone()).boxed() } else { grown };
         self.open.push((grown, model));
     }
 
@@ -147,10 +139,7 @@ impl Draft {
 
     fn meet(&mut self, stream: DataStream<u64>, model: Model) {
         let (other, others) = self.pick();
-        let edge = self
-            .flow
-            .blueprint()
-            .add_edge::<u64>("meet", EdgeOptions::default());
+        let edge = self.flow.blueprint().add_edge::<u64>("meet", EdgeOptions::default());
         stream.forward(edge);
         other.forward(edge);
         let met = DataStream::behind(self.flow.clone(), edge, 1, "meet");
@@ -177,10 +166,7 @@ fn draft(seed: u64, fate: Fate) -> Draft {
         Fate::Error | Fate::Panic => random.below(60),
         Fate::Success | Fate::Abort => u64::MAX / 2,
     };
-    let fuse = Fuse {
-        left: Arc::new(AtomicU64::new(left)),
-        panics: fate == Fate::Panic,
-    };
+    let fuse = Fuse { left: Arc::new(AtomicU64::new(left)), panics: fate == Fate::Panic };
     let mut draft = Draft {
         operators: 1 + random.below(9),
         random,
@@ -223,9 +209,7 @@ async fn run(seed: u64) {
         Ok(report) => {
             check(report.metrics(), true, true);
             for (output, model) in draft.outputs {
-                let mut values = report
-                    .take(output)
-                    .expect("a complete run leaves its results");
+                let mut values = report.take(output).expect("a complete run leaves its results");
                 values.sort_unstable();
                 compare(&values, model);
             }
@@ -256,10 +240,7 @@ fn check_error(error: &Error, fate: Fate) {
         Fate::Abort | Fate::Success => assert_eq!(error.kind(), &ErrorKind::Aborted),
     }
     if fate != Fate::Abort {
-        assert!(
-            error.operator_name().unwrap().starts_with("fuse"),
-            "{error}"
-        );
+        assert!(error.operator_name().unwrap().starts_with("fuse"), "{error}");
     }
     for (name, edge) in report.edges() {
         assert_eq!(edge.sent, edge.handled + edge.abandoned, "{name}");
@@ -290,10 +271,7 @@ fn check(metrics: &JobMetrics, complete: bool, counted: bool) {
             }
         }
         let last = operators.last().unwrap();
-        let outputs = metrics
-            .edges
-            .iter()
-            .filter(|edge| edge.producers.contains(&index));
+        let outputs = metrics.edges.iter().filter(|edge| edge.producers.contains(&index));
         let outputs: Vec<_> = outputs.collect();
         let gone = if last.role == Role::Sink {
             last.records_out.unwrap() + stage.cancelled
@@ -313,21 +291,14 @@ fn check(metrics: &JobMetrics, complete: bool, counted: bool) {
         } else if complete {
             assert_eq!(out, gone, "{}", stage.name);
         } else if counted {
-            assert!(
-                out >= gone,
-                "{}: {out} went out, {gone} arrived",
-                stage.name
-            );
+            assert!(out >= gone, "{}: {out} went out, {gone} arrived", stage.name);
         }
     }
 }
 
 #[test]
 fn the_books_balance_on_random_graphs() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     // What blows on purpose need not fill the log.
     panic::set_hook(Box::new(|_| {}));
     let failed = (0..CASES).find_map(|seed| {

@@ -32,11 +32,7 @@ impl Operator<u64> for Sums {
         out: &mut impl Collector<u64>,
     ) -> Result<(), OperatorError> {
         (self.sum, self.count) = (self.sum + record.value, self.count + 1);
-        if self.count == 3 {
-            self.on_end(out)
-        } else {
-            Ok(())
-        }
+        if self.count == 3 { self.on_end(out) } else { Ok(()) }
     }
 
     fn on_end(&mut self, out: &mut impl Collector<u64>) -> Result<(), OperatorError> {
@@ -65,11 +61,7 @@ async fn the_last_partial_group_of_every_instance_comes_out() {
             assert_eq!((entries.prepared, entries.committed), (1, 1));
             let per_instance = (0..instances as u64).map(|i| (total + i) / instances as u64);
             let groups: u64 = per_instance.map(|records| records.div_ceil(3)).sum();
-            assert_eq!(
-                entries.written.len() as u64,
-                groups,
-                "{total} over {instances}"
-            );
+            assert_eq!(entries.written.len() as u64, groups, "{total} over {instances}");
         }
     }
 }
@@ -81,15 +73,9 @@ async fn what_is_busy_behind_an_operator_that_has_enough_comes_out() {
             let flow = Dataflow::new("first");
             let first = flow.source("in", Numbers::default()).via(First(3)).boxed();
             let expanded = first.via(Expand::new(50, floods));
-            let expanded = if boxed {
-                expanded.boxed()
-            } else {
-                expanded.map(|n| n).boxed()
-            };
+            let expanded = if boxed { expanded.boxed() } else { expanded.map(|n| n).boxed() };
             let all = expanded.boundary().collect();
-            let options = JobOptions::default()
-                .with_edge_capacity(4)
-                .with_batch_records(2);
+            let options = JobOptions::default().with_edge_capacity(4).with_batch_records(2);
             let all = flow.run_with(options).await.unwrap().take(all).unwrap();
             let expected: Vec<_> = (0..3).flat_map(|n| std::iter::repeat_n(n, 50)).collect();
             assert_eq!(all, expected, "floods: {floods}, boxed: {boxed}");
@@ -171,33 +157,19 @@ impl Source for Trapped {
         self.trap.spring(self.next)?;
         batch.push(self.next);
         self.next += 1;
-        Ok(if self.next < 20 {
-            SourceStatus::More
-        } else {
-            SourceStatus::End
-        })
+        Ok(if self.next < 20 { SourceStatus::More } else { SourceStatus::End })
     }
 }
 
 const PLACES: [&str; 6] = ["in", "early", "behind", "boxed", "late", "out"];
 
 fn failing(place: &str, at: u64, how: How) -> (Dataflow, Ledger) {
-    let trap = |name: &str| Trap {
-        at: (name == place).then_some(at),
-        how,
-    };
+    let trap = |name: &str| Trap { at: (name == place).then_some(at), how };
     let ledger = Ledger::default();
     let flow = Dataflow::new("trapped");
-    let numbers = Trapped {
-        next: 0,
-        trap: trap("in"),
-    };
+    let numbers = Trapped { next: 0, trap: trap("in") };
     let stream = flow.source("in", numbers).via(trap("early")).named("early");
-    let stream = stream
-        .boundary()
-        .via(trap("behind"))
-        .named("behind")
-        .boxed();
+    let stream = stream.boundary().via(trap("behind")).named("behind").boxed();
     let stream = stream.via(trap("boxed")).named("boxed").parallel(2);
     let stream = stream.via(trap("late")).named("late").gather();
     if place == "out" {
@@ -222,16 +194,11 @@ async fn a_failure_anywhere_names_the_operator_and_no_sink_behind_it_commits() {
                     continue;
                 }
                 let (flow, ledger) = failing(place, at, how);
-                let options = JobOptions::default()
-                    .with_batch_records(3)
-                    .with_operator_counts(true);
+                let options =
+                    JobOptions::default().with_batch_records(3).with_operator_counts(true);
                 let error = flow.run_with(options).await.unwrap_err();
                 let named = if sink { "fold" } else { place };
-                assert_eq!(
-                    error.operator_name(),
-                    Some(named),
-                    "{how:?} at {at}: {error}"
-                );
+                assert_eq!(error.operator_name(), Some(named), "{how:?} at {at}: {error}");
                 let report = error.report().unwrap();
                 assert_eq!(report.outcome(), Outcome::Failed);
                 if how == How::Error {
@@ -248,11 +215,7 @@ async fn a_failure_anywhere_names_the_operator_and_no_sink_behind_it_commits() {
                 }
                 let entries = ledger.entries();
                 if !sink {
-                    assert_eq!(
-                        (entries.prepared, entries.committed),
-                        (0, 0),
-                        "{place} {at}"
-                    );
+                    assert_eq!((entries.prepared, entries.committed), (0, 0), "{place} {at}");
                 }
             }
         }
@@ -264,14 +227,8 @@ async fn a_panic_in_a_router_right_behind_a_source_or_an_edge_has_a_name() {
     for behind_edge in [false, true] {
         let flow = Dataflow::new("router");
         let numbers = flow.source("in", source::from_iter(0..9_u64)).boxed();
-        let numbers = if behind_edge {
-            numbers.boundary().named("head")
-        } else {
-            numbers
-        };
-        let edge = flow
-            .blueprint()
-            .add_edge::<u64>("branch", EdgeOptions::default());
+        let numbers = if behind_edge { numbers.boundary().named("head") } else { numbers };
+        let edge = flow.blueprint().add_edge::<u64>("branch", EdgeOptions::default());
         let choose = |n: &u64| if *n == 5 { panic!("lost") } else { 0 };
         numbers.route(&[edge], PortRouter(choose));
         DataStream::<u64>::behind(flow.clone(), edge, 1, "branch").ignore();
@@ -311,9 +268,7 @@ async fn a_panic_while_a_stage_is_dropped_fails_the_job() {
 #[tokio::test]
 async fn a_blueprint_runs_twice_and_a_one_shot_source_says_that_it_can_not() {
     let flow = Dataflow::new("twice");
-    let sum = flow
-        .source("in", source::from_iter(0..5_u64))
-        .fold(0, |sum, n| *sum += n);
+    let sum = flow.source("in", source::from_iter(0..5_u64)).fold(0, |sum, n| *sum += n);
     for _ in 0..2 {
         assert_eq!(flow.run().await.unwrap().take(sum), Some(10));
     }
@@ -334,8 +289,7 @@ async fn a_sink_that_can_not_be_made_is_named() {
     let make = |_: usize| -> Result<Ledger, OperatorError> {
         Err(std::io::Error::other("no such place").into())
     };
-    flow.source("in", source::from_iter(0..5_u64))
-        .sink("out", SinkWith(make));
+    flow.source("in", source::from_iter(0..5_u64)).sink("out", SinkWith(make));
     let error = flow.run().await.unwrap_err();
     assert_eq!(error.to_string(), "operator `out` failed: no such place");
 }

@@ -31,21 +31,13 @@ fn a_timer_beside_saturated_stages_fires_within_fifty_milliseconds() {
     runtime.block_on(async {
         // Four stages that never rest: two of cheap records, two of slow ones.
         let cheap = Dataflow::new("cheap");
-        cheap
-            .source("in", Numbers::default())
-            .boundary()
-            .map(|n| n + 1)
-            .ignore();
+        cheap.source("in", Numbers::default()).boundary().map(|n| n + 1).ignore();
         let slow = Dataflow::new("slow");
         let busy = |n: u64| {
             work();
             n
         };
-        slow.source("in", Numbers::default())
-            .map(busy)
-            .boundary()
-            .map(busy)
-            .ignore();
+        slow.source("in", Numbers::default()).map(busy).boundary().map(busy).ignore();
         let jobs = [cheap.start().unwrap(), slow.start().unwrap()];
         let ticks = tokio::task::JoinSet::from_iter([async {
             let mut late = Vec::new();
@@ -58,34 +50,21 @@ fn a_timer_beside_saturated_stages_fires_within_fifty_milliseconds() {
             late
         }]);
         let late = ticks.join_all().await.remove(0);
-        let read = jobs
-            .each_ref()
-            .map(|job| job.metrics().stages[0].records_in);
-        assert!(
-            read.iter().all(|read| *read > 0),
-            "both are at work: {read:?}"
-        );
-        assert!(
-            late[10] < Duration::from_millis(50),
-            "half of the ticks took longer: {late:?}"
-        );
+        let read = jobs.each_ref().map(|job| job.metrics().stages[0].records_in);
+        assert!(read.iter().all(|read| *read > 0), "both are at work: {read:?}");
+        assert!(late[10] < Duration::from_millis(50), "half of the ticks took longer: {late:?}");
         drop(jobs);
     });
 }
 
 #[test]
 fn an_endless_source_lets_other_tasks_run_whatever_the_clock_says() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for clock in [None, Some(VirtualClock::new())] {
         let reached = AtomicBool::new(false);
         runtime.block_on(async {
             let flow = Dataflow::new("endless");
-            flow.source("in", Numbers::default())
-                .map(|n| n + 1)
-                .ignore();
+            flow.source("in", Numbers::default()).map(|n| n + 1).ignore();
             let mut options = JobOptions::default();
             if let Some(clock) = &clock {
                 options = options.with_clock(clock.clock());

@@ -73,9 +73,7 @@ impl Sink for Ledger {
 
     async fn write(&mut self, records: &mut Vec<Record<u64>>) -> Result<SinkStatus, OperatorError> {
         let mut entries = self.0.lock().unwrap();
-        entries
-            .written
-            .extend(records.drain(..).map(|record| record.value));
+        entries.written.extend(records.drain(..).map(|record| record.value));
         Ok(SinkStatus::More)
     }
 
@@ -100,11 +98,7 @@ pub(crate) struct Expand {
 
 impl Expand {
     pub(crate) const fn new(times: u64, floods: bool) -> Self {
-        Self {
-            times,
-            floods,
-            left: None,
-        }
+        Self { times, floods, left: None }
     }
 }
 

@@ -15,18 +15,14 @@ const SOON: Duration = Duration::from_secs(5);
 const LATER: Duration = Duration::from_secs(50);
 
 fn options() -> JobOptions {
-    JobOptions::default()
-        .with_edge_capacity(2)
-        .with_batch_records(1)
+    JobOptions::default().with_edge_capacity(2).with_batch_records(1)
 }
 
 #[tokio::test]
 async fn a_drain_brings_out_everything_that_was_read() {
     let (numbers, ledger) = (Numbers::default(), Ledger::default());
     let flow = Dataflow::new("drained");
-    flow.source("in", numbers.clone())
-        .boundary()
-        .sink("out", ledger.clone());
+    flow.source("in", numbers.clone()).boundary().sink("out", ledger.clone());
     let job = flow.start_with(&options()).unwrap();
     let observer = job.observer();
     settle().await;
@@ -60,12 +56,8 @@ async fn a_drain_that_takes_too_long_is_an_error_with_a_report() {
     let clock = VirtualClock::new();
     let (sink, end) = probe_sink();
     let flow = Dataflow::new("late");
-    flow.source("in", Numbers::default())
-        .boundary()
-        .sink("out", end);
-    let job = flow
-        .start_with(&options().with_clock(clock.clock()))
-        .unwrap();
+    flow.source("in", Numbers::default()).boundary().sink("out", end);
+    let job = flow.start_with(&options().with_clock(clock.clock())).unwrap();
     settle().await;
     job.request_drain(LATER);
     settle().await;
@@ -100,37 +92,20 @@ async fn a_stuck_job_names_the_stage_and_the_full_edge() {
     let clock = VirtualClock::new();
     let (sink, end) = probe_sink();
     let flow = Dataflow::new("stuck");
-    let stream = flow
-        .source("in", Numbers::default())
-        .boundary()
-        .named("step");
+    let stream = flow.source("in", Numbers::default()).boundary().named("step");
     stream.map(|n| n).boundary().named("last").sink("slow", end);
-    let job = flow
-        .start_with(&options().with_clock(clock.clock()))
-        .unwrap();
+    let job = flow.start_with(&options().with_clock(clock.clock())).unwrap();
     settle().await;
     clock.advance(LATER);
     let explained = job.explain();
     assert_eq!(explained.culprit.as_deref(), Some("last → slow"));
-    let full: Vec<_> = explained
-        .full_edges
-        .iter()
-        .map(|(name, _)| &**name)
-        .collect();
+    let full: Vec<_> = explained.full_edges.iter().map(|(name, _)| &**name).collect();
     assert_eq!(full, ["in → step", "map → last"]);
     let text = explained.to_string();
-    assert!(
-        text.starts_with("held up by `last → slow`\n  full: in → step"),
-        "{text}"
-    );
+    assert!(text.starts_with("held up by `last → slow`\n  full: in → step"), "{text}");
     let metrics = job.metrics();
     for stage in &metrics.stages {
-        assert_eq!(
-            (stage.blocked_now, stage.blocked),
-            (1, LATER),
-            "{}",
-            stage.name
-        );
+        assert_eq!((stage.blocked_now, stage.blocked), (1, LATER), "{}", stage.name);
     }
     assert!(metrics.edges.iter().all(|edge| edge.blocked == 1));
     // Read again, and nothing has moved but time.
@@ -145,24 +120,14 @@ async fn a_stuck_job_names_the_stage_and_the_full_edge() {
 }
 
 /// Two probed sources behind a concat, and what comes out.
-fn concat() -> (
-    Dataflow,
-    Vec<millstream_engine::testing::SourceProbe<u64>>,
-    DataStream<u64>,
-) {
+fn concat() -> (Dataflow, Vec<millstream_engine::testing::SourceProbe<u64>>, DataStream<u64>) {
     let flow = Dataflow::new("concat");
-    let options = EdgeOptions {
-        discipline: Discipline::Concat,
-        ..EdgeOptions::default()
-    };
+    let options = EdgeOptions { discipline: Discipline::Concat, ..EdgeOptions::default() };
     let edge = flow.blueprint().add_edge::<u64>("turns", options);
     let mut probes = Vec::new();
     for name in ["first", "second"] {
         let (probe, factory) = probe_source();
-        flow.source(name, factory)
-            .map(|n| n)
-            .boundary()
-            .forward(edge);
+        flow.source(name, factory).map(|n| n).boundary().forward(edge);
         probes.push(probe);
     }
     let stream = DataStream::behind(flow.clone(), edge, 1, "turns");

@@ -40,11 +40,7 @@ impl Source for Disordered {
                 batch.watermark(at(self.next - 20));
             }
         }
-        Ok(if self.next < 10_000 {
-            SourceStatus::More
-        } else {
-            SourceStatus::End
-        })
+        Ok(if self.next < 10_000 { SourceStatus::More } else { SourceStatus::End })
     }
 }
 
@@ -65,11 +61,7 @@ struct Clockwatch {
 
 impl Clockwatch {
     fn new() -> Self {
-        Self {
-            seen: Arc::default(),
-            late: Arc::default(),
-            watermark: Timestamp::MIN,
-        }
+        Self { seen: Arc::default(), late: Arc::default(), watermark: Timestamp::MIN }
     }
 
     fn take(&self) -> (Vec<Seen>, usize) {
@@ -106,10 +98,7 @@ impl Operator<u64> for Clockwatch {
 }
 
 fn disordered(flow: &Dataflow) -> DataStream<u64> {
-    let source = Disordered {
-        random: Random::new(1),
-        next: 0,
-    };
+    let source = Disordered { random: Random::new(1), next: 0 };
     flow.source("in", source).boxed()
 }
 
@@ -126,9 +115,8 @@ async fn equally_many_are_late_whatever_the_batches_and_stages() {
                     stream = stream.map(|n| n).boundary();
                 }
                 stream.via(watch.clone()).ignore();
-                let options = JobOptions::default()
-                    .with_batch_records(batch)
-                    .with_edge_capacity(capacity);
+                let options =
+                    JobOptions::default().with_batch_records(batch).with_edge_capacity(capacity);
                 flow.run_with(options).await.unwrap();
                 let found = watch.take();
                 assert!(found.1 > 1000, "{} are late", found.1);
@@ -149,27 +137,13 @@ async fn fused_and_boxed_chains_agree_to_the_last_watermark() {
             let stream = disordered(&flow).filter(|n| n % 3 != 1).boxed();
             match form / 2 {
                 0 => stream.via(twice).via(thrice).via(watch.clone()).ignore(),
-                1 => stream
-                    .via(twice)
-                    .boxed()
-                    .via(thrice)
-                    .boxed()
-                    .via(watch.clone())
-                    .ignore(),
+                1 => stream.via(twice).boxed().via(thrice).boxed().via(watch.clone()).ignore(),
                 _ => {
                     let stream = stream.boxed().boxed().via(twice).boundary();
-                    stream
-                        .boxed()
-                        .via(thrice)
-                        .via(watch.clone())
-                        .boxed()
-                        .boundary()
-                        .ignore();
+                    stream.boxed().via(thrice).via(watch.clone()).boxed().boundary().ignore();
                 }
             }
-            let options = JobOptions::default()
-                .with_batch_records(batch)
-                .with_edge_capacity(5);
+            let options = JobOptions::default().with_batch_records(batch).with_edge_capacity(5);
             flow.run_with(options).await.unwrap();
             let found = watch.take();
             let first = expected.get_or_insert_with(|| found.clone());
@@ -181,9 +155,7 @@ async fn fused_and_boxed_chains_agree_to_the_last_watermark() {
 /// Two probed sources that meet in one stage.
 fn met() -> (Dataflow, [SourceProbe<u64>; 2], DataStream<u64>) {
     let flow = Dataflow::new("met");
-    let edge = flow
-        .blueprint()
-        .add_edge::<u64>("meet", EdgeOptions::default());
+    let edge = flow.blueprint().add_edge::<u64>("meet", EdgeOptions::default());
     let probes = ["left", "right"].map(|name| {
         let (probe, factory) = probe_source();
         flow.source(name, factory).forward(edge);
@@ -214,10 +186,7 @@ async fn a_fan_in_goes_by_its_slowest_input_that_is_not_idle() {
     settle().await;
     assert_eq!(watch.take(), (vec![Seen::Value(2)], 1));
     let holders = job.explain().watermark_holders;
-    assert_eq!(
-        holders,
-        [("right".to_owned(), "left, right → meet".to_owned())]
-    );
+    assert_eq!(holders, [("right".to_owned(), "left, right → meet".to_owned())]);
     right.end().await;
     settle().await;
     assert_eq!(watch.take(), (vec![Seen::Watermark(at(70))], 0));
@@ -256,10 +225,7 @@ impl Operator<u64> for Paced {
         _now: Instant,
         out: &mut impl Collector<u64>,
     ) -> Result<(), OperatorError> {
-        self.held
-            .take()
-            .into_iter()
-            .for_each(|(record, _)| out.push(record));
+        self.held.take().into_iter().for_each(|(record, _)| out.push(record));
         Ok(())
     }
 
@@ -281,9 +247,7 @@ async fn records_of_an_input_that_was_idle_are_not_overtaken_by_time() {
     for boxed in [false, true] {
         let (flow, [left, right], stream) = met();
         let (clock, watch) = (VirtualClock::new(), Clockwatch::new());
-        let edge = flow
-            .blueprint()
-            .add_edge::<u64>("again", EdgeOptions::default());
+        let edge = flow.blueprint().add_edge::<u64>("again", EdgeOptions::default());
         let (third, factory) = probe_source::<u64>();
         flow.source("third", factory).forward(edge);
         if boxed {
@@ -292,15 +256,9 @@ async fn records_of_an_input_that_was_idle_are_not_overtaken_by_time() {
             stream.forward(edge);
         }
         let again = DataStream::<u64>::behind(flow.clone(), edge, 1, "again");
-        again
-            .via(Paced::default())
-            .boxed()
-            .via(watch.clone())
-            .ignore();
+        again.via(Paced::default()).boxed().via(watch.clone()).ignore();
         // One batch from the source, and edges of one record: the burst is cut into many.
-        let options = JobOptions::default()
-            .with_edge_capacity(1)
-            .with_batch_records(16);
+        let options = JobOptions::default().with_edge_capacity(1).with_batch_records(16);
         let job = flow.start_with(&options.with_clock(clock.clock())).unwrap();
         left.idle().await;
         right.idle().await;

@@ -42,10 +42,7 @@ fn control_without_records_counts_as_one_record() {
 
 #[test]
 fn holds_its_capacity_in_bytes_but_lets_one_giant_through_alone() {
-    let capacity = Capacity {
-        bytes: 10,
-        ..Capacity::records(100, 1)
-    };
+    let capacity = Capacity { bytes: 10, ..Capacity::records(100, 1) };
     let (mut sender, mut receiver) = channel(capacity);
     assert_eq!(sender.try_send(&mut batch([1]), 6), Sent::Sent);
     assert_eq!(sender.try_send(&mut batch([2]), 5), Sent::Full);
@@ -61,11 +58,7 @@ fn holds_its_capacity_in_bytes_but_lets_one_giant_through_alone() {
 
 #[test]
 fn a_capacity_of_nothing_is_one_record() {
-    let nothing = Capacity {
-        records: 0,
-        bytes: usize::MAX,
-        batch: 0,
-    };
+    let nothing = Capacity { records: 0, bytes: usize::MAX, batch: 0 };
     let (mut sender, mut receiver) = channel(nothing);
     assert_eq!(send(&mut sender, batch([1])), Sent::Sent);
     assert_eq!(drain(&mut receiver), [vec![1]]);
@@ -84,10 +77,7 @@ fn batches_that_meet_become_one_with_every_mark_in_its_place() {
     assert_eq!(sender.probe().stats().bytes, 7);
     let merged = receive(&mut receiver);
     assert_eq!(values(&merged), [1, 2, 3]);
-    let mark = |position, millis| Mark {
-        position,
-        watermark: at(millis),
-    };
+    let mark = |position, millis| Mark { position, watermark: at(millis) };
     assert_eq!(merged.marks, [mark(1, 10), mark(3, 20)]);
     assert_eq!(sender.probe().stats().bytes, 0);
 }
@@ -111,10 +101,7 @@ fn a_send_that_waits_takes_nothing() {
     let task = Task::new();
     assert_eq!(send(&mut sender, batch([1])), Sent::Sent);
     let mut waiting = batch([2]);
-    assert!(
-        task.run(|cx| sender.poll_send(cx, &mut waiting, 0))
-            .is_pending()
-    );
+    assert!(task.run(|cx| sender.poll_send(cx, &mut waiting, 0)).is_pending());
     assert_eq!(values(&waiting), [2]);
     // The wait is given up, and the record still goes out once.
     assert_eq!(drain(&mut receiver), [vec![1]]);
@@ -129,10 +116,7 @@ fn a_sender_is_woken_by_room_for_half() {
     for value in 0..4 {
         assert_eq!(send(&mut sender, batch([value])), Sent::Sent);
     }
-    assert!(
-        task.run(|cx| sender.poll_send(cx, &mut batch([4]), 0))
-            .is_pending()
-    );
+    assert!(task.run(|cx| sender.poll_send(cx, &mut batch([4]), 0)).is_pending());
     assert!(sender.probe().stats().blocked);
     receive(&mut receiver);
     assert_eq!(task.woken(), 0);
@@ -164,10 +148,7 @@ fn a_parked_sender_is_woken_by_both_ways_of_closing() {
         let task = Task::new();
         assert_eq!(send(&mut sender, batch([1])), Sent::Sent);
         let mut waiting = batch([2]);
-        assert!(
-            task.run(|cx| sender.poll_send(cx, &mut waiting, 0))
-                .is_pending()
-        );
+        assert!(task.run(|cx| sender.poll_send(cx, &mut waiting, 0)).is_pending());
         let expected = if finished {
             receiver.finish();
             Sent::Finished
@@ -232,11 +213,7 @@ fn a_receiver_that_leaves_behind_the_end_has_not_failed() {
     assert_eq!(send(&mut sender, end()), Sent::Sent);
     drop(receiver);
     let closed = Task::new().run(|cx| sender.poll_closed(cx));
-    assert_eq!(
-        closed,
-        Poll::Ready(Sent::Failed),
-        "the end was never taken out"
-    );
+    assert_eq!(closed, Poll::Ready(Sent::Failed), "the end was never taken out");
 }
 
 #[test]

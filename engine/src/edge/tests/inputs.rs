@@ -64,17 +64,11 @@ impl Joined {
 }
 
 fn idle() -> Batch<u32> {
-    Batch {
-        idle: true,
-        ..Batch::new()
-    }
+    Batch { idle: true, ..Batch::new() }
 }
 
 fn barred(values: impl IntoIterator<Item = u32>, barrier: u64) -> Batch<u32> {
-    Batch {
-        barrier: Some(Barrier(barrier)),
-        ..batch(values)
-    }
+    Batch { barrier: Some(Barrier(barrier)), ..batch(values) }
 }
 
 #[test]
@@ -87,10 +81,7 @@ fn the_watermark_is_the_minimum_and_keeps_its_place() {
     second.records.push(2.into());
     second.mark(at(30));
     all.send(1, second);
-    let mark = |position, millis| Mark {
-        position,
-        watermark: at(millis),
-    };
+    let mark = |position, millis| Mark { position, watermark: at(millis) };
     let merged = all.next();
     assert_eq!(values(&merged), [1, 2]);
     assert_eq!(merged.marks, [mark(1, 4), mark(2, 10)]);
@@ -155,10 +146,7 @@ fn a_barrier_comes_out_once_every_input_has_delivered_it() {
     assert_eq!(all.senders[0].probe().stats().depth, 1);
     all.send(1, barred([3], 1));
     let aligned = all.next();
-    assert_eq!(
-        (values(&aligned), aligned.barrier),
-        (vec![3], Some(Barrier(1)))
-    );
+    assert_eq!((values(&aligned), aligned.barrier), (vec![3], Some(Barrier(1))));
     assert_eq!(values(&all.next()), [2]);
 }
 
@@ -173,13 +161,7 @@ fn an_end_counts_as_aligned() {
 
     // An input that ends right behind its barrier has delivered it all the same.
     let mut all = joined(2, Discipline::Merge);
-    all.send(
-        0,
-        Batch {
-            end: true,
-            ..barred([], 1)
-        },
-    );
+    all.send(0, Batch { end: true, ..barred([], 1) });
     assert!(all.poll().is_pending());
     all.send(1, barred([], 1));
     assert_eq!(all.next().barrier, Some(Barrier(1)));
@@ -188,10 +170,7 @@ fn an_end_counts_as_aligned() {
     all.send(0, end());
     all.send(1, barred([5], 1));
     let aligned = all.next();
-    assert_eq!(
-        (values(&aligned), aligned.barrier),
-        (vec![5], Some(Barrier(1)))
-    );
+    assert_eq!((values(&aligned), aligned.barrier), (vec![5], Some(Barrier(1))));
 }
 
 #[test]
@@ -199,13 +178,7 @@ fn ends_when_every_input_has() {
     let mut all = joined(2, Discipline::Merge);
     all.send(0, end());
     assert!(all.poll().is_pending());
-    all.send(
-        1,
-        Batch {
-            end: true,
-            ..batch([1])
-        },
-    );
+    all.send(1, Batch { end: true, ..batch([1]) });
     let last = all.next();
     assert_eq!((values(&last), last.end), (vec![1], true));
 }
@@ -222,23 +195,11 @@ fn an_input_that_vanishes_is_a_failure_whatever_the_others_do() {
 fn concat_reads_one_producer_to_its_end_and_then_the_next() {
     let mut all = joined(3, Discipline::Concat);
     all.send(2, batch([5, 6]));
-    all.send(
-        1,
-        Batch {
-            end: true,
-            ..batch([3, 4])
-        },
-    );
+    all.send(1, Batch { end: true, ..batch([3, 4]) });
     assert!(all.poll().is_pending());
     let asked = Task::new().run(|cx| all.senders[1].poll_wanted(cx));
     assert!(asked.is_pending(), "whose turn has not come was not asked");
-    all.send(
-        0,
-        Batch {
-            end: true,
-            ..batch([1, 2])
-        },
-    );
+    all.send(0, Batch { end: true, ..batch([1, 2]) });
     assert_eq!(values(&all.rest()), [1, 2, 3, 4, 5, 6]);
     all.send(2, end());
     assert!(all.rest().end);

@@ -45,17 +45,11 @@ pub(super) fn at(millis: i64) -> Timestamp {
 
 pub(super) fn batch(values: impl IntoIterator<Item = u32>) -> Batch<u32> {
     let records = values.into_iter().map(Record::new).collect();
-    Batch {
-        records,
-        ..Batch::new()
-    }
+    Batch { records, ..Batch::new() }
 }
 
 pub(super) fn end() -> Batch<u32> {
-    Batch {
-        end: true,
-        ..Batch::new()
-    }
+    Batch { end: true, ..Batch::new() }
 }
 
 pub(super) fn values(batch: &Batch<u32>) -> Vec<u32> {

@@ -22,17 +22,10 @@ struct Setup {
 fn setup(capacity: Capacity, weighed: bool) -> Setup {
     let (sender, receiver) = channel(capacity);
     let cancelled = Arc::<Counter>::default();
-    let weight: Option<super::super::Weight<u32>> = if weighed {
-        Some(Arc::new(|value: &u32| *value as usize))
-    } else {
-        None
-    };
+    let weight: Option<super::super::Weight<u32>> =
+        if weighed { Some(Arc::new(|value: &u32| *value as usize)) } else { None };
     let outbox = Outbox::new(sender, weight, Arc::from("op"), Arc::clone(&cancelled));
-    Setup {
-        outbox,
-        receiver,
-        cancelled,
-    }
+    Setup { outbox, receiver, cancelled }
 }
 
 fn plain(records: usize, batch: usize) -> Setup {
@@ -40,10 +33,7 @@ fn plain(records: usize, batch: usize) -> Setup {
 }
 
 fn weighed(bytes: usize, batch: usize) -> Setup {
-    let capacity = Capacity {
-        bytes,
-        ..Capacity::records(100, batch)
-    };
+    let capacity = Capacity { bytes, ..Capacity::records(100, batch) };
     setup(capacity, true)
 }
 
@@ -138,14 +128,8 @@ fn a_barrier_and_the_end_seal_the_batch() {
     assert_eq!(Tail::watermark(&mut all.outbox, at(5)), Flow::More);
     assert_eq!(Tail::barrier(&mut all.outbox, Barrier(1)), Flow::More);
     let sealed = receive(&mut all.receiver);
-    assert_eq!(
-        (values(&sealed), sealed.barrier),
-        (vec![1], Some(Barrier(1)))
-    );
-    let mark = Mark {
-        position: 1,
-        watermark: at(5),
-    };
+    assert_eq!((values(&sealed), sealed.barrier), (vec![1], Some(Barrier(1))));
+    let mark = Mark { position: 1, watermark: at(5) };
     assert_eq!(sealed.marks, [mark]);
     assert_eq!(push(&mut all.outbox, 2), Flow::More);
     assert_eq!(Tail::end(&mut all.outbox), Flow::More);

@@ -161,8 +161,6 @@ impl<T: Send + 'static> Sink for FileSink<T> {
 
 impl<T> fmt::Debug for FileSink<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileSink")
-            .field("target", &self.target)
-            .finish_non_exhaustive()
+        f.debug_struct("FileSink").field("target", &self.target).finish_non_exhaustive()
     }
 }

@@ -22,17 +22,11 @@ pub(in crate::sink) struct Target {
 
 impl Target {
     pub(in crate::sink) fn path(path: &Path) -> Self {
-        Self {
-            name: Arc::from(path.to_string_lossy()),
-            path: Some(path.to_owned()),
-        }
+        Self { name: Arc::from(path.to_string_lossy()), path: Some(path.to_owned()) }
     }
 
     pub(in crate::sink) fn stdout() -> Self {
-        Self {
-            name: Arc::from("standard output"),
-            path: None,
-        }
+        Self { name: Arc::from("standard output"), path: None }
     }
 
     pub(super) const fn name(&self) -> &Arc<str> {
@@ -64,11 +58,7 @@ impl Writer {
     }
 
     const fn of(output: Output, whole: Option<PathBuf>) -> Self {
-        Self {
-            output: Some(output),
-            whole,
-            status: SinkStatus::More,
-        }
+        Self { output: Some(output), whole, status: SinkStatus::More }
     }
 
     pub(super) const fn status(&self) -> SinkStatus {
@@ -186,11 +176,7 @@ impl Part {
                 Err(error) => return Err(error),
                 Ok(file) => {
                     let remains = Remains { path: Some(path) };
-                    return Ok(Self {
-                        file,
-                        suffix,
-                        remains,
-                    });
+                    return Ok(Self { file, suffix, remains });
                 }
             }
         }
@@ -241,9 +227,7 @@ fn publish(part: &Path, whole: &Path) -> io::Result<()> {
         renamed => renamed?,
     }
     // The name is durable when its folder is. Not every system can open one.
-    let folder = whole
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = whole.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
         folder.sync_all()?;
     }

@@ -25,17 +25,11 @@ pub(in crate::source) struct Origin {
 
 impl Origin {
     pub(in crate::source) fn path(path: &Path) -> Self {
-        Self {
-            name: Arc::from(path.to_string_lossy()),
-            path: Some(path.to_owned()),
-        }
+        Self { name: Arc::from(path.to_string_lossy()), path: Some(path.to_owned()) }
     }
 
     pub(in crate::source) fn stdin() -> Self {
-        Self {
-            name: Arc::from("standard input"),
-            path: None,
-        }
+        Self { name: Arc::from("standard input"), path: None }
     }
 
     /// Whether reading may block without end: a pipe, a terminal, a device. Blocks for a moment.
@@ -72,10 +66,7 @@ impl Place {
             None => None,
         };
         let (offset, lines) = numbers.ok_or(ForeignPosition)?;
-        Ok(Self {
-            offset: u64::from_be_bytes(offset),
-            lines: u64::from_be_bytes(lines),
-        })
+        Ok(Self { offset: u64::from_be_bytes(offset), lines: u64::from_be_bytes(lines) })
     }
 }
 

@@ -71,11 +71,7 @@ impl<R: RowReader> ChunkReader<R::Row> for R {
                 Err(error) => break (place, Behind::Failed(error)),
             }
         };
-        Chunk {
-            rows,
-            place,
-            behind,
-        }
+        Chunk { rows, place, behind }
     }
 }
 
@@ -112,12 +108,7 @@ impl<T: Send + 'static> FileRows<T> {
             let rows = open(Input::open(&from, place)?)?;
             Ok(Box::new(rows))
         });
-        Self {
-            origin,
-            opener: Some(opener),
-            pump: None,
-            failure: None,
-        }
+        Self { origin, opener: Some(opener), pump: None, failure: None }
     }
 }
 
@@ -164,9 +155,7 @@ impl<T: Send + 'static> Source for FileRows<T> {
 
 impl<T> fmt::Debug for FileRows<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileRows")
-            .field("origin", &self.origin)
-            .finish_non_exhaustive()
+        f.debug_struct("FileRows").field("origin", &self.origin).finish_non_exhaustive()
     }
 }
 

@@ -39,11 +39,7 @@ impl<T: Send + 'static> Pump<T> {
             return Ok(Self::Thread(start_thread(origin, open)?));
         }
         let reader = call(open).await??;
-        Ok(Self::Calls {
-            reader: Some(reader),
-            under_way: JoinSet::new(),
-            ready: VecDeque::new(),
-        })
+        Ok(Self::Calls { reader: Some(reader), under_way: JoinSet::new(), ready: VecDeque::new() })
     }
 
     /// The next chunk, of at most `rows_max` rows if it is the first, and as many as the first
@@ -54,11 +50,7 @@ impl<T: Send + 'static> Pump<T> {
     ) -> Result<Option<Chunk<T>>, OperatorError> {
         let (reader, under_way, ready) = match self {
             Self::Thread(chunks) => return Ok(chunks.recv().await),
-            Self::Calls {
-                reader,
-                under_way,
-                ready,
-            } => (reader, under_way, ready),
+            Self::Calls { reader, under_way, ready } => (reader, under_way, ready),
         };
         if ready.is_empty() {
             if let Some(reader) = reader.take() {
@@ -69,9 +61,7 @@ impl<T: Send + 'static> Pump<T> {
             };
             let (reader, chunks) = unwound(joined)?;
             *ready = chunks;
-            let ended = ready
-                .back()
-                .is_none_or(|last| !matches!(last.behind, Behind::More));
+            let ended = ready.back().is_none_or(|last| !matches!(last.behind, Behind::More));
             if !ended {
                 // One call ahead of what is being processed, and no more.
                 under_way.spawn_blocking(move || read(reader, rows_max));
@@ -118,11 +108,7 @@ fn start_thread<T: Send + 'static>(
     let thread = std::thread::Builder::new().name("millstream-read".to_owned());
     match thread.spawn(work) {
         Ok(_) => Ok(receiver),
-        Err(error) => Err(FileError::new(
-            &origin.name,
-            crate::file::Place::File,
-            error,
-        )),
+        Err(error) => Err(FileError::new(&origin.name, crate::file::Place::File, error)),
     }
 }
 
