@@ -160,7 +160,7 @@ fn build(blueprint: &Blueprint, shared: &Arc<JobShared>) -> Result<Vec<StageTask
 /// Runs a stage to its end, and keeps its error before its neighbours notice that it is gone.
 async fn run_stage(task: StageTask, shared: Arc<JobShared>) {
     let StageTask { name, mut stage, counters, culprit, .. } = task;
-    let _leaving = Leaving { counters, clock: shared.registry.clock.clone() };
+    let leaving = Leaving { counters, clock: shared.registry.clock.clone() };
     tracing::debug!("started");
     let polled = std::future::poll_fn(|cx| {
         if shared.halted.load(Relaxed) {
@@ -178,6 +178,8 @@ async fn run_stage(task: StageTask, shared: Arc<JobShared>) {
             shared.fail(error);
         }
     }
+    // The clock stops before anybody can see that what the stage held is gone.
+    drop(leaving);
     // Whatever users put into a stage may panic while it is dropped, too.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(stage))) {
         shared.fail(Error::panic(Some(name), panic_message(&*payload)));

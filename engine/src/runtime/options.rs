@@ -76,8 +76,8 @@ impl JobOptions {
         self
     }
 
-    /// How often the job's numbers go to the `metrics` facade, 10 ms at the shortest; at the end they
-    /// always do. Default: every second. `None`: not even then.
+    /// How often the job's numbers go to the `metrics` facade, 10 ms at the shortest; at the end
+    /// they always do. Default: every second. `None`: not even then.
     #[must_use]
     pub fn with_publish_every(mut self, every: Option<Duration>) -> Self {
         self.publish_every = every.map(|every| every.max(Duration::from_millis(10)));

@@ -8,9 +8,9 @@ use super::result::Gather;
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Folds all values into the first of them, from left to right. The report of the run gives it once the
-    /// input has ended, or `None` if there was no record. The instances of a parallel stream are
-    /// brought together first.
+    /// Folds all values into the first of them, from left to right. The report of the run gives the
+    /// result once the input has ended, or `None` if there was no record. The instances of a
+    /// parallel stream are brought together first.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
