@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use millstream::console::Console;
 use millstream::metrics::StageMetrics;
 use millstream::prelude::*;
@@ -408,10 +408,13 @@ fn speed(text: &str) -> Result<f64, String> {
 
 /// Waits for the job, and meanwhile shows on a terminal how many rows have been read.
 async fn with_progress(mut job: JobHandle) -> Result<JobReport, millstream::Error> {
-    let template = "{spinner} {human_pos} rows  {per_sec}  {elapsed}";
-    let style = ProgressStyle::with_template(template);
-    let bar = ProgressBar::no_length();
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    let style =
+        ProgressStyle::with_template("{spinner} {human_pos} rows, {rate} a second, {elapsed}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        write!(out, "{:.0}", state.per_sec()).unwrap_or_default();
+    };
+    let bar = ProgressBar::no_length().with_style(style.with_key("rate", rate));
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
     let ended = loop {
         tokio::select! {
