@@ -73,7 +73,8 @@ pub trait Operator<In>: Clone + Send + 'static {
 
     /// Whether it is a plain function of one record: `process` emits at most one record, and no
     /// other hook does anything. It is then asked for nothing else, and a long chain of such
-    /// operators compiles quicker. One that emits more all the same fails the job.
+    /// operators compiles quicker. One that emits more all the same fails the job where that would
+    /// be lost.
     const STATELESS: bool = false;
 
     /// Handles one record. An error, here and from every other hook, fails the job.

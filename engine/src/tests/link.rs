@@ -127,6 +127,37 @@ fn counts_what_is_filtered_added_and_thrown_away() {
 }
 
 #[test]
+fn an_operator_that_says_it_is_stateless_and_is_not_fails_where_its_output_would_be_lost() {
+    #[derive(Clone)]
+    struct Liar;
+
+    impl Operator<u32> for Liar {
+        type Out = u32;
+        const NAME: &'static str = "liar";
+        const STATELESS: bool = true;
+
+        fn process(
+            &mut self,
+            record: Record<u32>,
+            out: &mut impl Collector<u32>,
+        ) -> Result<(), OperatorError> {
+            out.push(record);
+            out.push(record);
+            Ok(())
+        }
+    }
+
+    let slot = Slot::with_room(3);
+    let mut chain = link(Liar, slot.clone());
+    assert_eq!(chain.push(1.into()), Flow::More);
+    assert_eq!(chain.push(2.into()), Flow::Stop);
+    assert_eq!(slot.seen(), [1, 1, 2].map(Value));
+    let error = chain.take_error().expect("there was no room for the last one");
+    assert_eq!(error.operator_name(), Some("liar"));
+    assert!(error.to_string().contains("STATELESS"), "{error}");
+}
+
+#[test]
 fn an_error_names_the_operator_and_stops_the_chain() {
     #[derive(Clone)]
     struct Fail;
