@@ -184,7 +184,9 @@ fn get(address: &str, path: &str) -> String {
 }
 
 fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
+    // The shell's own `kill`: there may be no program of that name.
+    let command = format!("kill -s {name} {}", child.id());
+    let sent = Command::new("sh").args(["-c", &command]).status().unwrap();
     assert!(sent.success());
 }
 
