@@ -99,7 +99,7 @@ impl JobHandle {
         *self.shared.state.borrow()
     }
 
-    /// A way to look at the job, and to control it, that does not keep it alive.
+    /// A way to look at the job that does not keep it alive.
     #[must_use]
     pub fn observer(&self) -> JobObserver {
         JobObserver { shared: Arc::clone(&self.shared), state: self.shared.state.subscribe() }

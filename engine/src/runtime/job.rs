@@ -312,13 +312,11 @@ async fn next_event(
     let mut draining = pin!(deadlines.changed());
     let mut publish = shared.options.publish_every.map(|every| clock.sleep(every));
     std::future::poll_fn(|cx| {
+        if let Some(signals) = signals {
+            signals.poll(cx, shared);
+        }
         if aborted.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Event::Aborted);
-        }
-        if let Some(signals) = signals
-            && signals.poll(cx, shared).is_ready()
-        {
-            return Poll::Ready(Event::DrainRequested);
         }
         if draining.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Event::DrainRequested);

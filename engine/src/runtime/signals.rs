@@ -1,7 +1,7 @@
 //! Ctrl-c and SIGTERM, for jobs that were asked to listen: the first drains, the second aborts.
 
 use std::io;
-use std::task::{Context, Poll};
+use std::task::Context;
 use std::time::Duration;
 
 use super::job::JobShared;
@@ -19,19 +19,17 @@ impl Signals {
         Ok(Self { deadline, received: 0, listener: platform::Listener::new()? })
     }
 
-    /// Ready when the job has been asked to drain or abort.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &JobShared) -> Poll<()> {
-        if self.listener.poll_signal(cx).is_pending() {
-            return Poll::Pending;
+    /// Passes on the signals that have come, the way a handle would.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &JobShared) {
+        while self.listener.poll_signal(cx).is_ready() {
+            self.received += 1;
+            if self.received == 1 {
+                tracing::info!("draining after a signal; another one aborts");
+                shared.request_drain(shared.registry.clock.now() + self.deadline);
+            } else {
+                shared.halt();
+            }
         }
-        self.received += 1;
-        if self.received == 1 {
-            tracing::info!("draining after a signal; another one aborts");
-            shared.request_drain(shared.registry.clock.now() + self.deadline);
-        } else {
-            shared.halt();
-        }
-        Poll::Ready(())
     }
 }
 

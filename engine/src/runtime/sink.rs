@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use super::{Run, Seat};
 use crate::batch::Barrier;
@@ -254,8 +254,7 @@ impl<T: Send + 'static> Tail<T> for SinkTail<T> {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
-        ready!(self.poll_write(cx, flush))?;
-        Poll::Ready(Ok(()))
+        self.poll_write(cx, flush)
     }
 
     fn poll_wanted(&mut self, _cx: &mut Context<'_>) -> Poll<()> {

@@ -273,7 +273,6 @@ impl<T: Send> RunnableStage for Stage<T> {
                 }
                 Ok(Step::Finished) => {
                     self.kernel.publish();
-                    self.counters.activity.enter(0, self.clock.now());
                     self.counters.finished.store(true, Relaxed);
                     return Poll::Ready(Ok(()));
                 }
