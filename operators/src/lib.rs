@@ -9,29 +9,17 @@
 //! it does, its file, and the test of its contract.
 
 pub mod attempt;
-pub mod chunks;
-pub mod chunks_sliding;
 mod dataflow;
-pub mod dedup;
 pub mod fan;
 #[cfg(feature = "files")]
 pub mod file;
-pub mod filter;
-pub mod flat_map_iter;
-pub mod inspect;
 pub mod keyed;
-pub mod log;
-pub mod map;
+pub mod linear;
 mod part;
-mod pipe;
 pub mod prelude;
-pub mod scan;
 pub mod sink;
-pub mod skip;
 pub mod source;
-pub mod stateful_map;
 mod stream;
-pub mod take;
 
 pub use dataflow::Dataflow;
 pub use keyed::KeyedStream;
