@@ -2,6 +2,7 @@
 //! one loop.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use crate::batcher::Batcher;
 use crate::edge::Inputs;
@@ -10,7 +11,7 @@ use crate::graph::{EdgeId, OperatorId};
 use crate::link::Link;
 use crate::metrics::{ByOperator, ByStage, Counting};
 use crate::operator::Operator;
-use crate::runtime::Run;
+use crate::runtime::{HeadFactory, Run, Seated};
 use crate::tail::Tail;
 
 /// The blueprint of a stage, from its head to some point of it.
@@ -88,6 +89,17 @@ impl<T: Send + 'static> Boundary<T> {
     #[must_use]
     pub fn edge(edge: EdgeId) -> Self {
         Self(Box::new(FromEdge(edge)))
+    }
+
+    /// The beginning of a stage that reads from `edge` by way of a head of its own, known to the
+    /// graph as `operator`.
+    #[must_use]
+    pub fn head<In: Send + 'static>(
+        edge: EdgeId,
+        operator: OperatorId,
+        factory: impl HeadFactory<In, Out = T>,
+    ) -> Self {
+        Self(Box::new(FromHead { edge, operator, factory, marker: PhantomData }))
     }
 }
 
@@ -186,6 +198,49 @@ impl<T: Send + 'static> ErasedChain<T> for FromEdge {
         run: &mut Run<'_, ByStage>,
         instance: usize,
         next: Box<dyn Tail<T>>,
+    ) -> Result<(), Error> {
+        self.stage(run, instance, next)
+    }
+}
+
+/// The head of a stage that makes its own batches from those of an edge.
+struct FromHead<In, F> {
+    edge: EdgeId,
+    operator: OperatorId,
+    factory: F,
+    marker: PhantomData<fn(In)>,
+}
+
+impl<In: Send + 'static, F: HeadFactory<In>> FromHead<In, F> {
+    fn stage<M: Counting>(
+        &self,
+        run: &mut Run<'_, M>,
+        instance: usize,
+        next: Box<dyn Tail<F::Out>>,
+    ) -> Result<(), Error> {
+        let seat = run.seat(self.operator, instance);
+        let input: Inputs<In> = run.inputs(self.edge, instance);
+        let head = self.factory.create(&mut run.operator_context(&seat), input)?;
+        run.stage(Box::new(Seated { head, seat }), next);
+        Ok(())
+    }
+}
+
+impl<In: Send + 'static, F: HeadFactory<In>> ErasedChain<F::Out> for FromHead<In, F> {
+    fn finish_by_operator(
+        &self,
+        run: &mut Run<'_, ByOperator>,
+        instance: usize,
+        next: Box<dyn Tail<F::Out>>,
+    ) -> Result<(), Error> {
+        self.stage(run, instance, next)
+    }
+
+    fn finish_by_stage(
+        &self,
+        run: &mut Run<'_, ByStage>,
+        instance: usize,
+        next: Box<dyn Tail<F::Out>>,
     ) -> Result<(), Error> {
         self.stage(run, instance, next)
     }

@@ -257,10 +257,9 @@ pub enum BuildError {
         /// An operator on the cycle.
         operator: String,
     },
-    /// Branches of one stage meet again where one is read only after another has ended.
+    /// Branches of one stage meet again where one may be waited for while another fills up.
     #[error(
-        "`{fan_in}` reads one branch of `{fan_out}` only after another has ended, and would \
-            wait for ever"
+        "`{fan_in}` may wait for one branch of `{fan_out}` while another fills up and stops both"
     )]
     SelectiveFanIn {
         /// Where the branches part.

@@ -7,11 +7,11 @@ use millstream_engine::Error;
 use millstream_engine::chain::{Boundary, Chain, Via};
 use millstream_engine::edge::Router;
 use millstream_engine::graph::{
-    Blueprint, EdgeId, OperatorId, Port, Role, StageBlueprint, StageDraft,
+    Blueprint, EdgeId, EdgeOptions, OperatorId, Port, Role, StageBlueprint, StageDraft,
 };
 use millstream_engine::metrics::Counting;
 use millstream_engine::operator::Operator;
-use millstream_engine::runtime::Run;
+use millstream_engine::runtime::{HeadFactory, Run};
 
 use crate::Dataflow;
 
@@ -159,6 +159,22 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         DataStream { flow: self.flow, chain, draft: self.draft, marker: PhantomData }
     }
 
+    /// Ends the stage, and begins another with a head of its own making: the door for every
+    /// operator that waits, ours and yours. `kind` is its name where it is given none, and `buffer`
+    /// the most records that it holds at once in an instance.
+    pub fn through<F: HeadFactory<T>>(
+        self,
+        kind: &'static str,
+        instances: usize,
+        buffer: usize,
+        factory: F,
+    ) -> DataStream<F::Out> {
+        let flow = self.flow.clone();
+        let edge = flow.blueprint().add_edge::<T>(kind, EdgeOptions::default());
+        self.forward(edge);
+        DataStream::headed(flow, edge, instances, kind, buffer, factory)
+    }
+
     /// Ends the stage in edges: gives each record to those that `router` picks. The router is
     /// cloned for each run and instance.
     pub fn route<R>(self, edges: &[EdgeId], router: R)
@@ -193,6 +209,23 @@ impl<T: Send + 'static> DataStream<T> {
         let operator = flow.blueprint().add_operator(Role::Operator, kind, None);
         let draft = StageDraft { operators: vec![operator], input: Some(edge), parallelism };
         Self::from_parts(flow, Boundary::edge(edge), draft)
+    }
+
+    /// As [`behind`](DataStream::behind), where the first operator is the stage's head and holds at
+    /// most `buffer` records.
+    pub fn headed<In: Send + 'static>(
+        flow: Dataflow,
+        edge: EdgeId,
+        parallelism: usize,
+        kind: &'static str,
+        buffer: usize,
+        factory: impl HeadFactory<In, Out = T>,
+    ) -> Self {
+        let operator = flow.blueprint().add_operator(Role::Operator, kind, None);
+        flow.blueprint().mark_head(operator);
+        flow.blueprint().add_buffer_records(operator, buffer);
+        let draft = StageDraft { operators: vec![operator], input: Some(edge), parallelism };
+        Self::from_parts(flow, Boundary::head(edge, operator, factory), draft)
     }
 }
 

@@ -249,7 +249,7 @@ async fn f2_concat_of_two_branches_of_one_stream_is_a_building_mistake() {
     let [left, right] = flow.source("numbers", source::from_iter(0..9_u32)).broadcast();
     left.map(|n| n + 1).concat(right.boundary()).ignore();
     let error = flow.validate().unwrap_err().to_string();
-    let expected = "`concat` reads one branch of `broadcast` only after another has ended";
+    let expected = "`concat` may wait for one branch of `broadcast` while another fills up";
     assert!(error.contains(expected), "{error}");
 }
 

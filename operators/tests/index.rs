@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// Methods that are no words: they build, run and show a graph, or are doors for words.
-const PLUMBING: [&str; 22] = [
+const PLUMBING: [&str; 24] = [
     "behind",
     "blueprint",
     "boxed",
@@ -16,6 +16,7 @@ const PLUMBING: [&str; 22] = [
     "forward",
     "from_parts",
     "graph",
+    "headed",
     "into_parts",
     "named",
     "new",
@@ -27,6 +28,7 @@ const PLUMBING: [&str; 22] = [
     "source",
     "start",
     "start_with",
+    "through",
     "validate",
     "via",
     "via_with",

@@ -314,6 +314,12 @@ pub struct Receiver<T> {
 }
 
 impl<T> Receiver<T> {
+    /// The most records that one batch may hold.
+    #[must_use]
+    pub fn batch_limit(&self) -> usize {
+        self.shared.capacity.batch
+    }
+
     /// The next batch. Cancel safe: until it is ready, nothing is taken.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Received<T>> {
         let mut queue = lock(&self.shared.queue);

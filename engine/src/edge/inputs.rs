@@ -1,5 +1,6 @@
 //! The consuming end of all channels into one instance: merging, alignment and the end.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -21,6 +22,8 @@ pub enum Discipline {
     Merge,
     /// One producer to its end, then the next.
     Concat,
+    /// As a head of its own making chooses, which may wait for a certain one of them.
+    Select,
 }
 
 /// All channels into one instance of a stage.
@@ -73,6 +76,36 @@ impl<T> Inputs<T> {
         let inputs = inputs.collect();
         let watermark = Timestamp::MIN;
         Self { inputs, discipline, operator, cursor: 0, last: 0, watermark }
+    }
+
+    /// The name of the operator that reads them.
+    #[must_use]
+    pub fn operator(&self) -> Arc<str> {
+        Arc::clone(&self.operator)
+    }
+
+    /// The most records that a batch of them holds.
+    #[must_use]
+    pub fn batch_limit(&self) -> usize {
+        self.inputs.iter().map(|input| input.receiver.batch_limit()).max().unwrap_or(1)
+    }
+
+    /// The same channels, apart for each producer, in the order in which those were connected.
+    #[must_use]
+    pub fn by_producer(self) -> Vec<Self> {
+        let mut producers: BTreeMap<usize, Vec<Input<T>>> = BTreeMap::new();
+        for input in self.inputs {
+            producers.entry(input.producer).or_default().push(input);
+        }
+        let apart = |inputs| Self {
+            inputs,
+            discipline: Discipline::Merge,
+            operator: Arc::clone(&self.operator),
+            cursor: 0,
+            last: 0,
+            watermark: Timestamp::MIN,
+        };
+        producers.into_values().map(apart).collect()
     }
 
     /// Takes the batch of one input over into the merged stream.
@@ -151,7 +184,7 @@ impl<T> Inputs<T> {
     /// With `Concat`, the producer whose turn it is.
     fn turn(&self) -> Option<usize> {
         match self.discipline {
-            Discipline::Merge => None,
+            Discipline::Merge | Discipline::Select => None,
             Discipline::Concat => {
                 self.inputs.iter().filter(|input| !input.ended).map(|input| input.producer).min()
             }

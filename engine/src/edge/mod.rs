@@ -5,6 +5,7 @@ mod channel;
 mod inputs;
 mod outbox;
 mod route;
+mod select;
 #[cfg(test)]
 mod tests;
 
@@ -12,5 +13,6 @@ pub use channel::{Capacity, EdgeProbe, EdgeStats, Received, Receiver, Sender, Se
 pub use inputs::{Discipline, Inputs};
 pub use outbox::Outbox;
 pub use route::{Broadcast, KeyRouter, Keyed, NoSuchBranch, PortRouter, Rebalance, Routed, Router};
+pub use select::{Pick, Picker, Ports, Select};
 
 pub(crate) use outbox::Weight;

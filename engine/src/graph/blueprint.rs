@@ -109,14 +109,19 @@ pub(crate) struct OperatorNode {
     pub(crate) role: Role,
     pub(crate) stage: Option<StageId>,
     pub(crate) buffers: Vec<Buffer>,
+    /// Whether it is a head of its own making, whose output is what its stage takes.
+    pub(crate) heads: bool,
 }
 
 /// Room for records inside a stage.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Buffer {
-    pub(crate) batches: usize,
-    /// The size of each batch where the job's options say nothing.
-    pub(crate) default_batch: usize,
+pub(crate) enum Buffer {
+    Batches {
+        count: usize,
+        /// The size of each batch where the job's options say nothing.
+        default_batch: usize,
+    },
+    Records(usize),
 }
 
 pub(crate) struct StageNode {
@@ -178,7 +183,8 @@ impl Blueprint {
     pub fn add_operator(&self, role: Role, kind: &'static str, name: Option<&str>) -> OperatorId {
         let mut graph = self.graph();
         let name = name.map(str::to_owned);
-        graph.operators.push(OperatorNode { kind, name, role, stage: None, buffers: Vec::new() });
+        let (buffers, heads) = (Vec::new(), false);
+        graph.operators.push(OperatorNode { kind, name, role, stage: None, buffers, heads });
         OperatorId(graph.operators.len() - 1)
     }
 
@@ -189,13 +195,28 @@ impl Blueprint {
         }
     }
 
+    /// Says that `operator` stands at the beginning of its stage as a head of its own making.
+    pub fn mark_head(&self, operator: OperatorId) {
+        if let Some(node) = self.graph().operators.get_mut(operator.0) {
+            node.heads = true;
+        }
+    }
+
     /// Says that each instance of `operator` keeps up to `batches` batches of `T` on their way, so
     /// that the graph knows how many records can be in flight: a source the one it hands over, a
     /// sink the one it collects and the one it writes. State is not meant.
     pub fn add_buffer<T>(&self, operator: OperatorId, batches: usize) {
+        let default_batch = crate::batch::default_batch::<T>();
         if let Some(node) = self.graph().operators.get_mut(operator.0) {
-            node.buffers
-                .push(Buffer { batches, default_batch: crate::batch::default_batch::<T>() });
+            node.buffers.push(Buffer::Batches { count: batches, default_batch });
+        }
+    }
+
+    /// As [`add_buffer`](Blueprint::add_buffer), for one whose size is no matter of batches, as the
+    /// calls in flight of an asynchronous operator.
+    pub fn add_buffer_records(&self, operator: OperatorId, records: usize) {
+        if let Some(node) = self.graph().operators.get_mut(operator.0) {
+            node.buffers.push(Buffer::Records(records));
         }
     }
 

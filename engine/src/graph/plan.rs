@@ -20,6 +20,8 @@ pub(crate) struct PlannedOperator {
     pub(crate) name: Arc<str>,
     pub(crate) kind: &'static str,
     pub(crate) role: Role,
+    /// Whether its output is what its stage takes.
+    pub(crate) heads: bool,
     pub(crate) stage: StageId,
 }
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::blueprint::{Distribution, EdgeNode, Graph, OperatorId, Role, StageId, StageNode};
+use super::blueprint::{
+    Buffer, Distribution, EdgeNode, Graph, OperatorId, Role, StageId, StageNode,
+};
 use super::plan::{Plan, PlannedEdge, PlannedOperator, PlannedStage};
 use crate::edge::{Capacity, Discipline};
 use crate::error::BuildError;
@@ -164,7 +166,7 @@ fn find_cycles(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
 /// A `concat` whose inputs part from one stage: while it reads the first, the second fills up and
 /// stops the stage that feeds both.
 fn find_selective_fan_in(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
-    let concats = graph.edges.iter().filter(|edge| edge.options.discipline == Discipline::Concat);
+    let concats = graph.edges.iter().filter(|edge| edge.options.discipline != Discipline::Merge);
     for edge in concats {
         let mut seen = BTreeSet::new();
         for producer in feeding(graph, edge) {
@@ -190,9 +192,11 @@ fn buffered(graph: &Graph, stage: &StageNode, options: &JobOptions) -> usize {
     let nodes = operators.filter_map(|id| graph.operators.get(id.0));
     nodes
         .flat_map(|node| &node.buffers)
-        .map(|buffer| {
-            let batch = options.batch_records.unwrap_or(buffer.default_batch);
-            batch.saturating_mul(buffer.batches)
+        .map(|buffer| match *buffer {
+            Buffer::Batches { count, default_batch } => {
+                options.batch_records.unwrap_or(default_batch).saturating_mul(count)
+            }
+            Buffer::Records(records) => records,
         })
         .fold(0, usize::saturating_add)
 }
@@ -216,8 +220,8 @@ fn plan(graph: &Graph, options: &JobOptions, names: &[String]) -> Plan {
         consumes: consumes(graph, stage),
     });
     let operators = graph.operators.iter().zip(&names).filter_map(|(node, name)| {
-        let (kind, role) = (node.kind, node.role);
-        Some(PlannedOperator { name: Arc::clone(name), kind, role, stage: node.stage? })
+        let (kind, role, heads) = (node.kind, node.role, node.heads);
+        Some(PlannedOperator { name: Arc::clone(name), kind, role, heads, stage: node.stage? })
     });
     let edges = graph.edges.iter().filter_map(|edge| {
         let consumer = edge.consumer?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::counters::{BLOCKED, BUSY};
 use super::{InputGauge, OperatorCounters, StageCounters};
 use crate::edge::{EdgeProbe, EdgeStats};
-use crate::graph::{Plan, Role};
+use crate::graph::{OperatorId, Plan, Role};
 use crate::time::{Clock, Timestamp};
 
 /// Everything that counts in a run: made with it, and filled while its stages are built.
@@ -148,10 +148,14 @@ impl Registry {
     }
 
     pub(crate) fn snapshot(&self) -> JobMetrics {
-        let stages: Vec<_> = (0..self.stages.len()).map(|stage| self.stage(stage)).collect();
+        let operators = (0..self.plan.operators.len()).map(|operator| self.operator(operator));
+        let mut operators: Vec<_> = operators.collect();
+        let mut stages: Vec<_> = (0..self.stages.len()).map(|stage| self.stage(stage)).collect();
+        self.count_before_heads(&mut stages, &operators);
+        self.follow(&stages, &mut operators);
         JobMetrics {
             pipeline: self.plan.name.to_string(),
-            operators: self.operators(&stages),
+            operators,
             edges: (0..self.plan.edges.len()).map(|edge| self.edge(edge)).collect(),
             stages,
         }
@@ -190,14 +194,28 @@ impl Registry {
         }
     }
 
-    /// Each operator's numbers; along a stage, what goes in is what came out before.
-    fn operators(&self, stages: &[StageMetrics]) -> Vec<OperatorMetrics> {
-        let mut all: Vec<_> =
-            (0..self.plan.operators.len()).map(|operator| self.operator(operator)).collect();
+    /// What a stage counts as taken is what its head gave it: the first operator's input is what
+    /// went into that.
+    fn count_before_heads(&self, stages: &mut [StageMetrics], operators: &[OperatorMetrics]) {
+        for (planned, stage) in self.plan.stages.iter().zip(stages) {
+            let first = planned.operators.first();
+            let heads = first.filter(|id| self.heads(**id));
+            if let Some(head) = heads.and_then(|id| operators.get(id.0)) {
+                stage.records_in = (stage.records_in + head.filtered).saturating_sub(head.added);
+            }
+        }
+    }
+
+    fn heads(&self, operator: OperatorId) -> bool {
+        self.plan.operators.get(operator.0).is_some_and(|planned| planned.heads)
+    }
+
+    /// What goes into an operator is what came out of the one before.
+    fn follow(&self, stages: &[StageMetrics], operators: &mut [OperatorMetrics]) {
         for (planned, stage) in self.plan.stages.iter().zip(stages) {
             let mut flowing = Some(stage.records_in);
-            for id in &planned.operators {
-                let Some(operator) = all.get_mut(id.0) else {
+            for &id in &planned.operators {
+                let Some(operator) = operators.get_mut(id.0) else {
                     continue;
                 };
                 operator.records_in = flowing;
@@ -205,7 +223,7 @@ impl Registry {
                     Role::Source => flowing,
                     // The count of what is written is the sink's own.
                     Role::Sink => operator.records_out,
-                    Role::Operator if self.by_operator => {
+                    Role::Operator if self.by_operator || self.heads(id) => {
                         flowing.map(|n| (n + operator.added).saturating_sub(operator.filtered))
                     }
                     Role::Operator => None,
@@ -213,7 +231,6 @@ impl Registry {
                 operator.records_out = flowing;
             }
         }
-        all
     }
 
     fn operator(&self, index: usize) -> OperatorMetrics {

@@ -17,7 +17,7 @@ mod stage;
 
 pub use consumer::{Consumer, ConsumerTail};
 pub use handle::{JobHandle, JobObserver, JobState};
-pub use head::Head;
+pub use head::{Head, HeadFactory};
 pub use job::start;
 pub use options::JobOptions;
 pub use output::Output;
@@ -28,4 +28,5 @@ pub use source::FromSource;
 
 pub use seat::Seat;
 
+pub(crate) use head::Seated;
 pub(crate) use output::Outputs;

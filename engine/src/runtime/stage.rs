@@ -175,12 +175,14 @@ impl<T> Stage<T> {
         }
         self.look_for_enough();
         if self.kernel.poll_flush(cx, Flush::Room)?.is_pending() {
+            self.progress(cx)?;
             return Ok(Step::Wait(BLOCKED));
         }
         if self.kernel.waiting() {
             // Not for room but for a timer: what is out there should not wait with it.
             let (Poll::Ready(()) | Poll::Pending) = self.kernel.poll_flush(cx, Flush::All)?;
             if self.kernel.next_timer().is_none_or(|due| due > now) {
+                self.progress(cx)?;
                 return Ok(self.wait_for_timer(cx, IDLE));
             }
             // Whether what was held back behind the timer is out is for `resume` to say.
@@ -189,6 +191,14 @@ impl<T> Stage<T> {
         }
         self.stopped = self.kernel.resume() == Flow::Stop;
         Ok(Step::Again)
+    }
+
+    /// Moves on what the head has in flight: it must not stand still because nobody asks for it.
+    fn progress(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        if self.wanted && !self.enough && !self.ending {
+            return self.head.poll_progress(cx);
+        }
+        Ok(())
     }
 
     /// If the kernel wants no more, tells the head, and lets go of what it has handed over.
@@ -261,6 +271,10 @@ impl<T: Send> RunnableStage for Stage<T> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let started = self.clock.now();
         self.counters.activity.enter(BUSY, started);
+        if let Err(error) = self.progress(cx) {
+            self.kernel.publish();
+            return Poll::Ready(Err(error));
+        }
         let mut now = started;
         for _ in 0..STEPS_MAX {
             now = match self.step(cx, now) {
