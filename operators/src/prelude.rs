@@ -1,7 +1,7 @@
 //! What the author of a pipeline names.
 
 pub use crate::attempt::{Backoff, DeadLetter, DeadLetters, OnError};
-pub use crate::concurrent::{CallPolicy, Concurrency};
+pub use crate::concurrent::{CallPolicy, Concurrency, Lookup};
 pub use crate::{DataStream, Dataflow, KeyedStream, sink, source};
 pub use millstream_engine::chain::Chain;
 pub use millstream_engine::runtime::{JobHandle, JobOptions, JobReport};

@@ -14,6 +14,7 @@ use super::concurrency::{Concurrency, Limit};
 use super::emission::{Emission, Emit, Ticket};
 use super::lanes::{Lane, Lanes};
 use super::slots::Slots;
+use super::taken::Taken;
 
 /// In which order results leave.
 #[derive(Clone, Copy, Debug)]
@@ -83,8 +84,7 @@ impl<In: Send + 'static, C: Caller<In>> HeadFactory<In> for Calls<In, C> {
         caller.open(context);
         Ok(Box::new(CallsHead {
             batch_limit: input.batch_limit(),
-            input,
-            taken: Taken::default(),
+            taken: Taken::new(input),
             lanes: self.lane.clone().map(|lane_of| (lane_of, Lanes::new())),
             slots: Slots::new(self.concurrency.max),
             emission: match self.order {
@@ -94,43 +94,7 @@ impl<In: Send + 'static, C: Caller<In>> HeadFactory<In> for Calls<In, C> {
             limit: self.concurrency.limit(),
             clock: context.clock(),
             caller,
-            idle: false,
-            idle_told: false,
-            over: false,
         }))
-    }
-}
-
-/// A batch of the input that is being admitted.
-struct Taken<In> {
-    /// The last one first, so that the buffer survives being emptied.
-    records: Vec<Record<In>>,
-    total: usize,
-    control: Batch<In>,
-    marks_done: usize,
-}
-
-impl<In> Default for Taken<In> {
-    fn default() -> Self {
-        Self { records: Vec::new(), total: 0, control: Batch::new(), marks_done: 0 }
-    }
-}
-
-impl<In> Taken<In> {
-    fn new(mut batch: Batch<In>) -> Self {
-        let mut records = std::mem::take(&mut batch.records);
-        records.reverse();
-        Self { total: records.len(), records, control: batch, marks_done: 0 }
-    }
-
-    /// The watermark that comes next, if no record is before it.
-    fn mark(&mut self) -> Option<Timestamp> {
-        let taken = self.total - self.records.len();
-        let mark = self.control.marks.get(self.marks_done)?;
-        (mark.position <= taken).then(|| {
-            self.marks_done += 1;
-            mark.watermark
-        })
     }
 }
 
@@ -143,7 +107,6 @@ struct About {
 }
 
 struct CallsHead<In, C: Caller<In>> {
-    input: Inputs<In>,
     taken: Taken<In>,
     caller: C,
     lanes: Option<(LaneOf<In>, Lanes<In>)>,
@@ -152,11 +115,6 @@ struct CallsHead<In, C: Caller<In>> {
     limit: Limit,
     batch_limit: usize,
     clock: Clock,
-    /// Whether the input is idle, and nothing of it is in flight.
-    idle: bool,
-    /// Whether everybody behind here knows that.
-    idle_told: bool,
-    over: bool,
 }
 
 impl<In: Send, C: Caller<In>> CallsHead<In, C> {
@@ -210,7 +168,7 @@ impl<In: Send, C: Caller<In>> CallsHead<In, C> {
             if self.emission.records() >= self.limit.calls() {
                 return;
             }
-            let Some(record) = self.taken.records.pop() else {
+            let Some(record) = self.taken.record() else {
                 return;
             };
             let ticket = self.emission.admit();
@@ -240,44 +198,6 @@ impl<In: Send, C: Caller<In>> CallsHead<In, C> {
         }
         any
     }
-
-    /// Reads on when everything read has been admitted. Tells whether anything came. Control
-    /// behind the records waits for all that is in flight.
-    fn read(
-        &mut self,
-        cx: &mut Context<'_>,
-        out: Option<&mut Batch<C::Out>>,
-    ) -> Result<bool, Error> {
-        let admitted = self.taken.records.is_empty()
-            && self.taken.marks_done == self.taken.control.marks.len();
-        if !admitted {
-            return Ok(false);
-        }
-        let control = &mut self.taken.control;
-        if control.barrier.is_some() || control.end || control.idle != self.idle {
-            // An input that is idle lets the watermark go on elsewhere: what is in flight comes
-            // before that, too.
-            let Some(out) = out.filter(|_| self.emission.is_empty()) else {
-                return Ok(false);
-            };
-            self.idle = control.idle;
-            out.barrier = control.barrier.take();
-            out.end = std::mem::take(&mut control.end);
-            self.over = out.end;
-            return Ok(true);
-        }
-        let spent = std::mem::take(&mut self.taken.records);
-        if spent.capacity() > 0 {
-            self.input.recycle(spent);
-        }
-        let Poll::Ready(batch) = self.input.poll_next(cx)? else {
-            return Ok(false);
-        };
-        self.taken = Taken::new(batch);
-        // Whatever comes ends idleness at once.
-        self.idle &= self.taken.control.idle && self.taken.total == 0;
-        Ok(true)
-    }
 }
 
 /// Learns from the answer to a call.
@@ -290,10 +210,6 @@ fn settle<In, C: Caller<In>>(about: &About, limit: &mut Limit, clock: &Clock, re
 impl<In: Send, C: Caller<In>> Head<C::Out> for CallsHead<In, C> {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Batch<C::Out>, Error>> {
         let mut batch = Batch::new();
-        if self.over {
-            batch.end = true;
-            return Poll::Ready(Ok(batch));
-        }
         loop {
             let answered = self.answer(cx);
             self.admit();
@@ -301,27 +217,20 @@ impl<In: Send, C: Caller<In>> Head<C::Out> for CallsHead<In, C> {
             if batch.records.len() >= self.batch_limit {
                 break;
             }
-            let came = self.read(cx, Some(&mut batch))?;
+            let quiet = self.emission.is_empty().then_some(&mut batch);
+            let came = self.taken.read(cx, quiet)?;
             if batch.barrier.is_some() || batch.end || !(answered || emitted || came) {
                 break;
             }
         }
-        batch.idle = self.idle;
-        if batch.is_empty() && batch.idle == self.idle_told {
-            return Poll::Pending;
-        }
-        self.idle_told = batch.idle;
-        Poll::Ready(Ok(batch))
+        self.taken.hand_over(batch).map(Ok)
     }
 
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
-        if self.over {
-            return Ok(());
-        }
         loop {
             let answered = self.answer(cx);
             self.admit();
-            if !self.read(cx, None)? && !answered {
+            if !self.taken.read(cx, None::<&mut Batch<C::Out>>)? && !answered {
                 return Ok(());
             }
         }
@@ -330,11 +239,10 @@ impl<In: Send, C: Caller<In>> Head<C::Out> for CallsHead<In, C> {
     fn recycle(&mut self, _records: Vec<Record<C::Out>>) {}
 
     fn finish(&mut self) {
-        self.over = true;
         self.slots.clear();
         if let Some((_, lanes)) = &mut self.lanes {
             lanes.clear();
         }
-        self.input.finish();
+        self.taken.finish();
     }
 }

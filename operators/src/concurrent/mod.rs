@@ -12,15 +12,19 @@ mod calls;
 mod concurrency;
 mod emission;
 mod lanes;
+mod lookup;
+pub mod lookup_async;
 pub mod map_async;
 pub mod map_async_keyed;
 
 pub mod map_blocking;
 pub mod scan_async;
 mod slots;
+mod taken;
 pub mod try_map_async;
 
 pub use attempts::Answer;
 pub use call_policy::{CallPolicy, TimedOut};
 pub use concurrency::Concurrency;
+pub use lookup::Lookup;
 pub use try_map_async::{Called, Settle};

@@ -4,6 +4,7 @@
 
 mod attempts;
 mod fences;
+mod lookup;
 mod progress;
 
 use std::sync::Arc;
