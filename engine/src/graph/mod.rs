@@ -13,4 +13,4 @@ pub use blueprint::{
 };
 pub use view::{EdgeView, GraphView, OperatorView, StageView};
 
-pub(crate) use plan::Plan;
+pub(crate) use plan::{Plan, PlannedEdge};

@@ -19,7 +19,7 @@ use super::signals::Signals;
 use super::{JobOptions, Outputs, Run};
 use crate::error::{Error, ErrorKind};
 use crate::graph::Blueprint;
-use crate::metrics::{Publisher, Registry, StageCounters};
+use crate::metrics::{Doing, Publisher, Registry, StageCounters};
 use crate::time::{Clock, Instant};
 
 /// What the stages of a job, its supervisor and its handle share.
@@ -212,7 +212,7 @@ struct Leaving {
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        self.counters.activity.enter(0, self.clock.now());
+        self.counters.activity.enter(Doing::Nothing, self.clock.now());
     }
 }
 

@@ -10,7 +10,7 @@ use super::job::JobShared;
 use super::stage::{RunnableStage, Stage};
 use super::{Head, Outputs, Seat};
 use crate::batch::default_batch;
-use crate::edge::{Inputs, Outbox, Receiver, Routed, Sender, Weight, channel};
+use crate::edge::{Inputs, Outbox, Receiver, Routed, Sender, Weight, timed_channel};
 use crate::graph::blueprint::Graph;
 use crate::graph::{EdgeId, OperatorId, Port, StageId};
 use crate::metrics::{Channel, Counter, OperatorCounters, StageCounters};
@@ -100,10 +100,12 @@ impl RunCore {
             for instance in 0..instances {
                 let mut of_instance = Vec::new();
                 for target in planned.targets(instance, instances) {
-                    let (sender, receiver) = channel::<T>(planned.capacity);
+                    let clock = self.shared.registry.clock.clone();
+                    let (sender, receiver) = timed_channel::<T>(planned.capacity, clock);
                     let (probe, gauge) = (sender.probe(), Arc::default());
                     receivers.get_mut(target)?.push((producer, registered.len(), receiver));
-                    registered.push(Channel { producer, probe, gauge });
+                    let ends = (instance, target);
+                    registered.push(Channel { producer, ends, probe, gauge });
                     of_instance.push(sender);
                 }
                 of_producer.push(of_instance);
@@ -137,6 +139,8 @@ impl<'a, M> Run<'a, M> {
             instances: stage.map_or(1, |stage| stage.parallelism),
             counters: counters.map(Arc::clone).unwrap_or_default(),
             culprit: Arc::clone(&self.core.culprit),
+            stage: self.core.stage_counters(),
+            by_operator: registry.by_operator,
         }
     }
 
