@@ -81,6 +81,14 @@ impl Latency {
         }
     }
 
+    /// What was measured beyond what had been at `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let earlier = before.buckets.iter().copied().chain(std::iter::repeat(0));
+        let buckets = self.buckets.iter().zip(earlier).map(|(now, then)| now.saturating_sub(then));
+        Self { buckets: buckets.collect(), nanos: self.nanos.wrapping_sub(before.nanos) }
+    }
+
     /// How many times were measured.
     #[must_use]
     pub fn count(&self) -> u64 {

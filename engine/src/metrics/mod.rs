@@ -6,6 +6,7 @@ mod counters;
 mod drops;
 mod explain;
 mod histogram;
+pub mod names;
 mod publish;
 mod snapshot;
 
@@ -14,7 +15,8 @@ pub use counters::{ByOperator, ByStage, Counter, Counting, OperatorCounters};
 pub use drops::{DropReason, Drops};
 pub use explain::{Culprit, Explanation, Wait, Why};
 pub use histogram::Latency;
-pub use publish::{Publisher, describe, names};
+pub use names::describe;
+pub use publish::Publisher;
 pub use snapshot::{
     ChannelMetrics, EdgeMetrics, InputMetrics, InstanceMetrics, JobMetrics, OperatorMetrics,
     StageMetrics,

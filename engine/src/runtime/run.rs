@@ -43,6 +43,7 @@ pub(super) struct StageTask {
     pub(super) counters: Arc<StageCounters>,
     pub(super) culprit: Arc<OnceLock<Arc<str>>>,
     pub(super) stage: Box<dyn RunnableStage>,
+    pub(super) index: StageId,
 }
 
 /// The channels of one edge that nobody has taken yet.
@@ -225,6 +226,7 @@ impl<'a, M> Run<'a, M> {
             counters,
             culprit: Arc::clone(&self.core.culprit),
             stage: Box::new(stage),
+            index: self.core.stage,
         });
     }
 }

@@ -32,6 +32,9 @@ pub(super) trait RunnableStage: Send {
     /// Ready when the stage has come to its end, or failed.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>>;
 
+    /// How much the next poll may do: so many steps, and so many records in the first slice.
+    fn limit(&mut self, steps: usize, slice: usize);
+
     /// After a panic in `poll`: saves what had been counted until then.
     fn publish(&mut self);
 }
@@ -46,6 +49,8 @@ pub(super) struct Stage<T> {
     spare: Vec<Record<T>>,
     /// How many records the batch had when the kernel was given it.
     offered: usize,
+    /// The steps that a poll may take.
+    steps: usize,
     /// The records that the next slice may take.
     slice: usize,
     /// Somebody behind the stage has asked for records.
@@ -84,6 +89,7 @@ impl<T> Stage<T> {
             batch: Batch::new(),
             spare: Vec::new(),
             offered: 0,
+            steps: STEPS_MAX,
             slice: SLICE_START,
             wanted: false,
             stopped: false,
@@ -287,7 +293,7 @@ impl<T: Send> RunnableStage for Stage<T> {
             return Poll::Ready(Err(error));
         }
         let mut now = started;
-        for _ in 0..STEPS_MAX {
+        for _ in 0..self.steps {
             now = match self.step(cx, now) {
                 Ok(Step::Again) => self.clock.now(),
                 Ok(Step::AgainAt(now)) => now,
@@ -314,6 +320,10 @@ impl<T: Send> RunnableStage for Stage<T> {
         self.kernel.publish();
         super::spawn::yield_now(cx);
         Poll::Pending
+    }
+
+    fn limit(&mut self, steps: usize, slice: usize) {
+        (self.steps, self.slice) = (steps, slice);
     }
 
     fn publish(&mut self) {
