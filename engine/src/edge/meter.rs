@@ -1,9 +1,9 @@
 //! What a channel measures: how full it is found, how long its records wait, and how long its
 //! sender waits for room.
 //!
-//! It is written under the channel's lock. One record at a time is timed: the first of a batch, from
-//! when it is put in until it is taken out. The next begins at the earliest 16 batches later, so
-//! that a clock is read rarely. It is a place in the queue and no record of its own, so it can't
+//! It is written under the channel's lock. One record at a time is timed: the first of a batch,
+//! from when it is put in until it is taken out. The next begins at the earliest 16 batches later,
+//! so that a clock is read rarely. It is a place in the queue and no record of its own, so it can't
 //! overtake any.
 
 use std::time::Duration;

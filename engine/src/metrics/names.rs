@@ -1,6 +1,6 @@
 //! The names of what is published. Labels are `pipeline` and one of `stage`, `operator` or `edge`,
-//! `reason` on dropped records, `percentile` on times and `producer` on what concerns an input of an
-//! edge; their values come from the graph, never from the data.
+//! `reason` on dropped records, `percentile` on times and `producer` on what concerns an input of
+//! an edge; their values come from the graph, never from the data.
 
 use metrics::Unit;
 

@@ -153,6 +153,7 @@ impl<'a, M> Run<'a, M> {
             outputs: self.core.shared.outputs.clone(),
             seat,
             run: Some((self.core, self.graph)),
+            side: None,
         }
     }
 
@@ -265,12 +266,19 @@ pub struct OperatorContext<'a> {
     seat: &'a Seat,
     /// Absent where an operator is driven by hand.
     run: Option<(&'a mut RunCore, &'a Graph)>,
+    /// What is offered as a side output there.
+    side: Option<Box<dyn Any>>,
 }
 
 impl<'a> OperatorContext<'a> {
     /// The context of an operator that is driven by hand.
     pub(crate) fn alone(clock: Clock, seat: &'a Seat) -> Self {
-        Self { clock, seed: 0, outputs: Outputs::default(), seat, run: None }
+        Self { clock, seed: 0, outputs: Outputs::default(), seat, run: None, side: None }
+    }
+
+    /// Offers a side output to an operator that is driven by hand.
+    pub(crate) fn offer_side<T: Send + 'static>(&mut self, outbox: Outbox<T>) {
+        self.side = Some(Box::new(outbox));
     }
 
     /// The operator's name in the graph.
@@ -312,7 +320,9 @@ impl<'a> OperatorContext<'a> {
     /// A side output. `None` where the operator is driven by hand and has none.
     #[must_use]
     pub fn side_output<T: Send + 'static>(&mut self, port: Port) -> Option<Outbox<T>> {
-        let (core, graph) = self.run.as_mut()?;
+        let Some((core, graph)) = self.run.as_mut() else {
+            return self.side.take()?.downcast().ok().map(|outbox| *outbox);
+        };
         outboxes(core, graph, port, self.seat.instance).into_iter().next()
     }
 
