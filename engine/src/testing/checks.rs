@@ -5,6 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
+use super::driver::quiet_options;
 use super::{Event, OperatorHarness};
 use crate::operator::Operator;
 use crate::record::Record;
@@ -45,7 +46,7 @@ pub fn assert_nothing_left(job: &JobObserver, clock: &VirtualClock) {
 #[allow(clippy::print_stderr, reason = "as a test harness does")]
 pub fn explore(seeds: impl IntoIterator<Item = u64>, test: impl Fn(&JobOptions)) {
     for seed in seeds {
-        let options = JobOptions::default().with_seed(seed).with_schedule_seed(seed);
+        let options = quiet_options().with_seed(seed).with_schedule_seed(seed);
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(&options))) {
             eprintln!("failed with schedule seed {seed}: to replay it, explore([{seed}], …)");
             resume_unwind(panic);

@@ -77,6 +77,11 @@ pub struct TestDriver {
     runtime: Runtime,
 }
 
+/// The options of a run that a test drives: without timers that belong to no word.
+pub(super) fn quiet_options() -> JobOptions {
+    JobOptions::default().with_publish_every(None).with_stall_warning(None)
+}
+
 /// Tells when the runtime has nothing left to do.
 #[derive(Default)]
 struct Quiet {
@@ -104,7 +109,8 @@ impl Quiet {
 }
 
 impl TestDriver {
-    /// Starts a job of the graph.
+    /// Starts a job of the graph. It publishes no metrics and has no watchdog, which would stop the
+    /// clock every second of the day.
     ///
     /// # Errors
     ///
@@ -114,7 +120,7 @@ impl TestDriver {
     ///
     /// Inside a runtime: the test has to be a plain function.
     pub fn start(blueprint: &Blueprint) -> Result<Self, Error> {
-        Self::start_with(blueprint, &JobOptions::default())
+        Self::start_with(blueprint, &quiet_options())
     }
 
     /// Starts a job of the graph as `options` say, but for the clock, which is the driver's.
@@ -278,6 +284,12 @@ impl TestDriver {
     #[must_use]
     pub const fn clock(&self) -> &VirtualClock {
         &self.clock
+    }
+
+    /// A way to look at the job, also when it is over.
+    #[must_use]
+    pub const fn observer(&self) -> &JobObserver {
+        &self.observer
     }
 
     /// The handle of the job, while it runs.

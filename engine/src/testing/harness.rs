@@ -94,7 +94,8 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
     }
 
     /// A fresh instance of an operator that has a side output of `S`, and what comes out there. It
-    /// is told that the side output is full while `room` records wait there.
+    /// is told that the side output is full when more than `room` records wait there, until the
+    /// probe has taken some.
     #[must_use]
     pub fn with_side<S: Send + 'static>(
         room: usize,
