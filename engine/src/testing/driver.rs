@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use super::{SinkProbe, SourceProbe, assert_nothing_left};
+use crate::batch::Barrier;
 use crate::error::Error;
 use crate::graph::Blueprint;
 use crate::metrics::{Explanation, JobMetrics};
@@ -220,6 +221,12 @@ impl TestDriver {
     #[track_caller]
     pub fn watermark<T>(&mut self, input: &SourceProbe<T>, watermark: Timestamp) {
         self.hand_over(input.watermark(watermark));
+    }
+
+    /// Puts a barrier behind what was sent.
+    #[track_caller]
+    pub fn barrier<T>(&mut self, input: &SourceProbe<T>, barrier: Barrier) {
+        self.hand_over(input.barrier(barrier));
     }
 
     /// Ends an input.
