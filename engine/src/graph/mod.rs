@@ -3,6 +3,7 @@
 
 pub(crate) mod blueprint;
 mod display;
+mod live;
 mod plan;
 mod validate;
 mod view;

@@ -6,4 +6,8 @@
     reason = "the helpers of a test may fail it"
 )]
 
+mod numbers;
+mod pictures;
 mod stalls;
+mod traces;
+mod watchdog;
