@@ -181,14 +181,14 @@ fn l3_a_whole_graph_runs_in_a_plain_test() {
     driver.push(&orders, 1);
     assert_eq!(driver.read(&even), [2]);
     driver.push(&orders, 2);
-    assert_eq!(driver.read(&odd), []);
+    assert!(driver.read(&odd).is_empty());
     driver.push(&returns, 4);
     assert_eq!(driver.read(&odd), [3 + 5]);
     driver.push(&returns, 6);
     driver.end(&orders);
     assert_eq!(driver.state(), JobState::Running);
     driver.end(&returns);
-    assert_eq!((driver.read(&odd), driver.read(&even)), (vec![7], vec![]));
+    assert_eq!((driver.read(&odd), driver.read(&even)), (vec![7], Vec::new()));
     let report = driver.finish().unwrap();
     assert_eq!((report.outcome(), report.records_written()), (Outcome::Completed, 3));
 }
@@ -339,7 +339,7 @@ fn l4_the_harness_has_the_side_output_too() {
     let events = harness.events();
     use millstream_engine::testing::Event::{End, Record as Taken, Watermark};
     assert_eq!(events, [Taken(Record::new(3)), Watermark(at(9)), End]);
-    assert_eq!((large.values(), large.is_ended()), (vec![102], true));
+    assert_eq!((large.values(), large.is_ended()), (vec![102_u64], true));
 }
 
 #[test]
@@ -497,6 +497,24 @@ fn l6_what_rests_on_no_schedule_holds_under_all() {
         assert_eq!(report.take(sum), Some(199 * 200));
         assert_eq!(report.take(order), Some((0..30).collect()));
     });
+}
+
+// L8
+
+#[test]
+fn l8_a_script_can_be_played_to_an_operator() {
+    let script = [
+        Step::Record(Record::at(1, at(1))),
+        Step::Watermark(at(2)),
+        Step::Advance(SECOND),
+        Step::Record(Record::new(2)),
+        Step::End,
+    ];
+    let mut harness = OperatorHarness::new(Total::default());
+    script.iter().for_each(|step| harness.play(step));
+    use millstream_engine::testing::Event::{End, Record as Taken, Watermark};
+    let expected = [Taken(Record::new(1)), Watermark(at(2)), Taken(Record::new(3)), End];
+    assert_eq!(harness.events(), expected);
 }
 
 // L9

@@ -67,13 +67,14 @@ pub enum Step<T> {
     End,
 }
 
-impl<T: Clone> Step<T> {
-    fn take<O: Operator<T>>(&self, harness: &mut OperatorHarness<T, O>) {
-        match self {
-            Self::Record(record) => harness.push(record.clone()),
-            Self::Watermark(watermark) => harness.watermark(*watermark),
-            Self::Advance(by) => harness.advance(*by),
-            Self::End => harness.end(),
+impl<T: Clone, O: Operator<T>> OperatorHarness<T, O> {
+    /// Lets one step of a script happen.
+    pub fn play(&mut self, step: &Step<T>) {
+        match step {
+            Step::Record(record) => self.push(record.clone()),
+            Step::Watermark(watermark) => self.watermark(*watermark),
+            Step::Advance(by) => self.advance(*by),
+            Step::End => self.end(),
         }
     }
 }
@@ -98,7 +99,7 @@ where
     O: Operator<T, Out: PartialEq + fmt::Debug>,
 {
     let run = |harness: &mut OperatorHarness<T, O>, steps: &[Step<T>]| -> Vec<Event<O::Out>> {
-        steps.iter().for_each(|step| step.take(harness));
+        steps.iter().for_each(|step| harness.play(step));
         if let Some(error) = harness.take_error() {
             panic!("the operator failed: {error}");
         }
