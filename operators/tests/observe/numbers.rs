@@ -66,7 +66,8 @@ fn m1_every_operator_counts_in_out_errors_and_drops_by_reason() {
     let (input, source) = probe_source::<u64>();
     let flow = Dataflow::new("counted");
     let stream = flow.source("in", source).via(Punctual::default());
-    let parse = |n: &u64| if n % 2 == 0 { Ok(*n) } else { Err(std::io::Error::other("odd")) };
+    let parse =
+        |n: &u64| if n.is_multiple_of(2) { Ok(*n) } else { Err(std::io::Error::other("odd")) };
     stream.try_map(OnError::skip(), parse).filter(|n| *n < 8).boundary().ignore();
     let mut driver = TestDriver::start_with(flow.blueprint(), &options()).unwrap();
     driver.watermark(&input, at(10));
