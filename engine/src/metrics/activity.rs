@@ -64,6 +64,8 @@ impl Doing {
 pub(crate) struct Activity {
     doing: AtomicU8,
     since: AtomicU64,
+    /// When the poll began that it is in: a stage that is polled gets on.
+    polled: AtomicU64,
     spent: [AtomicU64; 3],
     /// The wait before this one, and since when it has lasted without any progress.
     waited: AtomicU8,
@@ -90,6 +92,13 @@ impl Activity {
         }
         self.since.store(now, Relaxed);
         self.doing.store(doing.code(), Relaxed);
+    }
+
+    /// Begins a poll.
+    pub(crate) fn work(&self, now: Instant) {
+        self.polled.store(nanos(now), Relaxed);
+        self.at.store(0, Relaxed);
+        self.enter(Doing::Working, now);
     }
 
     /// Enters a wait. Having been woken in between does not make it a new one, unless `progress`,
@@ -121,7 +130,7 @@ impl Activity {
     pub(crate) fn age(&self, now: Instant) -> Duration {
         let since = match self.doing() {
             Doing::Nothing => return Duration::ZERO,
-            Doing::Working => &self.since,
+            Doing::Working => &self.polled,
             _ => &self.stuck_since,
         };
         Duration::from_nanos(nanos(now).saturating_sub(since.load(Relaxed)))
@@ -151,12 +160,12 @@ mod tests {
     #[test]
     fn m6_a_wait_goes_on_over_a_vain_wake_up_and_not_over_progress() {
         let activity = Activity::default();
-        activity.enter(Doing::Working, at(0));
+        activity.work(at(0));
         activity.wait(Doing::AwaitsRoom, at(1), 7);
-        activity.enter(Doing::Working, at(5));
+        activity.work(at(5));
         activity.wait(Doing::AwaitsRoom, at(5), 7);
         assert_eq!(activity.age(at(9)), Duration::from_secs(8));
-        activity.enter(Doing::Working, at(9));
+        activity.work(at(9));
         activity.wait(Doing::AwaitsRoom, at(9), 8);
         assert_eq!(activity.age(at(10)), Duration::from_secs(1));
         let spent = activity.read(at(10)).map(|share| share.as_secs());

@@ -286,8 +286,7 @@ impl<T> Stage<T> {
 impl<T: Send> RunnableStage for Stage<T> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let started = self.clock.now();
-        self.counters.activity.enter(Doing::Working, started);
-        self.counters.activity.work_at(None);
+        self.counters.activity.work(started);
         if let Err(error) = self.progress(cx) {
             self.kernel.publish();
             return Poll::Ready(Err(error));

@@ -234,6 +234,19 @@ fn planted() -> Vec<(Blame, Stalled)> {
     let what = "two sources before one stuck sink";
     plant(blame(what, "out", Why::SinkIsSlow), Stalled::new(&flow, |_| {}).holding(sink));
 
+    let flow = Dataflow::new("19");
+    let calls = numbers(&flow, "in").map_async(3, |_| std::future::pending::<u64>());
+    calls.boundary().ignore();
+    let what = "calls that are never answered";
+    plant(blame(what, "map_async", Why::AwaitsItself), Stalled::new(&flow, |_| {}));
+
+    let flow = Dataflow::new("20");
+    let (probe, stream) = probed(&flow, "in");
+    stream.map_async(3, |_| std::future::pending::<u64>()).boundary().ignore();
+    let what = "one call that is never answered, and a quiet source";
+    let stalled = Stalled::new(&flow, |driver| driver.push(&probe, 1)).holding(probe);
+    plant(blame(what, "map_async", Why::AwaitsItself), stalled);
+
     all
 }
 
@@ -274,7 +287,7 @@ fn hang(gate: &Mutex<Receiver<()>>) {
 }
 
 #[test]
-fn m3_of_twenty_planted_stalls_at_least_nineteen_are_named() {
+fn m3_of_twenty_two_planted_stalls_each_is_named() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for (blame, stalled) in planted() {
@@ -302,7 +315,7 @@ fn m3_of_twenty_planted_stalls_at_least_nineteen_are_named() {
             wrong.push(format!("{}: `{operator}`, and not\n{explanation}", blame.what));
         }
     }
-    assert_eq!(count, 20);
+    assert_eq!(count, 22);
     assert!(wrong.is_empty(), "{} of {count} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 

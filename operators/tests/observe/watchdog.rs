@@ -4,7 +4,7 @@ use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use millstream_engine::testing::{TestDriver, probe_sink, probe_source};
+use millstream_engine::testing::{TestDriver, VirtualClock, probe_sink, probe_source};
 use millstream_operators::prelude::*;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -104,6 +104,24 @@ fn m11_progress_however_slow_is_no_stall() {
         output.request(1);
         driver.advance(MINUTE / 2);
     }
+    assert_eq!(told.warnings(), 0);
+}
+
+#[test]
+fn m11_hard_work_is_no_stall() {
+    let told = Told::default();
+    let _on = tracing::subscriber::set_default(told.clone());
+    let clock = VirtualClock::new();
+    let flow = Dataflow::new("hard");
+    let hand = clock.clone();
+    let worked = flow.source("in", source::from_iter(0..100)).map(move |n: u64| {
+        hand.advance(MINUTE / 4);
+        n
+    });
+    worked.ignore();
+    let options = JobOptions::default().with_stall_warning(Some(MINUTE)).with_clock(clock.clock());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(flow.run_with(options)).unwrap();
     assert_eq!(told.warnings(), 0);
 }
 
