@@ -10,7 +10,7 @@ use super::job::JobShared;
 use super::stage::{RunnableStage, Stage};
 use super::{Head, Outputs, Seat};
 use crate::batch::default_batch;
-use crate::edge::{Inputs, Outbox, Receiver, Routed, Sender, Weight, channel};
+use crate::edge::{Inputs, Outbox, Receiver, Routed, Sender, Weight, timed_channel};
 use crate::graph::blueprint::Graph;
 use crate::graph::{EdgeId, OperatorId, Port, StageId};
 use crate::metrics::{Channel, Counter, OperatorCounters, StageCounters};
@@ -43,6 +43,7 @@ pub(super) struct StageTask {
     pub(super) counters: Arc<StageCounters>,
     pub(super) culprit: Arc<OnceLock<Arc<str>>>,
     pub(super) stage: Box<dyn RunnableStage>,
+    pub(super) index: StageId,
 }
 
 /// The channels of one edge that nobody has taken yet.
@@ -100,10 +101,12 @@ impl RunCore {
             for instance in 0..instances {
                 let mut of_instance = Vec::new();
                 for target in planned.targets(instance, instances) {
-                    let (sender, receiver) = channel::<T>(planned.capacity);
+                    let clock = self.shared.registry.clock.clone();
+                    let (sender, receiver) = timed_channel::<T>(planned.capacity, clock);
                     let (probe, gauge) = (sender.probe(), Arc::default());
                     receivers.get_mut(target)?.push((producer, registered.len(), receiver));
-                    registered.push(Channel { producer, probe, gauge });
+                    let ends = (instance, target);
+                    registered.push(Channel { producer, ends, probe, gauge });
                     of_instance.push(sender);
                 }
                 of_producer.push(of_instance);
@@ -137,6 +140,8 @@ impl<'a, M> Run<'a, M> {
             instances: stage.map_or(1, |stage| stage.parallelism),
             counters: counters.map(Arc::clone).unwrap_or_default(),
             culprit: Arc::clone(&self.core.culprit),
+            stage: self.core.stage_counters(),
+            by_operator: registry.by_operator,
         }
     }
 
@@ -148,6 +153,7 @@ impl<'a, M> Run<'a, M> {
             outputs: self.core.shared.outputs.clone(),
             seat,
             run: Some((self.core, self.graph)),
+            side: None,
         }
     }
 
@@ -221,6 +227,7 @@ impl<'a, M> Run<'a, M> {
             counters,
             culprit: Arc::clone(&self.core.culprit),
             stage: Box::new(stage),
+            index: self.core.stage,
         });
     }
 }
@@ -259,12 +266,19 @@ pub struct OperatorContext<'a> {
     seat: &'a Seat,
     /// Absent where an operator is driven by hand.
     run: Option<(&'a mut RunCore, &'a Graph)>,
+    /// What is offered as a side output there.
+    side: Option<Box<dyn Any>>,
 }
 
 impl<'a> OperatorContext<'a> {
     /// The context of an operator that is driven by hand.
     pub(crate) fn alone(clock: Clock, seat: &'a Seat) -> Self {
-        Self { clock, seed: 0, outputs: Outputs::default(), seat, run: None }
+        Self { clock, seed: 0, outputs: Outputs::default(), seat, run: None, side: None }
+    }
+
+    /// Offers a side output to an operator that is driven by hand.
+    pub(crate) fn offer_side<T: Send + 'static>(&mut self, outbox: Outbox<T>) {
+        self.side = Some(Box::new(outbox));
     }
 
     /// The operator's name in the graph.
@@ -306,7 +320,9 @@ impl<'a> OperatorContext<'a> {
     /// A side output. `None` where the operator is driven by hand and has none.
     #[must_use]
     pub fn side_output<T: Send + 'static>(&mut self, port: Port) -> Option<Outbox<T>> {
-        let (core, graph) = self.run.as_mut()?;
+        let Some((core, graph)) = self.run.as_mut() else {
+            return self.side.take()?.downcast().ok().map(|outbox| *outbox);
+        };
         outboxes(core, graph, port, self.seat.instance).into_iter().next()
     }
 

@@ -236,6 +236,10 @@ impl<In: Send, C: Caller<In>> Head<C::Out> for CallsHead<In, C> {
         }
     }
 
+    fn in_flight(&self) -> bool {
+        !self.slots.is_empty()
+    }
+
     fn recycle(&mut self, _records: Vec<Record<C::Out>>) {}
 
     fn finish(&mut self) {

@@ -63,8 +63,7 @@ impl<F: Future, M> Slots<F, M> {
     }
 
     /// Whether nothing is in flight.
-    #[cfg(test)]
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.free.len() == self.slots.len()
     }
 
