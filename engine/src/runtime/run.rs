@@ -141,7 +141,6 @@ impl<'a, M> Run<'a, M> {
             counters: counters.map(Arc::clone).unwrap_or_default(),
             culprit: Arc::clone(&self.core.culprit),
             stage: self.core.stage_counters(),
-            by_operator: registry.by_operator,
         }
     }
 
