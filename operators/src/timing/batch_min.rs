@@ -159,7 +159,7 @@ mod tests {
             let mut harness = OperatorHarness::with_room(BatchMin::new(3, second), room);
             harness.push(1);
             harness.push(2);
-            assert_eq!(harness.values(), []);
+            assert!(harness.values().is_empty());
             harness.push(3);
             assert_eq!(harness.values(), [1, 2, 3]);
             harness.push(4);

@@ -157,11 +157,11 @@ mod tests {
         harness.push(2);
         harness.push(3);
         harness.advance(SECOND - Duration::from_nanos(1));
-        assert_eq!(harness.values(), []);
+        assert!(harness.values().is_empty());
         harness.advance(Duration::from_nanos(1));
         assert_eq!(harness.values(), [3]);
         harness.advance(SECOND * 9);
-        assert_eq!(harness.values(), [], "nothing is emitted twice");
+        assert!(harness.values().is_empty(), "nothing is emitted twice");
         assert_eq!(harness.operator().counters.drops().of(DropReason::Superseded), 2);
     }
 

@@ -134,6 +134,7 @@ impl<T: Send + 'static> Operator<T> for InitialTimeout {
         _out: &mut impl Collector<T>,
     ) -> Result<(), OperatorError> {
         if Operator::<T>::next_timer(self).is_some_and(|due| due <= now) {
+            self.over = true;
             return Err(InitialTimedOut { limit: self.limit }.into());
         }
         Ok(())
@@ -168,8 +169,9 @@ impl CompletionTimeout {
         if self.over { None } else { self.clock.started().map(|started| started + self.limit) }
     }
 
-    fn check(&self, now: Instant) -> Result<(), OperatorError> {
+    fn check(&mut self, now: Instant) -> Result<(), OperatorError> {
         if self.due().is_some_and(|due| due <= now) {
+            self.over = true;
             return Err(CompletionTimedOut { limit: self.limit }.into());
         }
         Ok(())

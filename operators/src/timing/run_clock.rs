@@ -128,7 +128,8 @@ impl Quiet {
         self.due.filter(|_| !self.stalled)
     }
 
-    /// Whether it has been quiet for too long. If not, it sets the timer anew.
+    /// Whether it has been quiet for too long. If not, it sets the timer anew; if so, there is none
+    /// until the next [`touch`](Quiet::touch).
     pub(crate) fn is_over(&mut self, now: Instant) -> bool {
         if self.next_timer().is_none_or(|due| due > now) {
             return false;
@@ -136,7 +137,7 @@ impl Quiet {
         let blocked = self.blocked.until(now).saturating_sub(self.blocked_before);
         let quiet = now.saturating_since(self.since).saturating_sub(blocked);
         let left = self.limit.saturating_sub(quiet);
-        self.due = Some(now + left);
+        self.due = (!left.is_zero()).then(|| now + left);
         left.is_zero()
     }
 }

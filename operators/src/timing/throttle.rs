@@ -278,7 +278,7 @@ mod tests {
         (0..3).for_each(|n| harness.push(n));
         assert_eq!(harness.values(), [0, 1]);
         harness.advance(MILLI - Duration::from_nanos(1));
-        assert_eq!(harness.values(), []);
+        assert!(harness.values().is_empty());
         harness.advance(Duration::from_nanos(1));
         assert_eq!(harness.values(), [2]);
     }
@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(harness.values(), [4, 0], "what costs nothing passes");
         harness.push(6);
         harness.advance(MILLI * 6 - Duration::from_nanos(1));
-        assert_eq!(harness.values(), [], "heavier than a burst, it takes the time of its cost");
+        assert!(harness.values().is_empty(), "heavier than a burst, it takes the time of its cost");
         harness.advance(Duration::from_nanos(1));
         assert_eq!(harness.values(), [6]);
         let clone = harness.operator().clone();
