@@ -33,12 +33,29 @@ enum Word {
     Chunks(usize),
     ChunksSliding(usize, usize),
     Thrice,
+    Distinct(usize),
+    ZipWithIndex,
+    ZipWithPrevious,
+    ZipWithNext,
+    Intersperse(u32),
+    ChunksWeighted(usize),
+    ChunkBy(usize, u32),
+    DefaultIfEmpty(u32),
+    FlattenOptional(u32),
+    Materialize,
+    SampleEvery(u64),
+    Sort,
+    TopN(usize),
+    BottomN(usize),
+    MapBatches(usize),
+    MapWithResource,
+    Rebatch(usize),
 }
 
 impl Word {
     /// Whether it may end the stream before its input does.
     const fn cuts(self) -> bool {
-        matches!(self, Self::Take(_) | Self::TakeWhile(_) | Self::TakeUntil(_))
+        matches!(self, Self::Take(_) | Self::TakeWhile(_) | Self::TakeUntil(_) | Self::Materialize)
     }
 }
 
@@ -123,6 +140,56 @@ fn say(word: Word, stream: DataStream<u32>, seam: Seam) -> DataStream<u32> {
             join(seam, stream.chunks_sliding(size, step).map(|chunk| sum(&chunk)))
         }
         Word::Thrice => join(seam, stream.via(Thrice)),
+        other => say_more(other, stream, seam),
+    }
+}
+
+fn say_more(word: Word, stream: DataStream<u32>, seam: Seam) -> DataStream<u32> {
+    match word {
+        Word::Distinct(max) => join(seam, stream.distinct(max)),
+        Word::ZipWithIndex => {
+            let add = |(n, index)| keep_small(n + u32::try_from(index).unwrap());
+            join(seam, stream.zip_with_index().map(add))
+        }
+        Word::ZipWithPrevious => {
+            let add = |(previous, n): (Option<u32>, _)| keep_small(previous.unwrap_or(5) + n);
+            join(seam, stream.zip_with_previous().map(add))
+        }
+        Word::ZipWithNext => {
+            let add = |(n, next): (_, Option<u32>)| keep_small(n + next.unwrap_or(5));
+            join(seam, stream.zip_with_next().map(add))
+        }
+        Word::Intersperse(n) => join(seam, stream.intersperse_between(n, n + 1, n + 2)),
+        Word::ChunksWeighted(max) => {
+            let chunks = stream.chunks_weighted(max, |n| *n as usize % 3);
+            join(seam, chunks.map(|chunk| sum(&chunk)))
+        }
+        Word::ChunkBy(max, by) => {
+            let chunks = stream.chunk_by(max, move |n| n / by);
+            join(seam, chunks.map(|chunk| sum(&chunk)))
+        }
+        Word::DefaultIfEmpty(n) => join(seam, stream.default_if_empty(n)),
+        Word::FlattenOptional(by) => {
+            join(seam, stream.map(move |n| n.checked_sub(by)).flatten_optional())
+        }
+        Word::Materialize => {
+            let there = stream.materialize().boxed();
+            join(seam, there.dematerialize())
+        }
+        Word::SampleEvery(nth) => join(seam, stream.sample_every(nth)),
+        Word::Sort => join(seam, stream.sort(usize::MAX)),
+        Word::TopN(count) => join(seam, stream.top_n(count)),
+        Word::BottomN(count) => join(seam, stream.bottom_n(count)),
+        Word::MapBatches(max) => {
+            let add = |values: Vec<u32>| values.into_iter().map(|n| keep_small(n + 1)).collect();
+            join(seam, stream.map_batches(max, add))
+        }
+        Word::MapWithResource => {
+            let open = || Ok::<_, std::fmt::Error>(0);
+            join(seam, stream.map_with_resource(open, number, Some))
+        }
+        Word::Rebatch(records) => join(seam, stream.rebatch(records)),
+        other => panic!("{other:?} is said elsewhere"),
     }
 }
 
@@ -161,6 +228,93 @@ fn model(word: Word, list: Vec<u32>) -> Vec<u32> {
             chunks.map(sum).collect()
         }
         Word::Thrice => items.flat_map(|n| [n; 3]).collect(),
+        other => model_more(other, list),
+    }
+}
+
+fn model_more(word: Word, mut list: Vec<u32>) -> Vec<u32> {
+    match word {
+        Word::Distinct(max) => {
+            let mut known = std::collections::VecDeque::new();
+            list.retain(|n| {
+                let new = !known.contains(n);
+                if new {
+                    known.push_back(*n);
+                    known.drain(..known.len().saturating_sub(max));
+                }
+                new
+            });
+            list
+        }
+        Word::ZipWithIndex => list.into_iter().zip(0..).map(|(n, i)| keep_small(n + i)).collect(),
+        Word::ZipWithPrevious => {
+            let previous = [5].into_iter().chain(list.clone());
+            previous.zip(list).map(|(previous, n)| keep_small(previous + n)).collect()
+        }
+        Word::ZipWithNext => {
+            let next = list.clone().into_iter().skip(1).chain([5]);
+            list.into_iter().zip(next).map(|(n, next)| keep_small(n + next)).collect()
+        }
+        Word::Intersperse(n) => {
+            let mut all = vec![n];
+            for (index, value) in list.into_iter().enumerate() {
+                all.extend((index > 0).then_some(n + 1));
+                all.push(value);
+            }
+            all.push(n + 2);
+            all
+        }
+        Word::ChunksWeighted(max) => {
+            let mut chunks: Vec<Vec<u32>> = Vec::new();
+            let mut closed = true;
+            for n in list {
+                let weight = |chunk: &Vec<u32>| chunk.iter().map(|n| *n as usize % 3).sum();
+                let held: usize = chunks.last().map_or(0, weight);
+                if closed || held + n as usize % 3 > max {
+                    chunks.push(Vec::new());
+                }
+                let last = chunks.last_mut().unwrap();
+                last.push(n);
+                let held: usize = weight(last);
+                closed = held == max;
+            }
+            chunks.iter().map(|chunk| sum(chunk)).collect()
+        }
+        Word::ChunkBy(max, by) => {
+            let rows = list.chunk_by(|a, b| a / by == b / by);
+            rows.flat_map(|row| row.chunks(max)).map(sum).collect()
+        }
+        Word::DefaultIfEmpty(n) => {
+            if list.is_empty() {
+                vec![n]
+            } else {
+                list
+            }
+        }
+        Word::FlattenOptional(by) => list.into_iter().filter_map(|n| n.checked_sub(by)).collect(),
+        Word::Materialize | Word::Rebatch(_) => list,
+        Word::SampleEvery(nth) => list.into_iter().step_by(usize::try_from(nth).unwrap()).collect(),
+        Word::Sort => {
+            list.sort_unstable();
+            list
+        }
+        Word::TopN(count) => {
+            list.sort_unstable_by(|a, b| b.cmp(a));
+            list.truncate(count);
+            list
+        }
+        Word::BottomN(count) => {
+            list.sort_unstable();
+            list.truncate(count);
+            list
+        }
+        Word::MapBatches(_) => list.into_iter().map(|n| keep_small(n + 1)).collect(),
+        Word::MapWithResource => {
+            let count = u32::try_from(list.len()).unwrap();
+            let numbered = list.into_iter().zip(1..).map(|(n, seen)| keep_small(n + seen));
+            numbered.chain([count]).collect()
+        }
+        other => panic!("{other:?} has its model elsewhere"),
     }
 }
 
@@ -177,6 +331,32 @@ fn without_repetitions(mut list: Vec<u32>, key: impl Fn(u32) -> u32) -> Vec<u32>
 }
 
 fn words() -> impl Strategy<Value = Word> {
+    prop_oneof![20 => first_words(), 17 => more_words()]
+}
+
+fn more_words() -> impl Strategy<Value = Word> {
+    prop_oneof![
+        (1..9_usize).prop_map(Word::Distinct),
+        Just(Word::ZipWithIndex),
+        Just(Word::ZipWithPrevious),
+        Just(Word::ZipWithNext),
+        (0..9_u32).prop_map(Word::Intersperse),
+        (2..9_usize).prop_map(Word::ChunksWeighted),
+        (1..5_usize, 1..30_u32).prop_map(|(max, by)| Word::ChunkBy(max, by)),
+        (0..9_u32).prop_map(Word::DefaultIfEmpty),
+        (0..9_u32).prop_map(Word::FlattenOptional),
+        Just(Word::Materialize),
+        (1..5_u64).prop_map(Word::SampleEvery),
+        Just(Word::Sort),
+        (0..9_usize).prop_map(Word::TopN),
+        (0..9_usize).prop_map(Word::BottomN),
+        (1..5_usize).prop_map(Word::MapBatches),
+        Just(Word::MapWithResource),
+        (1..5_usize).prop_map(Word::Rebatch),
+    ]
+}
+
+fn first_words() -> impl Strategy<Value = Word> {
     prop_oneof![
         (0..9_u32).prop_map(Word::Map),
         (1..4_u32).prop_map(Word::Filter),

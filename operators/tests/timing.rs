@@ -270,9 +270,8 @@ async fn d2_a_chunk_in_the_making_survives_a_drain() {
 async fn d2_a_chunk_whose_time_came_while_all_was_full_goes_out_at_once() {
     let hand = Hand::new();
     let beat = MILLI * 300;
-    let (input, output, job) = probed!(hand, |numbers| {
-        numbers.chunks_timeout(9, SECOND).keep_alive(beat, Vec::new)
-    });
+    let (input, output, job) =
+        probed!(hand, |numbers| { numbers.chunks_timeout(9, SECOND).keep_alive(beat, Vec::new) });
     input.send(1).await;
     // One beat is in the sink's hands, one waits before it, and the stage is stopped.
     hand.advance(beat).await;
@@ -344,8 +343,7 @@ async fn d4_time_blocked_by_a_timers_output_is_not_idle_time() {
 async fn d4_time_behind_a_waiting_throttle_is_not_idle_time() {
     let hand = Hand::new();
     let rate = Rate::new(1, SECOND * 10);
-    let (input, output, job) =
-        probed!(hand, |numbers| numbers.idle_timeout(SECOND).throttle(rate));
+    let (input, output, job) = probed!(hand, |numbers| numbers.idle_timeout(SECOND).throttle(rate));
     output.request(9);
     for n in 0..3 {
         input.send(n).await;

@@ -284,8 +284,7 @@ fn script() -> impl Strategy<Value = (Vec<Timed>, u64)> {
     })
 }
 
-/// Where the end comes in the same millisecond as something else, or a word that cuts stands before
-/// another, two things happen at once whose order is the engine's affair.
+/// What the models say of a chain.
 fn expected(list: &[Timed], end: u64, said: &[(Word, bool)]) -> Vec<Timed> {
     let start = (list.to_vec(), end);
     said.iter().fold(start, |(list, end), (word, _)| model(*word, &list, end)).0
@@ -314,10 +313,16 @@ proptest! {
     #[test]
     fn a_chain_of_timed_words_does_what_the_models_do(
         (list, end) in script(),
-        said in prop::collection::vec((words(), any::<bool>()), 0..4),
+        mut said in prop::collection::vec((words(), any::<bool>()), 0..5),
         batch in 1..=5_usize,
         room in 1..=4_usize,
     ) {
+        // A throttle slows down what comes before it, and a word there then sees other times. Only
+        // the source, which has nothing to do with time but its list, may come before one.
+        let mut first = true;
+        said.retain(|(word, _)| {
+            std::mem::take(&mut first) || !matches!(word, Word::Throttle(..))
+        });
         let seen = run(&list, end, &said, batch, room);
         prop_assert_eq!(seen, expected(&list, end, &said));
     }

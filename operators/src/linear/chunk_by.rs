@@ -35,6 +35,10 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # }
     /// ```
     #[track_caller]
+    #[allow(
+        clippy::type_complexity,
+        reason = "the type names the chain and the closure, as those of other operators do"
+    )]
     pub fn chunk_by<K, F>(self, max: usize, key: F) -> DataStream<Vec<T>, Via<C, ChunkBy<T, K, F>>>
     where
         K: PartialEq + Send + 'static,

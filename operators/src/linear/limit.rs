@@ -23,6 +23,10 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// assert!(error.cause().is_some_and(|cause| cause.is::<LimitExceeded>()));
     /// # }
     /// ```
+    #[allow(
+        clippy::type_complexity,
+        reason = "the type names the chain and the closure, as those of other operators do"
+    )]
     pub fn limit(self, max: u64) -> DataStream<T, Via<C, Limit<fn(&T) -> u64>>> {
         self.limit_weighted(max, |_| 1)
     }

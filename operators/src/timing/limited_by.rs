@@ -34,6 +34,10 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # Ok(())
     /// # }
     /// ```
+    #[allow(
+        clippy::type_complexity,
+        reason = "the type names the chain and the closure, as those of other operators do"
+    )]
     pub fn limited_by(
         self,
         limiter: &RateLimiter,

@@ -36,6 +36,10 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # Ok(())
     /// # }
     /// ```
+    #[allow(
+        clippy::type_complexity,
+        reason = "the type names the chain and the closure, as those of other operators do"
+    )]
     pub fn throttle(self, rate: Rate) -> DataStream<T, Via<C, Throttle<T, fn(&T) -> u32>>> {
         self.throttle_weighted(rate, |_| 1)
     }
@@ -77,6 +81,10 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// assert!(error.cause().is_some_and(|cause| cause.is::<RateExceeded>()));
     /// # }
     /// ```
+    #[allow(
+        clippy::type_complexity,
+        reason = "the type names the chain and the closure, as those of other operators do"
+    )]
     pub fn throttle_or_fail(
         self,
         rate: Rate,
