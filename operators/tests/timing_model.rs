@@ -68,32 +68,34 @@ fn say(word: Word, stream: DataStream<u32>, cut: bool) -> DataStream<u32> {
     if cut { said.boundary() } else { said }
 }
 
+/// Groups of `size` that wait for up to `longest`, each with the time at which it goes out.
+fn groups(list: &[Timed], end: u64, size: usize, longest: u64) -> Vec<(u64, &[Timed])> {
+    let mut out = Vec::new();
+    let mut rest = list;
+    while let Some(first) = rest.first() {
+        let due = first.0 + longest;
+        let count = rest.iter().take(size).take_while(|one| one.0 < due).count();
+        let (group, later) = rest.split_at(count);
+        out.push((if count == size { group[count - 1].0 } else { due.min(end) }, group));
+        rest = later;
+    }
+    out
+}
+
 /// The same on a list that ends at `end`: what comes out, and when that ends.
 fn model(word: Word, list: &[Timed], end: u64) -> (Vec<Timed>, u64) {
     let mut out = Vec::new();
     let mut last = end;
     match word {
         Word::ChunksTimeout(size, longest) => {
-            let mut at = 0;
-            while at < list.len() {
-                let due = list[at].0 + longest;
-                let full = list[at..].iter().take(size).take_while(|one| one.0 < due).count();
-                let group = &list[at..at + full];
+            for (when, group) in groups(list, end, size, longest) {
                 let values: Vec<_> = group.iter().map(|one| one.1).collect();
-                let when = if full == size { group[full - 1].0 } else { due.min(end) };
                 out.push((when, sum(&values)));
-                at += full;
             }
         }
         Word::BatchMin(records, longest) => {
-            let mut at = 0;
-            while at < list.len() {
-                let due = list[at].0 + longest;
-                let full = list[at..].iter().take(records).take_while(|one| one.0 < due).count();
-                let group = &list[at..at + full];
-                let when = if full == records { group[full - 1].0 } else { due.min(end) };
+            for (when, group) in groups(list, end, records, longest) {
                 out.extend(group.iter().map(|one| (when, one.1)));
-                at += full;
             }
         }
         Word::Debounce(quiet) => {
@@ -223,7 +225,7 @@ async fn settle() {
 fn run(list: &[Timed], end: u64, said: &[(Word, bool)], batch: usize, room: usize) -> Vec<Timed> {
     let hand = VirtualClock::new();
     let flow = Dataflow::new("timed");
-    let list = list.to_vec().into_iter();
+    let list = Vec::from(list).into_iter();
     let source = Scripted { list, end, next: None, clock: None };
     let mut stream = flow.source("scripted", source).boxed();
     for &(word, cut) in said {
@@ -247,8 +249,7 @@ fn run(list: &[Timed], end: u64, said: &[(Word, bool)], batch: usize, room: usiz
         }
         job.await.unwrap();
     });
-    let seen = std::mem::take(&mut *arrivals.seen.lock().unwrap());
-    seen
+    arrivals.seen.lock().unwrap().clone()
 }
 
 fn words() -> impl Strategy<Value = Word> {

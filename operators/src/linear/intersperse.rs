@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use millstream_engine::testing::OperatorHarness;
 
-    fn interspersed(operator: Intersperse<u32>, count: u32) -> Vec<u32> {
+    fn interspersed(operator: &Intersperse<u32>, count: u32) -> Vec<u32> {
         let mut outputs = [1, 9].map(|room| {
             let mut harness = OperatorHarness::with_room(operator.clone(), room);
             (1..=count).for_each(|n| harness.push(n));
@@ -161,15 +161,15 @@ mod tests {
     #[test]
     fn b15_separators_stand_between_records_only() {
         let operator = || Intersperse::new(None, 0, None);
-        assert_eq!(interspersed(operator(), 3), [1, 0, 2, 0, 3]);
-        assert_eq!(interspersed(operator(), 1), [1]);
-        assert!(interspersed(operator(), 0).is_empty());
+        assert_eq!(interspersed(&operator(), 3), [1, 0, 2, 0, 3]);
+        assert_eq!(interspersed(&operator(), 1), [1]);
+        assert!(interspersed(&operator(), 0).is_empty());
     }
 
     #[test]
     fn b15_marks_stand_around_nothing_too() {
         let operator = || Intersperse::new(Some(7), 0, Some(9));
-        assert_eq!(interspersed(operator(), 2), [7, 1, 0, 2, 9]);
-        assert_eq!(interspersed(operator(), 0), [7, 9]);
+        assert_eq!(interspersed(&operator(), 2), [7, 1, 0, 2, 9]);
+        assert_eq!(interspersed(&operator(), 0), [7, 9]);
     }
 }

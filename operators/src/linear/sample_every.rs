@@ -68,8 +68,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     }
 
     /// Lets the records of a share of the keys through, all of each: which keys they are follows
-    /// from the engine's stable hash, and is the same in every run, instance and program. The others
-    /// are counted as `sampled`.
+    /// from the engine's stable hash, and is the same in every run, instance and program. The
+    /// others are counted as `sampled`.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
     ///

@@ -63,8 +63,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         self.via(TopN::new(count))
     }
 
-    /// Emits the `count` least records when the input ends, the least first, and of equal ones those
-    /// that came first. Otherwise as [`top_n`](DataStream::top_n).
+    /// Emits the `count` least records when the input ends, the least first, and of equal ones
+    /// those that came first. Otherwise as [`top_n`](DataStream::top_n).
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -12,8 +12,8 @@ use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Keeps the first value for which `predicate` holds, and cancels the input right after it. The
-    /// report of the run gives it, or `None` if there was none. Of a parallel stream it is whichever
-    /// comes first.
+    /// report of the run gives it, or `None` if there was none. Of a parallel stream it is
+    /// whichever comes first.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -13,9 +13,9 @@ use millstream_engine::time::{Instant, Timestamp};
 use millstream_engine::{Error, OperatorError, Record};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Adds what `make` gives whenever no record has come for `period`, and again after each further
-    /// `period`. Its event time is the latest of the records before it, or the watermark if that
-    /// has passed them.
+    /// Adds what `make` gives whenever no record has come for `period`, and again after each
+    /// further `period`. Its event time is the latest of the records before it, or the watermark if
+    /// that has passed them.
     ///
     /// It is not added while what comes behind is full or waits, and that time does not count.
     ///

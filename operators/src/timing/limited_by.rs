@@ -45,7 +45,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         self.limited_by_weighted(limiter, |_| 1)
     }
 
-    /// As [`limited_by`](DataStream::limited_by), where a record needs as many units as `cost` says.
+    /// As [`limited_by`](DataStream::limited_by), where a record needs as many units as `cost`
+    /// says.
     ///
     /// ```
     /// use millstream_operators::{prelude::*, timing::{Rate, RateLimiter}};

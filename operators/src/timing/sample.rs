@@ -47,8 +47,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         self.via(Sample::new(period, Choice::Latest))
     }
 
-    /// As [`sample`](DataStream::sample), where a period begins with the first record after the last
-    /// one, and is not counted from the beginning: the latest record of each such period goes
+    /// As [`sample`](DataStream::sample), where a period begins with the first record after the
+    /// last one, and is not counted from the beginning: the latest record of each such period goes
     /// through at its end.
     ///
     /// # Panics

@@ -44,9 +44,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         self.throttle_weighted(rate, |_| 1)
     }
 
-    /// As [`throttle`](DataStream::throttle), where a record costs as many units as `cost` says. One
-    /// that costs nothing passes at once; one that costs more than a burst waits until the rate has
-    /// made up for it, and so takes as long as its cost.
+    /// As [`throttle`](DataStream::throttle), where a record costs as many units as `cost` says.
+    /// One that costs nothing passes at once; one that costs more than a burst waits until the rate
+    /// has made up for it, and so takes as long as its cost.
     ///
     /// ```
     /// use millstream_operators::{prelude::*, timing::Rate};
@@ -64,7 +64,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         self.via(Throttle::new(rate, cost))
     }
 
-    /// Fails the job with [`RateExceeded`] at the first record that comes faster than `rate` allows.
+    /// Fails the job with [`RateExceeded`] at the first record that comes faster than `rate`
+    /// allows.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input. What its
     /// output holds up arrives in a burst afterwards, and counts as that.
