@@ -82,6 +82,20 @@ fn groups(list: &[Timed], end: u64, size: usize, longest: u64) -> Vec<(u64, &[Ti
     out
 }
 
+/// A bucket of tokens, in units of a millisecond.
+fn throttled(list: &[Timed], every: u64, burst: u32) -> Vec<Timed> {
+    let full = u64::from(burst) * every;
+    let (mut tokens, mut filled) = (full, 0);
+    let one = |&(time, n): &Timed| {
+        let time = time.max(filled);
+        tokens = (tokens + time - filled).min(full);
+        filled = time + every.saturating_sub(tokens);
+        tokens = tokens + (filled - time) - every;
+        (filled, n)
+    };
+    list.iter().map(one).collect()
+}
+
 /// The same on a list that ends at `end`: what comes out, and when that ends.
 fn model(word: Word, list: &[Timed], end: u64) -> (Vec<Timed>, u64) {
     let mut out = Vec::new();
@@ -142,16 +156,7 @@ fn model(word: Word, list: &[Timed], end: u64) -> (Vec<Timed>, u64) {
         }
         Word::SkipWithin(limit) => out.extend(list.iter().filter(|one| one.0 >= limit)),
         Word::Throttle(every, burst) => {
-            // A bucket of tokens, in units of a millisecond.
-            let (mut tokens, mut filled) = (u64::from(burst) * every, 0);
-            for &(time, n) in list {
-                let time = time.max(filled);
-                tokens = (tokens + time - filled).min(u64::from(burst) * every);
-                let when = time + every.saturating_sub(tokens);
-                tokens = tokens + (when - time) - every;
-                filled = when;
-                out.push((when, n));
-            }
+            out = throttled(list, every, burst);
             last = out.last().map_or(end, |one| one.0.max(end));
         }
         Word::MapBatches(_) => out.extend(list.iter().map(|&(t, n)| (t, keep_small(n + 1)))),
