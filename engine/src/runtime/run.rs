@@ -340,8 +340,9 @@ impl<'a> OperatorContext<'a> {
     }
 }
 
-/// How long one instance of a stage has been blocked: had a record in hand, or output, and no room
-/// for it behind. Time that it waits for input, or for a timer of its own, is not counted.
+/// How long one instance of a stage has been blocked: had output that what comes behind did not
+/// take. Time that it waits for input with all its output gone, or for a timer of its own, is not
+/// counted.
 ///
 /// The difference between two readings tells an operator how much of the time between was not its
 /// input's fault.

@@ -16,9 +16,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Fails the job with [`IdleTimedOut`] when no record comes for as long as `limit`: before the
     /// first, between two, or after the last one.
     ///
-    /// Time in which no record could have come does not count: while what comes behind was full, or
-    /// waited as [`throttle`](DataStream::throttle) does. A record that is due at that very time is
-    /// too late.
+    /// Time spent backpressured does not count: while what comes behind was full, had not taken all
+    /// that it was given, or waited as [`throttle`](DataStream::throttle) does. A record that is
+    /// due at that very time is too late.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input. Reads
     /// the clock once a record.

@@ -119,8 +119,8 @@ async fn d4_time_blocked_by_a_timers_output_is_not_idle_time() {
     hand.advance(SECOND * 60).await;
     assert!(is_running(&job), "blocked by a chunk, not by a record");
     output.request(9);
-    // A second had passed before it was blocked, and one is left.
-    hand.advance(SECOND - NANO).await;
+    // It has been blocked from the first chunk on, so all of the time is left.
+    hand.advance(SECOND * 2 - NANO).await;
     assert!(is_running(&job));
     hand.advance(NANO).await;
     assert_eq!(cause::<IdleTimedOut>(&job.await.unwrap_err()).limit, SECOND * 2);
