@@ -22,6 +22,7 @@ pub mod prelude;
 pub mod sink;
 pub mod source;
 mod stream;
+pub mod timing;
 
 pub use dataflow::Dataflow;
 pub use keyed::KeyedStream;

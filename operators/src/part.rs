@@ -1,5 +1,7 @@
 //! Parts that several operators are made of.
 
+use std::collections::VecDeque;
+
 use millstream_engine::Record;
 use millstream_engine::operator::Collector;
 use millstream_engine::state::{StateError, StateReader, StateWriter};
@@ -28,6 +30,12 @@ impl LatestTime {
     #[inline]
     pub(crate) fn pass(&mut self, watermark: Timestamp) {
         self.watermark = self.watermark.max(watermark);
+    }
+
+    /// The time of one record that is emitted now.
+    #[inline]
+    pub(crate) fn of(&self, time: Timestamp) -> Timestamp {
+        time.max(self.watermark)
     }
 
     /// The time of the records so far. The next ones begin anew.
@@ -72,6 +80,52 @@ impl<I: Iterator> Remainder<I> {
     pub(crate) fn resume(&mut self, out: &mut impl Collector<I::Item>) {
         if let Some((items, time)) = self.items.take() {
             self.emit(items, time, out);
+        }
+    }
+}
+
+/// Records that are on their way out, and wait for room.
+#[derive(Debug)]
+pub(crate) struct Backlog<T>(VecDeque<Record<T>>);
+
+impl<T> Backlog<T> {
+    pub(crate) const fn new() -> Self {
+        Self(VecDeque::new())
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Emits a record, or keeps it until there is room for it.
+    #[inline]
+    pub(crate) fn emit(&mut self, record: Record<T>, out: &mut impl Collector<T>) {
+        if self.0.is_empty() && !out.is_full() {
+            out.push(record);
+        } else {
+            self.0.push_back(record);
+        }
+    }
+
+    /// Emits all of them, as far as there is room.
+    pub(crate) fn extend(
+        &mut self,
+        records: impl IntoIterator<Item = Record<T>>,
+        out: &mut impl Collector<T>,
+    ) {
+        self.0.extend(records);
+        self.resume(out);
+    }
+
+    /// Goes on with what is left.
+    #[inline]
+    pub(crate) fn resume(&mut self, out: &mut impl Collector<T>) {
+        while !out.is_full() {
+            match self.0.pop_front() {
+                Some(record) => out.push(record),
+                None => return,
+            }
         }
     }
 }

@@ -60,6 +60,8 @@ pub struct EdgeOptions {
     pub capacity: Option<usize>,
     /// The most bytes in each channel, by the edge's weight.
     pub capacity_bytes: Option<usize>,
+    /// The most records in each batch.
+    pub batch: Option<usize>,
     /// How records find their instance.
     pub distribution: Distribution,
     /// In which order the producers are read.

@@ -95,6 +95,7 @@ fn find_zeros(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
     for edge in &graph.edges {
         let zeros = [
             ("the output capacity", edge.options.capacity == Some(0)),
+            ("the output batch size", edge.options.batch == Some(0)),
             ("the output capacity in bytes", edge.options.capacity_bytes == Some(0)),
         ];
         for (what, _) in zeros.into_iter().filter(|(_, zero)| *zero) {
@@ -228,7 +229,7 @@ fn plan(graph: &Graph, options: &JobOptions, names: &[String]) -> Plan {
         let stage = graph.stages.get(consumer.0)?;
         let from: Vec<_> = edge.producers.iter().map(name).collect();
         let to = stage.operators.first().map_or("", name);
-        let batch = options.batch_records.unwrap_or(edge.default_batch);
+        let batch = edge.options.batch.or(options.batch_records).unwrap_or(edge.default_batch);
         let records = edge.options.capacity.or(options.edge_capacity);
         let records = records.unwrap_or(batch.saturating_mul(BATCHES_PER_CHANNEL));
         let producers = edge.producers.iter();

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use super::job::JobShared;
 use super::stage::{RunnableStage, Stage};
@@ -16,7 +17,7 @@ use crate::graph::{EdgeId, OperatorId, Port, StageId};
 use crate::metrics::{Channel, Counter, OperatorCounters, StageCounters};
 use crate::random::Random;
 use crate::tail::Tail;
-use crate::time::Clock;
+use crate::time::{Clock, Instant};
 
 /// A run in the making, counting as `M` says.
 pub struct Run<'a, M> {
@@ -316,6 +317,12 @@ impl<'a> OperatorContext<'a> {
         Random::fork(self.seed, self.seat.id.0, self.seat.instance)
     }
 
+    /// How long the stage has been kept from going on by what comes behind it.
+    #[must_use]
+    pub fn blocked_time(&self) -> BlockedTime {
+        BlockedTime(self.run.as_ref().map(|(core, _)| core.stage_counters()))
+    }
+
     /// A side output. `None` where the operator is driven by hand and has none.
     #[must_use]
     pub fn side_output<T: Send + 'static>(&mut self, port: Port) -> Option<Outbox<T>> {
@@ -329,6 +336,39 @@ impl<'a> OperatorContext<'a> {
     pub fn output<T: Send + 'static>(&self) -> impl Fn(T) + Send + use<T> {
         let (outputs, operator) = (self.outputs.clone(), self.seat.id);
         move |value| outputs.put(operator, value)
+    }
+}
+
+/// How long one instance of a stage has been blocked: had output that what comes behind did not
+/// take. Time that it waits for input with all its output gone, or for a timer of its own, is not
+/// counted.
+///
+/// The difference between two readings tells an operator how much of the time between was not its
+/// input's fault.
+#[derive(Clone)]
+pub struct BlockedTime(Option<Arc<StageCounters>>);
+
+impl BlockedTime {
+    /// The time blocked so far. Zero where the operator is driven by hand.
+    #[must_use]
+    pub fn until(&self, now: Instant) -> Duration {
+        self.0.as_ref().map_or(Duration::ZERO, |counters| {
+            let [_busy, _idle, blocked] = counters.activity.read(now);
+            blocked
+        })
+    }
+}
+
+impl Default for BlockedTime {
+    /// That of an operator which has not been opened: none.
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl fmt::Debug for BlockedTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BlockedTime")
     }
 }
 

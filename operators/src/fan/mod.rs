@@ -6,6 +6,7 @@ pub mod concat;
 pub mod merge;
 pub mod parallel;
 pub mod partition;
+pub mod rebatch;
 
 use millstream_engine::chain::Chain;
 use millstream_engine::edge::{Discipline, Router};

@@ -10,6 +10,7 @@ mod count;
 mod csv_file;
 #[cfg(feature = "files")]
 mod file;
+mod find;
 mod first;
 mod fold;
 mod for_each;
