@@ -1,15 +1,12 @@
 //! The bounded queue of batches between one producing and one consuming instance.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::task::{Context, Poll, Waker};
 
+use super::queue::Queue;
 use crate::batch::Batch;
 use crate::record::Record;
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
-
-/// How many emptied buffers wait for reuse.
-const SPARE_BUFFERS_MAX: usize = 2;
 
 /// What a channel may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,13 +79,13 @@ pub trait EdgeProbe: Send + Sync {
 pub fn channel<T>(capacity: Capacity) -> (Sender<T>, Receiver<T>) {
     let capacity =
         Capacity { bytes: capacity.bytes, ..Capacity::records(capacity.records, capacity.batch) };
-    let shared = Arc::new(Shared { capacity, queue: Mutex::new(Queue::new()) });
+    let shared = Arc::new(Shared { capacity, state: Mutex::new(State::new()) });
     (Sender { shared: Arc::clone(&shared), ended: false }, Receiver { shared, spare: None })
 }
 
 struct Shared<T> {
     capacity: Capacity,
-    queue: Mutex<Queue<T>>,
+    state: Mutex<State<T>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,12 +97,8 @@ enum Side {
     Failed,
 }
 
-struct Queue<T> {
-    batches: VecDeque<(Batch<T>, usize)>,
-    /// Records in the queue, a batch without any counting as one.
-    load: usize,
-    bytes: usize,
-    spare: Vec<Vec<Record<T>>>,
+struct State<T> {
+    queue: Queue<T>,
     sender: Side,
     receiver: Side,
     sender_waker: Option<Waker>,
@@ -114,66 +107,19 @@ struct Queue<T> {
     receiver_waker: Option<Waker>,
     /// Whether the receiver has ever asked.
     wanted: bool,
-    sent: u64,
-    received: u64,
 }
 
-fn load<T>(batch: &Batch<T>) -> usize {
-    batch.records.len().max(1)
-}
-
-impl<T> Queue<T> {
+impl<T> State<T> {
     const fn new() -> Self {
         Self {
-            batches: VecDeque::new(),
-            load: 0,
-            bytes: 0,
-            spare: Vec::new(),
+            queue: Queue::new(),
             sender: Side::Open,
             receiver: Side::Open,
             sender_waker: None,
             blocked: false,
             receiver_waker: None,
             wanted: false,
-            sent: 0,
-            received: 0,
         }
-    }
-
-    fn has_room(&self, batch: &Batch<T>, bytes: usize, capacity: Capacity) -> bool {
-        self.batches.is_empty()
-            || (self.load + load(batch) <= capacity.records
-                && self.bytes.saturating_add(bytes) <= capacity.bytes)
-    }
-
-    /// Takes the content of `batch`, and leaves it an empty buffer.
-    fn put(&mut self, batch: &mut Batch<T>, bytes: usize, limit: usize) {
-        self.sent += batch.records.len() as u64;
-        self.bytes += bytes;
-        if let Some((last, weight)) = self.batches.back_mut()
-            && last.can_absorb(batch, limit)
-        {
-            self.load -= load(last);
-            last.absorb(batch);
-            self.load += load(last);
-            *weight += bytes;
-            return;
-        }
-        self.load += load(batch);
-        let empty = Batch {
-            records: self.spare.pop().unwrap_or_default(),
-            idle: batch.idle,
-            ..Batch::new()
-        };
-        self.batches.push_back((std::mem::replace(batch, empty), bytes));
-    }
-
-    fn take(&mut self) -> Option<Batch<T>> {
-        let (batch, bytes) = self.batches.pop_front()?;
-        self.load -= load(&batch);
-        self.bytes -= bytes;
-        self.received += batch.records.len() as u64;
-        Some(batch)
     }
 }
 
@@ -230,10 +176,10 @@ impl<T> Sender<T> {
 
     /// Ready when the consumer wants no more or is gone; otherwise the task is woken when it does.
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {
-        let mut queue = lock(&self.shared.queue);
-        match queue.receiver {
+        let mut state = lock(&self.shared.state);
+        match state.receiver {
             Side::Open => {
-                register(&mut queue.sender_waker, cx);
+                register(&mut state.sender_waker, cx);
                 Poll::Pending
             }
             Side::Closed => Poll::Ready(Sent::Finished),
@@ -243,38 +189,38 @@ impl<T> Sender<T> {
 
     /// Ready once the consumer has asked for records, or gone.
     pub fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut queue = lock(&self.shared.queue);
-        if queue.wanted || queue.receiver != Side::Open {
+        let mut state = lock(&self.shared.state);
+        if state.wanted || state.receiver != Side::Open {
             return Poll::Ready(());
         }
-        register(&mut queue.sender_waker, cx);
+        register(&mut state.sender_waker, cx);
         Poll::Pending
     }
 
     fn send(&mut self, batch: &mut Batch<T>, bytes: usize, cx: Option<&Context<'_>>) -> Sent {
         debug_assert!(!self.ended, "nothing follows the end");
         debug_assert!(batch.records.len() <= self.shared.capacity.batch, "a batch has a limit");
-        let mut queue = lock(&self.shared.queue);
-        match queue.receiver {
+        let mut state = lock(&self.shared.state);
+        match state.receiver {
             Side::Open => {}
             Side::Closed => return Sent::Finished,
             Side::Failed => return Sent::Failed,
         }
-        if !queue.has_room(batch, bytes, self.shared.capacity) {
+        if !state.queue.has_room(batch, bytes, self.shared.capacity) {
             if let Some(cx) = cx {
-                register(&mut queue.sender_waker, cx);
-                queue.blocked = true;
+                register(&mut state.sender_waker, cx);
+                state.blocked = true;
             }
             return Sent::Full;
         }
         self.ended = batch.end;
         if batch.end {
-            queue.sender = Side::Closed;
+            state.sender = Side::Closed;
         }
-        queue.blocked = false;
-        queue.put(batch, bytes, self.shared.capacity.batch);
-        let waker = queue.receiver_waker.take();
-        drop(queue);
+        state.blocked = false;
+        state.queue.put(batch, bytes, self.shared.capacity.batch);
+        let waker = state.receiver_waker.take();
+        drop(state);
         wake(waker);
         Sent::Sent
     }
@@ -290,13 +236,13 @@ impl<T: Send + 'static> Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let mut queue = lock(&self.shared.queue);
-        if queue.sender == Side::Open {
-            queue.sender = Side::Failed;
+        let mut state = lock(&self.shared.state);
+        if state.sender == Side::Open {
+            state.sender = Side::Failed;
         }
-        queue.blocked = false;
-        let waker = queue.receiver_waker.take();
-        drop(queue);
+        state.blocked = false;
+        let waker = state.receiver_waker.take();
+        drop(state);
         wake(waker);
     }
 }
@@ -322,28 +268,26 @@ impl<T> Receiver<T> {
 
     /// The next batch. Cancel safe: until it is ready, nothing is taken.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Received<T>> {
-        let mut queue = lock(&self.shared.queue);
-        if let Some(spare) = self.spare.take()
-            && queue.spare.len() < SPARE_BUFFERS_MAX
-        {
-            queue.spare.push(spare);
+        let mut state = lock(&self.shared.state);
+        if let Some(spare) = self.spare.take() {
+            state.queue.keep_buffer(spare);
         }
-        let Some(batch) = queue.take() else {
-            if queue.sender == Side::Failed {
+        let Some(batch) = state.queue.take() else {
+            if state.sender == Side::Failed {
                 return Poll::Ready(Received::Failed);
             }
-            register(&mut queue.receiver_waker, cx);
-            let first = !std::mem::replace(&mut queue.wanted, true);
-            let waker = if first { queue.sender_waker.take() } else { None };
-            drop(queue);
+            register(&mut state.receiver_waker, cx);
+            let first = !std::mem::replace(&mut state.wanted, true);
+            let waker = if first { state.sender_waker.take() } else { None };
+            drop(state);
             wake(waker);
             return Poll::Pending;
         };
         // Enough room for the sender to do more than one batch at a time.
-        let roomy = queue.load <= self.shared.capacity.records / 2
-            && queue.bytes <= self.shared.capacity.bytes / 2;
-        let waker = if roomy && queue.blocked { queue.sender_waker.take() } else { None };
-        drop(queue);
+        let roomy = state.queue.load <= self.shared.capacity.records / 2
+            && state.queue.bytes <= self.shared.capacity.bytes / 2;
+        let waker = if roomy && state.blocked { state.sender_waker.take() } else { None };
+        drop(state);
         wake(waker);
         Poll::Ready(Received::Batch(batch))
     }
@@ -360,19 +304,17 @@ impl<T> Receiver<T> {
     }
 
     fn close(&mut self, how: Side) {
-        let mut queue: MutexGuard<'_, Queue<T>> = lock(&self.shared.queue);
-        if queue.receiver != Side::Open {
+        let mut state: MutexGuard<'_, State<T>> = lock(&self.shared.state);
+        if state.receiver != Side::Open {
             return;
         }
         // Behind an end that was taken out, leaving is no failure.
-        let complete = queue.sender == Side::Closed && queue.batches.is_empty();
-        queue.receiver = if complete { Side::Closed } else { how };
-        queue.blocked = false;
-        let left = std::mem::take(&mut queue.batches);
-        queue.load = 0;
-        queue.bytes = 0;
-        let waker = queue.sender_waker.take();
-        drop(queue);
+        let complete = state.sender == Side::Closed && state.queue.is_empty();
+        state.receiver = if complete { Side::Closed } else { how };
+        state.blocked = false;
+        let left = state.queue.clear();
+        let waker = state.sender_waker.take();
+        drop(state);
         wake(waker);
         // Outside the lock: a record's own drop may do anything.
         drop(left);
@@ -395,16 +337,15 @@ struct Probe<T>(Arc<Shared<T>>);
 
 impl<T: Send> EdgeProbe for Probe<T> {
     fn stats(&self) -> EdgeStats {
-        let Shared { capacity, queue } = &*self.0;
-        let queue = lock(queue);
-        let depth: usize = queue.batches.iter().map(|(batch, _)| batch.records.len()).sum();
+        let Shared { capacity, state } = &*self.0;
+        let state = lock(state);
         EdgeStats {
-            sent: queue.sent,
-            received: queue.received,
-            depth: depth as u64,
+            sent: state.queue.sent,
+            received: state.queue.received,
+            depth: state.queue.depth() as u64,
             capacity: capacity.records as u64,
-            bytes: queue.bytes as u64,
-            blocked: queue.blocked,
+            bytes: state.queue.bytes as u64,
+            blocked: state.blocked,
         }
     }
 }

@@ -4,6 +4,7 @@
 mod channel;
 mod inputs;
 mod outbox;
+mod queue;
 mod route;
 mod select;
 #[cfg(test)]
