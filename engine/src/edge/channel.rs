@@ -3,8 +3,10 @@
 use std::fmt;
 use std::task::{Context, Poll, Waker};
 
+use super::policy::{Rank, Sorting, WhenFull};
 use super::queue::Queue;
 use crate::batch::Batch;
+use crate::metrics::Counter;
 use crate::record::Record;
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
 
@@ -54,7 +56,7 @@ pub enum Received<T> {
 /// What a channel has carried and holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EdgeStats {
-    /// Records put in.
+    /// Records put in, those included that were dropped because there was no room.
     pub sent: u64,
     /// Records taken out.
     pub received: u64,
@@ -66,6 +68,8 @@ pub struct EdgeStats {
     pub bytes: u64,
     /// Whether the producer is waiting for room.
     pub blocked: bool,
+    /// Of the records put in: dropped, because there was no room.
+    pub dropped: u64,
 }
 
 /// A look at a channel from outside, at any time.
@@ -77,14 +81,42 @@ pub trait EdgeProbe: Send + Sync {
 /// Makes a channel.
 #[must_use]
 pub fn channel<T>(capacity: Capacity) -> (Sender<T>, Receiver<T>) {
+    channel_with(capacity, Sorting::Fifo, Forgiving::default())
+}
+
+/// Makes a channel that gives out what waits in the order of `sorting`.
+pub(crate) fn channel_with<T>(
+    capacity: Capacity,
+    sorting: Sorting<T>,
+    forgiving: Forgiving,
+) -> (Sender<T>, Receiver<T>) {
     let capacity =
         Capacity { bytes: capacity.bytes, ..Capacity::records(capacity.records, capacity.batch) };
-    let shared = Arc::new(Shared { capacity, state: Mutex::new(State::new()) });
+    let (queue, rank) = match sorting {
+        Sorting::Fifo => (Queue::in_order(), None),
+        Sorting::Lifo => (Queue::sorted(true), None),
+        Sorting::Priority(rank) => (Queue::sorted(false), Some(rank)),
+    };
+    let (state, lost) = (Mutex::new(State::new(queue)), Counter::default());
+    let shared = Arc::new(Shared { capacity, rank, forgiving, lost, state });
     (Sender { shared: Arc::clone(&shared), ended: false }, Receiver { shared, spare: None })
+}
+
+/// Whose failure is not to become that of the other side.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Forgiving {
+    /// A producer that fails has come to its end.
+    pub(crate) producer: bool,
+    /// A consumer that fails has had enough.
+    pub(crate) consumer: bool,
 }
 
 struct Shared<T> {
     capacity: Capacity,
+    rank: Option<Rank<T>>,
+    forgiving: Forgiving,
+    /// Records that the sender gave up before they came to the queue.
+    lost: Counter,
     state: Mutex<State<T>>,
 }
 
@@ -110,9 +142,9 @@ struct State<T> {
 }
 
 impl<T> State<T> {
-    const fn new() -> Self {
+    const fn new(queue: Queue<T>) -> Self {
         Self {
-            queue: Queue::new(),
+            queue,
             sender: Side::Open,
             receiver: Side::Open,
             sender_waker: None,
@@ -197,9 +229,93 @@ impl<T> Sender<T> {
         Poll::Pending
     }
 
+    /// The most records that the channel may hold.
+    pub(super) fn capacity(&self) -> usize {
+        self.shared.capacity.records
+    }
+
+    /// As [`try_send`](Sender::try_send), but makes room by dropping records as `policy` says, and
+    /// takes control in any case. Never answers [`Sent::Full`].
+    pub(super) fn squeeze(&mut self, batch: &mut Batch<T>, bytes: usize, policy: WhenFull) -> Sent {
+        let ranks = self.ranks(batch);
+        let mut removed = Vec::new();
+        let mut state = lock(&self.shared.state);
+        match state.receiver {
+            Side::Open => {}
+            Side::Closed => return Sent::Finished,
+            Side::Failed => return Sent::Failed,
+        }
+        self.ended = batch.end;
+        if batch.end {
+            state.sender = Side::Closed;
+        }
+        state.blocked = false;
+        if state.queue.has_room(batch, bytes, self.shared.capacity) {
+            // There was none a moment ago.
+            state.queue.put(batch, bytes, &ranks, self.shared.capacity.batch);
+        } else {
+            let capacity = self.shared.capacity;
+            state.queue.squeeze(batch, bytes, &ranks, capacity, policy, &mut removed);
+        }
+        let waker = state.receiver_waker.take();
+        drop(state);
+        wake(waker);
+        // Outside the lock: a record's own drop may do anything.
+        drop(removed);
+        Sent::Sent
+    }
+
+    /// Ends the channel although there is no room: behind what waits comes the end.
+    pub(super) fn cut(&mut self) {
+        let mut state = lock(&self.shared.state);
+        state.sender = Side::Closed;
+        state.blocked = false;
+        state.queue.put_end();
+        self.ended = true;
+        let waker = state.receiver_waker.take();
+        drop(state);
+        wake(waker);
+    }
+
+    /// Counts records that are dropped, or become part of another, before they come to the queue.
+    pub(super) fn lose(&self, records: u64) {
+        self.shared.lost.add(records);
+    }
+
+    /// How long a record that is sent now would wait, as far as can be told: nothing if the
+    /// consumer stands ready, one more than there are before it otherwise.
+    pub(super) fn wait_ahead(&self) -> usize {
+        let state = lock(&self.shared.state);
+        let depth = state.queue.depth();
+        if depth == 0 && state.receiver_waker.is_some() { 0 } else { depth + 1 }
+    }
+
+    /// Ready when there is room for one more record, or the consumer is gone.
+    pub(super) fn poll_room(&mut self, cx: Option<&Context<'_>>) -> Poll<()> {
+        let mut state = lock(&self.shared.state);
+        let open = state.receiver == Side::Open;
+        if !open || state.queue.has_room_for_one(self.shared.capacity) {
+            return Poll::Ready(());
+        }
+        if let Some(cx) = cx {
+            register(&mut state.sender_waker, cx);
+            state.blocked = true;
+        }
+        Poll::Pending
+    }
+
+    /// The priorities of the records, worked out before the lock is taken: it is users' code.
+    fn ranks(&self, batch: &Batch<T>) -> Vec<i64> {
+        let rank = self.shared.rank.as_ref();
+        rank.map_or_else(Vec::new, |rank| {
+            batch.records.iter().map(|record| rank(&record.value)).collect()
+        })
+    }
+
     fn send(&mut self, batch: &mut Batch<T>, bytes: usize, cx: Option<&Context<'_>>) -> Sent {
         debug_assert!(!self.ended, "nothing follows the end");
         debug_assert!(batch.records.len() <= self.shared.capacity.batch, "a batch has a limit");
+        let ranks = self.ranks(batch);
         let mut state = lock(&self.shared.state);
         match state.receiver {
             Side::Open => {}
@@ -218,7 +334,7 @@ impl<T> Sender<T> {
             state.sender = Side::Closed;
         }
         state.blocked = false;
-        state.queue.put(batch, bytes, self.shared.capacity.batch);
+        state.queue.put(batch, bytes, &ranks, self.shared.capacity.batch);
         let waker = state.receiver_waker.take();
         drop(state);
         wake(waker);
@@ -237,7 +353,10 @@ impl<T: Send + 'static> Sender<T> {
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         let mut state = lock(&self.shared.state);
-        if state.sender == Side::Open {
+        if state.sender == Side::Open && self.shared.forgiving.producer {
+            state.queue.put_end();
+            state.sender = Side::Closed;
+        } else if state.sender == Side::Open {
             state.sender = Side::Failed;
         }
         state.blocked = false;
@@ -284,8 +403,8 @@ impl<T> Receiver<T> {
             return Poll::Pending;
         };
         // Enough room for the sender to do more than one batch at a time.
-        let roomy = state.queue.load <= self.shared.capacity.records / 2
-            && state.queue.bytes <= self.shared.capacity.bytes / 2;
+        let roomy = state.queue.load() <= self.shared.capacity.records / 2
+            && state.queue.bytes() <= self.shared.capacity.bytes / 2;
         let waker = if roomy && state.blocked { state.sender_waker.take() } else { None };
         drop(state);
         wake(waker);
@@ -309,8 +428,9 @@ impl<T> Receiver<T> {
             return;
         }
         // Behind an end that was taken out, leaving is no failure.
+        let forgiven = how == Side::Failed && self.shared.forgiving.consumer;
         let complete = state.sender == Side::Closed && state.queue.is_empty();
-        state.receiver = if complete { Side::Closed } else { how };
+        state.receiver = if complete || forgiven { Side::Closed } else { how };
         state.blocked = false;
         let left = state.queue.clear();
         let waker = state.sender_waker.take();
@@ -337,15 +457,16 @@ struct Probe<T>(Arc<Shared<T>>);
 
 impl<T: Send> EdgeProbe for Probe<T> {
     fn stats(&self) -> EdgeStats {
-        let Shared { capacity, state } = &*self.0;
-        let state = lock(state);
+        let Shared { capacity, lost, state, .. } = &*self.0;
+        let (state, lost) = (lock(state), lost.get());
         EdgeStats {
-            sent: state.queue.sent,
+            sent: state.queue.sent + lost,
             received: state.queue.received,
             depth: state.queue.depth() as u64,
             capacity: capacity.records as u64,
-            bytes: state.queue.bytes as u64,
+            bytes: state.queue.bytes() as u64,
             blocked: state.blocked,
+            dropped: state.queue.dropped + lost,
         }
     }
 }

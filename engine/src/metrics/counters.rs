@@ -89,6 +89,8 @@ pub(crate) struct StageCounters {
     pub(crate) watermark: WatermarkGauge,
     pub(crate) started: AtomicBool,
     pub(crate) finished: AtomicBool,
+    /// It failed, and the job goes on without it.
+    pub(crate) failed: AtomicBool,
 }
 
 /// The last watermark seen somewhere.

@@ -34,6 +34,8 @@ pub mod names {
     pub const OPERATOR_RETRIES: &str = "millstream_operator_retries_total";
     /// Records put into an edge.
     pub const EDGE_RECORDS: &str = "millstream_edge_records_total";
+    /// Records that an edge dropped because it was full, by reason.
+    pub const EDGE_RECORDS_DROPPED: &str = "millstream_edge_records_dropped_total";
     /// Records in an edge.
     pub const EDGE_DEPTH: &str = "millstream_edge_depth_records";
     /// Records that an edge may hold.
@@ -60,6 +62,11 @@ fn describe_counters() {
         (n::OPERATOR_ERRORS, Unit::Count, "Errors that user code in an operator returned."),
         (n::OPERATOR_RETRIES, Unit::Count, "Attempts that an operator made again."),
         (n::EDGE_RECORDS, Unit::Count, "Records put into an edge."),
+        (
+            n::EDGE_RECORDS_DROPPED,
+            Unit::Count,
+            "Records that an edge dropped because it was full, by reason.",
+        ),
     ];
     for (name, unit, text) in counters {
         metrics::describe_counter!(name, unit, text);
@@ -143,6 +150,10 @@ impl Publisher {
         for edge in &job.edges {
             let at = At { pipeline: &job.pipeline, kind: "edge", name: &edge.name, reason: "" };
             self.count(names::EDGE_RECORDS, &at, edge.sent);
+            for (reason, records) in edge.dropped.iter() {
+                let at = At { reason: reason.label(), ..at };
+                self.count(names::EDGE_RECORDS_DROPPED, &at, records);
+            }
             gauge(names::EDGE_DEPTH, &at, edge.depth);
             gauge(names::EDGE_CAPACITY, &at, edge.capacity);
         }
