@@ -1,8 +1,10 @@
 //! What the author of a pipeline names.
 
 pub use crate::attempt::{Backoff, DeadLetter, DeadLetters, OnError};
+pub use crate::fan::{OnCancel, SideTag};
 pub use crate::{DataStream, Dataflow, KeyedStream, sink, source};
 pub use millstream_engine::chain::Chain;
+pub use millstream_engine::edge::WhenFull;
 pub use millstream_engine::runtime::{JobHandle, JobOptions, JobReport};
 pub use millstream_engine::time::Timestamp;
 pub use millstream_engine::{OperatorError, Record};
