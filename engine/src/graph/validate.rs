@@ -78,6 +78,14 @@ fn find_loose_ends(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError
             (Some(_), Some(_)) => {}
         }
     }
+    for stage in &graph.stages {
+        let last = stage.operators.last();
+        let ends = |id: &&OperatorId| {
+            graph.operators.get(id.0).is_some_and(|node| node.role == Role::Sink)
+                || graph.edges.iter().any(|edge| edge.producers.contains(id))
+        };
+        mistakes.extend(last.filter(|id| !ends(id)).map(|last| goes_nowhere(last.0, name)));
+    }
     mistakes.dedup();
 }
 

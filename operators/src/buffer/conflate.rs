@@ -108,11 +108,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn conflate_with_seed<S, F, G>(
-        self,
-        seed: F,
-        add: G,
-    ) -> DataStream<S, Via<Boundary<Waiting<S, T>>, Settle<F>>>
+    pub fn conflate_with_seed<S, F, G>(self, seed: F, add: G) -> DataStream<S, Conflated<S, T, F>>
     where
         S: Send + 'static,
         F: Fn(T) -> S + Send + Sync + 'static,
@@ -129,6 +125,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         DataStream::from_parts(flow, Boundary::edge(edge), draft).via(Settle { seed })
     }
 }
+
+/// A chain that begins behind a [`conflate_with_seed`](DataStream::conflate_with_seed).
+pub type Conflated<S, T, F> = Via<Boundary<Waiting<S, T>>, Settle<F>>;
 
 /// What waits before a [`conflate_with_seed`](DataStream::conflate_with_seed).
 pub struct Waiting<S, T>(State<S, T>);

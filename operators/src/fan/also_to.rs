@@ -35,10 +35,7 @@ impl<T: Clone + Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn also_to(
-        self,
-        on_cancel: OnCancel,
-    ) -> (DataStream<T, Teed<C, T, AlsoTo>>, DataStream<T>) {
+    pub fn also_to(self, on_cancel: OnCancel) -> Teed<T, C, AlsoTo> {
         tee(self, AlsoTo, on_cancel, EdgeOptions::default())
     }
 }

@@ -10,7 +10,7 @@ pub mod parallel;
 pub mod partition;
 pub mod routes;
 pub mod side_output;
-mod tee;
+pub mod tee;
 pub mod unzip;
 pub mod wire_tap;
 

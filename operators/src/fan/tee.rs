@@ -19,15 +19,15 @@ pub trait Word: Clone + Send + 'static {
     const NAME: &'static str;
 }
 
-/// A chain with a side branch.
-pub type Teed<C, T, W> = Via<C, Tee<T, W>>;
+/// The stream as it was, and its side branch.
+pub type Teed<T, C, W> = (DataStream<T, Via<C, Tee<T, W>>>, DataStream<T>);
 
 pub(super) fn tee<T: Clone + Send + 'static, C: Chain<Item = T>, W: Word>(
     stream: DataStream<T, C>,
     word: W,
     on_cancel: OnCancel,
     options: EdgeOptions,
-) -> (DataStream<T, Teed<C, T, W>>, DataStream<T>) {
+) -> Teed<T, C, W> {
     let (flow, instances) = (stream.flow().clone(), stream.parallelism());
     let edge = flow.blueprint().add_edge::<T>(W::NAME, options);
     let main = stream.via_with(|operator, blueprint| Tee {

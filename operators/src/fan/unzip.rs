@@ -9,8 +9,11 @@ use millstream_engine::{Error, OperatorError, Record};
 use super::side_output::SidePort;
 use crate::DataStream;
 
-/// A chain with an operator behind it that takes pairs apart.
-pub type Unzipped<C, B, F> = Via<C, Unzip<B, F>>;
+/// A function that leaves a pair as it is.
+pub type Pair<A, B> = fn((A, B)) -> (A, B);
+
+/// The stream of the first halves, and that of the second ones.
+pub type Unzipped<A, B, C, F> = (DataStream<A, Via<C, Unzip<B, F>>>, DataStream<B>);
 
 impl<A, B, C> DataStream<(A, B), C>
 where
@@ -38,8 +41,7 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    #[allow(clippy::type_complexity, reason = "two streams")]
-    pub fn unzip(self) -> (DataStream<A, Unzipped<C, B, fn((A, B)) -> (A, B)>>, DataStream<B>) {
+    pub fn unzip(self) -> Unzipped<A, B, C, Pair<A, B>> {
         self.unzip_with(|pair| pair)
     }
 }
@@ -62,7 +64,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn unzip_with<A, B, F>(self, f: F) -> (DataStream<A, Unzipped<C, B, F>>, DataStream<B>)
+    pub fn unzip_with<A, B, F>(self, f: F) -> Unzipped<A, B, C, F>
     where
         A: Send + 'static,
         B: Send + 'static,

@@ -41,7 +41,7 @@ impl<T: Clone + Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn wire_tap(self) -> (DataStream<T, Teed<C, T, WireTap>>, DataStream<T>) {
+    pub fn wire_tap(self) -> Teed<T, C, WireTap> {
         let when_full = WhenFull::DropNewest;
         let options = EdgeOptions { when_full, expendable: true, ..EdgeOptions::default() };
         tee(self, WireTap, OnCancel::Continue, options)
