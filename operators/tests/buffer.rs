@@ -271,6 +271,22 @@ async fn d6_conflate_with_seed_summarises_in_another_type() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn d6_a_full_branch_merges_what_it_has_no_room_for() {
+    let flow = Dataflow::new("branch");
+    let (slow, slow_end) = probe_sink();
+    let [all, sums] = flow.source("numbers", source::from_iter(0..100_u32)).broadcast();
+    let count = all.count();
+    sums.conflate_when_full(|sum, n| *sum += n).with_capacity(10).sink("slow", slow_end);
+    let job = flow.start_with(&narrow()).unwrap();
+    Clock::system().sleep(LONG).await;
+    assert_eq!(job.metrics().stages[0].finished, 1, "it never waits");
+    let sums = rest(&slow).await;
+    assert!((11..=16).contains(&sums.len()) && sums[..10] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(sums.iter().sum::<u32>(), 4950);
+    assert_eq!(job.await.unwrap().take(count), Some(100));
+}
+
+#[tokio::test(start_paused = true)]
 async fn d6_a_boundary_behind_it_hides_it() {
     let flow = Dataflow::new("hidden");
     let (source, factory) = probe_source::<u32>();

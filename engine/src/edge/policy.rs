@@ -87,8 +87,8 @@ impl fmt::Display for WhenFull {
 /// Another order than the first concerns records that wait at the same time: with a consumer that
 /// keeps up there are none. Such an edge hands out one record at a time, because what has been
 /// handed out can't be overtaken any more. Control keeps its place: a watermark comes out when the
-/// edge has run empty, so never before an earlier record, and a barrier or the end lets nothing into
-/// the edge until everything before it is out.
+/// edge has run empty, so never before an earlier record, and a barrier or the end lets nothing
+/// into the edge until everything before it is out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Order {
     /// First in, first out.

@@ -45,8 +45,8 @@ pub trait Router<In>: Send {
 
 /// The tail of a stage with several channels: one rule for records, the same control for all.
 ///
-/// Unless its rule says otherwise, it is done when every channel is: one branch that has enough does
-/// not end its siblings.
+/// Unless its rule says otherwise, it is done when every channel is: one branch that has enough
+/// does not end its siblings.
 pub struct Routed<T, R> {
     outboxes: Vec<Outbox<T>>,
     router: R,

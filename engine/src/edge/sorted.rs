@@ -84,7 +84,7 @@ impl<T> Sorted<T> {
         self.control.watermark.is_some() || self.is_sealed() || self.control.idle != self.told
     }
 
-    /// Takes the content of `batch`; `ranks` are those of its records, and none where all are equal.
+    /// Takes the content of `batch`; `ranks` are those of its records, none where all are equal.
     pub(super) fn put(&mut self, batch: &mut Batch<T>, bytes: usize, ranks: &[i64]) {
         debug_assert!(!self.is_sealed() || batch.records.is_empty(), "nothing gets past a barrier");
         let each = if batch.records.len() == 1 { bytes } else { 0 };

@@ -27,7 +27,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), millstream_engine::Error> {
     /// let flow = Dataflow::new("urgent first");
-    /// let tasks = flow.source("tasks", source::from_iter([("write", 1), ("fire", 9), ("eat", 5)]));
+    /// let tasks = [("write", 1), ("fire", 9), ("eat", 5)];
+    /// let tasks = flow.source("tasks", source::from_iter(tasks));
     /// let done = tasks.prioritized(|(_, urgency)| *urgency).map(|(task, _)| task).collect();
     /// // All of them were there before the first was asked for.
     /// assert_eq!(flow.run().await?.take(done), Some(vec!["fire", "eat", "write"]));

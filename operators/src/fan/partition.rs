@@ -13,8 +13,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Backpressures when a branch that is full gets a record: the others wait with it, unless
     /// [`when_full`](DataStream::when_full) says otherwise of that branch. A branch that has had
     /// enough drops out, and what is for it is dropped and counted; when all have, the input is
-    /// cancelled. Ends with its input. Fails the job if `choose` answers `N` or more: where a record may
-    /// belong nowhere, keep a branch for those.
+    /// cancelled. Ends with its input. Fails the job if `choose` answers `N` or more: where a
+    /// record may belong nowhere, keep a branch for those.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -33,7 +33,8 @@ where
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), millstream_engine::Error> {
     /// let flow = Dataflow::new("halves");
-    /// let (letters, numbers) = flow.source("pairs", source::from_iter([("a", 1), ("b", 2)])).unzip();
+    /// let pairs = flow.source("pairs", source::from_iter([("a", 1), ("b", 2)]));
+    /// let (letters, numbers) = pairs.unzip();
     /// let (letters, numbers) = (letters.collect(), numbers.collect());
     /// let report = flow.run().await?;
     /// assert_eq!(report.take(letters), Some(vec!["a", "b"]));
