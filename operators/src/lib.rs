@@ -10,6 +10,7 @@
 
 pub mod attempt;
 pub mod buffer;
+pub mod concurrent;
 mod dataflow;
 pub mod fan;
 #[cfg(feature = "files")]

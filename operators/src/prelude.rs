@@ -1,6 +1,7 @@
 //! What the author of a pipeline names.
 
 pub use crate::attempt::{Backoff, DeadLetter, DeadLetters, OnError};
+pub use crate::concurrent::{CallPolicy, Concurrency, Lookup};
 pub use crate::fan::{OnCancel, SideTag};
 pub use crate::{DataStream, Dataflow, KeyedStream, sink, source};
 pub use millstream_engine::chain::Chain;

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::task::{Context, Poll, Waker};
 
+use super::meter::{EdgeTimes, Meter};
 use super::policy::{Rank, Sorting, WhenFull};
 use super::queue::Queue;
 use crate::batch::Batch;
 use crate::metrics::Counter;
 use crate::record::Record;
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
+use crate::time::Clock;
 
 /// What a channel may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,19 +78,24 @@ pub struct EdgeStats {
 pub trait EdgeProbe: Send + Sync {
     /// What it has carried and holds now.
     fn stats(&self) -> EdgeStats;
+
+    /// What it has measured.
+    fn times(&self) -> EdgeTimes;
 }
 
 /// Makes a channel.
 #[must_use]
 pub fn channel<T>(capacity: Capacity) -> (Sender<T>, Receiver<T>) {
-    channel_with(capacity, Sorting::Fifo, Forgiving::default())
+    channel_with(capacity, Sorting::Fifo, Forgiving::default(), None)
 }
 
-/// Makes a channel that gives out what waits in the order of `sorting`.
+/// Makes a channel that gives out what waits in the order of `sorting`, and measures by the clock,
+/// if there is one, how long records and its sender wait.
 pub(crate) fn channel_with<T>(
     capacity: Capacity,
     sorting: Sorting<T>,
     forgiving: Forgiving,
+    clock: Option<Clock>,
 ) -> (Sender<T>, Receiver<T>) {
     let capacity =
         Capacity { bytes: capacity.bytes, ..Capacity::records(capacity.records, capacity.batch) };
@@ -97,7 +104,8 @@ pub(crate) fn channel_with<T>(
         Sorting::Lifo => (Queue::sorted(true), None),
         Sorting::Priority(rank) => (Queue::sorted(false), Some(rank)),
     };
-    let (state, lost) = (Mutex::new(State::new(queue)), Counter::default());
+    let meter = clock.map_or_else(Meter::default, Meter::timed_by);
+    let (state, lost) = (Mutex::new(State::new(queue, meter)), Counter::default());
     let shared = Arc::new(Shared { capacity, rank, forgiving, lost, state });
     (Sender { shared: Arc::clone(&shared), ended: false }, Receiver { shared, spare: None })
 }
@@ -139,10 +147,11 @@ struct State<T> {
     receiver_waker: Option<Waker>,
     /// Whether the receiver has ever asked.
     wanted: bool,
+    meter: Meter,
 }
 
 impl<T> State<T> {
-    const fn new(queue: Queue<T>) -> Self {
+    const fn new(queue: Queue<T>, meter: Meter) -> Self {
         Self {
             queue,
             sender: Side::Open,
@@ -151,6 +160,14 @@ impl<T> State<T> {
             blocked: false,
             receiver_waker: None,
             wanted: false,
+            meter,
+        }
+    }
+
+    fn block(&mut self, blocked: bool) {
+        if self.blocked != blocked {
+            self.blocked = blocked;
+            self.meter.blocked(blocked);
         }
     }
 }
@@ -249,7 +266,8 @@ impl<T> Sender<T> {
         if batch.end {
             state.sender = Side::Closed;
         }
-        state.blocked = false;
+        state.block(false);
+        let before = state.queue.entered;
         if state.queue.has_room(batch, bytes, self.shared.capacity) {
             // There was none a moment ago.
             state.queue.put(batch, bytes, &ranks, self.shared.capacity.batch);
@@ -257,6 +275,11 @@ impl<T> Sender<T> {
             let capacity = self.shared.capacity;
             state.queue.squeeze(batch, bytes, &ranks, capacity, policy, &mut removed);
         }
+        let (after, gone) = (state.queue.entered, state.queue.gone);
+        if after > before {
+            state.meter.put(before);
+        }
+        state.meter.dropped(gone);
         let waker = state.receiver_waker.take();
         drop(state);
         wake(waker);
@@ -269,7 +292,7 @@ impl<T> Sender<T> {
     pub(super) fn cut(&mut self) {
         let mut state = lock(&self.shared.state);
         state.sender = Side::Closed;
-        state.blocked = false;
+        state.block(false);
         state.queue.put_end();
         self.ended = true;
         let waker = state.receiver_waker.take();
@@ -299,7 +322,7 @@ impl<T> Sender<T> {
         }
         if let Some(cx) = cx {
             register(&mut state.sender_waker, cx);
-            state.blocked = true;
+            state.block(true);
         }
         Poll::Pending
     }
@@ -325,7 +348,7 @@ impl<T> Sender<T> {
         if !state.queue.has_room(batch, bytes, self.shared.capacity) {
             if let Some(cx) = cx {
                 register(&mut state.sender_waker, cx);
-                state.blocked = true;
+                state.block(true);
             }
             return Sent::Full;
         }
@@ -333,7 +356,11 @@ impl<T> Sender<T> {
         if batch.end {
             state.sender = Side::Closed;
         }
-        state.blocked = false;
+        state.block(false);
+        if !batch.records.is_empty() {
+            let before = state.queue.entered;
+            state.meter.put(before);
+        }
         state.queue.put(batch, bytes, &ranks, self.shared.capacity.batch);
         let waker = state.receiver_waker.take();
         drop(state);
@@ -359,7 +386,7 @@ impl<T> Drop for Sender<T> {
         } else if state.sender == Side::Open {
             state.sender = Side::Failed;
         }
-        state.blocked = false;
+        state.block(false);
         let waker = state.receiver_waker.take();
         drop(state);
         wake(waker);
@@ -391,6 +418,8 @@ impl<T> Receiver<T> {
         if let Some(spare) = self.spare.take() {
             state.queue.keep_buffer(spare);
         }
+        let found = state.queue.entered - state.queue.gone;
+        state.meter.look(found);
         let Some(batch) = state.queue.take() else {
             if state.sender == Side::Failed {
                 return Poll::Ready(Received::Failed);
@@ -402,6 +431,8 @@ impl<T> Receiver<T> {
             wake(waker);
             return Poll::Pending;
         };
+        let gone = state.queue.gone;
+        state.meter.took(gone);
         // Enough room for the sender to do more than one batch at a time.
         let roomy = state.queue.load() <= self.shared.capacity.records / 2
             && state.queue.bytes() <= self.shared.capacity.bytes / 2;
@@ -431,7 +462,7 @@ impl<T> Receiver<T> {
         let forgiven = how == Side::Failed && self.shared.forgiving.consumer;
         let complete = state.sender == Side::Closed && state.queue.is_empty();
         state.receiver = if complete || forgiven { Side::Closed } else { how };
-        state.blocked = false;
+        state.block(false);
         let left = state.queue.clear();
         let waker = state.sender_waker.take();
         drop(state);
@@ -468,5 +499,9 @@ impl<T: Send> EdgeProbe for Probe<T> {
             blocked: state.blocked,
             dropped: state.queue.dropped + lost,
         }
+    }
+
+    fn times(&self) -> EdgeTimes {
+        lock(&self.0.state).meter.read()
     }
 }

@@ -3,6 +3,7 @@
 
 mod channel;
 mod inputs;
+mod meter;
 mod outbox;
 mod policy;
 mod queue;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use channel::{Capacity, EdgeProbe, EdgeStats, Received, Receiver, Sender, Sent, channel};
 pub use inputs::{Discipline, Inputs};
+pub use meter::EdgeTimes;
 pub use outbox::Outbox;
 pub use policy::{EdgeFull, Order, WhenFull};
 pub use route::{

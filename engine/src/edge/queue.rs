@@ -18,6 +18,10 @@ pub(super) struct Queue<T> {
     pub(super) sent: u64,
     pub(super) received: u64,
     pub(super) dropped: u64,
+    /// Records that have ever waited in it.
+    pub(super) entered: u64,
+    /// Of those, the ones that wait no more, whatever became of them.
+    pub(super) gone: u64,
 }
 
 enum Line<T> {
@@ -48,7 +52,7 @@ impl<T> Queue<T> {
     }
 
     const fn new(line: Line<T>) -> Self {
-        Self { line, spare: Vec::new(), sent: 0, received: 0, dropped: 0 }
+        Self { line, spare: Vec::new(), sent: 0, received: 0, dropped: 0, entered: 0, gone: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -113,6 +117,7 @@ impl<T> Queue<T> {
     /// Takes the content of `batch`, and leaves it an empty buffer.
     pub(super) fn put(&mut self, batch: &mut Batch<T>, bytes: usize, ranks: &[i64], limit: usize) {
         self.sent += batch.records.len() as u64;
+        self.entered += batch.records.len() as u64;
         match &mut self.line {
             Line::InOrder(line) => line.put(batch, bytes, &mut self.spare, limit),
             Line::Sorted(line) => line.put(batch, bytes, ranks),
@@ -125,6 +130,7 @@ impl<T> Queue<T> {
             Line::Sorted(line) => line.take(|| self.spare.pop().unwrap_or_default()),
         }?;
         self.received += batch.records.len() as u64;
+        self.gone += batch.records.len() as u64;
         Some(batch)
     }
 
@@ -173,6 +179,9 @@ impl<T> Queue<T> {
             bytes = 0;
         }
         self.dropped += removed.len() as u64;
+        self.entered += batch.records.len() as u64;
+        // What was removed of the new ones has never waited.
+        self.gone += (removed.len() + batch.records.len()).saturating_sub(new) as u64;
         match &mut self.line {
             Line::InOrder(line) if batch.records.is_empty() => line.put_control(batch),
             Line::InOrder(line) => line.put(batch, bytes, &mut self.spare, capacity.batch),
@@ -215,6 +224,7 @@ impl<T> Queue<T> {
             Line::InOrder(_) => Self::in_order().line,
             Line::Sorted(_) => Self::sorted(false).line,
         };
+        self.gone = self.entered;
         std::mem::replace(&mut self.line, empty)
     }
 }

@@ -82,7 +82,6 @@ impl<T> Terms<T> {
     }
 
     pub(super) fn fail(&mut self, capacity: usize) {
-        self.seat.counters().errors.add(1);
         self.failure = Some(Error::operator(self.seat.name(), EdgeFull { capacity }.into()));
     }
 

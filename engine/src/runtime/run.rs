@@ -48,6 +48,7 @@ pub(super) struct StageTask {
     pub(super) stage: Box<dyn RunnableStage>,
     /// Whether the job goes on without it if it fails.
     pub(super) expendable: bool,
+    pub(super) index: StageId,
 }
 
 /// The channels of one edge that nobody has taken yet.
@@ -127,11 +128,13 @@ impl RunCore {
                         (Order::Priority, Some(rank)) => Sorting::Priority(Arc::clone(rank)),
                         (Order::Fifo | Order::Priority, _) => Sorting::Fifo,
                     };
+                    let clock = self.shared.registry.clock.clone();
                     let (sender, receiver) =
-                        channel_with::<T>(planned.capacity, sorting, forgiving);
+                        channel_with::<T>(planned.capacity, sorting, forgiving, Some(clock));
                     let (probe, gauge) = (sender.probe(), Arc::default());
                     receivers.get_mut(target)?.push((producer, registered.len(), receiver));
-                    registered.push(Channel { producer, probe, gauge });
+                    let ends = (instance, target);
+                    registered.push(Channel { producer, ends, probe, gauge });
                     of_instance.push(sender);
                 }
                 of_producer.push(of_instance);
@@ -165,6 +168,8 @@ impl<'a, M> Run<'a, M> {
             instances: stage.map_or(1, |stage| stage.parallelism),
             counters: counters.map(Arc::clone).unwrap_or_default(),
             culprit: Arc::clone(&self.core.culprit),
+            stage: self.core.stage_counters(),
+            by_operator: registry.by_operator,
         }
     }
 
@@ -176,6 +181,7 @@ impl<'a, M> Run<'a, M> {
             outputs: self.core.shared.outputs.clone(),
             seat,
             run: Some((self.core, self.graph)),
+            side: None,
         }
     }
 
@@ -251,6 +257,7 @@ impl<'a, M> Run<'a, M> {
             culprit: Arc::clone(&self.core.culprit),
             stage: Box::new(stage),
             expendable: planned.is_some_and(|stage| stage.expendable),
+            index: self.core.stage,
         });
     }
 }
@@ -284,8 +291,11 @@ fn outboxes<T: Send + 'static>(
             name: plan.operator_name(id),
             instance,
             instances: 1,
+            // Those that it counts with belong to the task behind the edge.
             counters: Arc::default(),
             culprit: Arc::clone(&core.culprit),
+            stage: core.stage_counters(),
+            by_operator: false,
         }
     });
     let clock = core.shared.registry.clock.clone();
@@ -317,12 +327,19 @@ pub struct OperatorContext<'a> {
     seat: &'a Seat,
     /// Absent where an operator is driven by hand.
     run: Option<(&'a mut RunCore, &'a Graph)>,
+    /// What is offered as a side output there.
+    side: Option<Box<dyn Any>>,
 }
 
 impl<'a> OperatorContext<'a> {
     /// The context of an operator that is driven by hand.
     pub(crate) fn alone(clock: Clock, seat: &'a Seat) -> Self {
-        Self { clock, seed: 0, outputs: Outputs::default(), seat, run: None }
+        Self { clock, seed: 0, outputs: Outputs::default(), seat, run: None, side: None }
+    }
+
+    /// Offers a side output to an operator that is driven by hand.
+    pub(crate) fn offer_side<T: Send + 'static>(&mut self, outbox: Outbox<T>) {
+        self.side = Some(Box::new(outbox));
     }
 
     /// The operator's name in the graph.
@@ -364,7 +381,9 @@ impl<'a> OperatorContext<'a> {
     /// A side output. `None` where the operator is driven by hand and has none.
     #[must_use]
     pub fn side_output<T: Send + 'static>(&mut self, port: Port) -> Option<Outbox<T>> {
-        let (core, graph) = self.run.as_mut()?;
+        let Some((core, graph)) = self.run.as_mut() else {
+            return self.side.take()?.downcast().ok().map(|outbox| *outbox);
+        };
         outboxes(core, graph, port, self.seat.instance).into_iter().next()
     }
 

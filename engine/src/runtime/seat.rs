@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::graph::OperatorId;
-use crate::metrics::OperatorCounters;
+use crate::metrics::{OperatorCounters, StageCounters};
 
 /// One operator of one instance.
 #[derive(Clone, Debug)]
@@ -14,6 +14,9 @@ pub struct Seat {
     pub(super) instances: usize,
     pub(super) counters: Arc<OperatorCounters>,
     pub(crate) culprit: Arc<OnceLock<Arc<str>>>,
+    /// The stage's, for who is at work.
+    pub(super) stage: Arc<StageCounters>,
+    pub(super) by_operator: bool,
 }
 
 impl Seat {
@@ -26,11 +29,33 @@ impl Seat {
             instances: 1,
             counters: Arc::default(),
             culprit: Arc::default(),
+            stage: Arc::default(),
+            by_operator: false,
         }
     }
 
     pub(crate) const fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    pub(crate) const fn id(&self) -> OperatorId {
+        self.id
+    }
+
+    /// Whether the run counts by operator, and so may spend something on knowing who is at work.
+    pub(crate) const fn by_operator(&self) -> bool {
+        self.by_operator
+    }
+
+    /// Lets it be known that this operator is at work from here on.
+    #[inline]
+    pub(crate) fn begin_work(&self) {
+        self.stage.activity.work_at(Some(self.id));
+    }
+
+    /// Lets it be known that this operator is at work no longer.
+    pub(crate) fn end_work(&self) {
+        self.stage.activity.work_at(None);
     }
 
     pub(crate) fn counters(&self) -> &OperatorCounters {

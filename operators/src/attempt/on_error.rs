@@ -1,6 +1,12 @@
 //! `OnError`: what a fallible operator does with a value that failed.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_engine::OperatorError;
+use millstream_engine::graph::{Blueprint, OperatorId, Port};
+use millstream_engine::random::Random;
 
 use super::backoff::Backoff;
 use super::dead_letter::DeadLetters;
@@ -27,12 +33,16 @@ use super::dead_letter::DeadLetters;
 /// # }
 /// ```
 pub struct OnError<T> {
-    pub(super) backoff: Option<Backoff>,
-    pub(super) at_last: AtLast<T>,
+    pub(crate) backoff: Option<Backoff>,
+    pub(crate) retry_if: Option<RetryIf>,
+    pub(crate) at_last: AtLast<T>,
 }
 
+/// Which errors are worth another attempt.
+pub(crate) type RetryIf = Arc<dyn Fn(&OperatorError) -> bool + Send + Sync>;
+
 /// What is done when no further attempt is made.
-pub(super) enum AtLast<T> {
+pub(crate) enum AtLast<T> {
     Fail,
     Skip,
     DeadLetter(DeadLetters<T>),
@@ -42,20 +52,50 @@ impl<T> OnError<T> {
     /// Fails the job, with the operator's name and the error.
     #[must_use]
     pub const fn fail() -> Self {
-        Self { backoff: None, at_last: AtLast::Fail }
+        Self { backoff: None, retry_if: None, at_last: AtLast::Fail }
     }
 
     /// Drops the value, counts it as skipped, and goes on.
     #[must_use]
     pub const fn skip() -> Self {
-        Self { backoff: None, at_last: AtLast::Skip }
+        Self { backoff: None, retry_if: None, at_last: AtLast::Skip }
     }
 
     /// Tries again on the original value after a delay, while everything behind it waits: order is
     /// kept. When the attempts run out the job fails, unless something else is said.
     #[must_use]
     pub const fn retry(backoff: Backoff) -> Self {
-        Self { backoff: Some(backoff), at_last: AtLast::Fail }
+        Self { backoff: Some(backoff), retry_if: None, at_last: AtLast::Fail }
+    }
+
+    /// Makes no further attempt after an error for which `predicate` does not hold, such as one
+    /// that says that the request itself is wrong.
+    #[must_use]
+    pub fn only_if(
+        mut self,
+        predicate: impl Fn(&OperatorError) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.retry_if = Some(Arc::new(predicate));
+        self
+    }
+
+    /// Lets `operator` send dead letters, if that is the policy.
+    pub(crate) fn connect(&self, operator: OperatorId, blueprint: &Blueprint) -> Option<Port> {
+        match &self.at_last {
+            AtLast::DeadLetter(letters) => Some(blueprint.connect(letters.edge, operator)),
+            AtLast::Fail | AtLast::Skip => None,
+        }
+    }
+
+    /// How long to wait before another attempt. `None` if there is to be none.
+    pub(crate) fn delay(
+        &self,
+        failed: u32,
+        error: &OperatorError,
+        random: &mut Random,
+    ) -> Option<Duration> {
+        let worth_it = self.retry_if.as_ref().is_none_or(|predicate| predicate(error));
+        self.backoff.as_ref().filter(|_| worth_it)?.delay(failed, random)
     }
 
     /// Puts the original value among the dead letters, with the error.
@@ -92,8 +132,7 @@ impl<T> Clone for OnError<T> {
             AtLast::Skip => AtLast::Skip,
             AtLast::DeadLetter(letters) => AtLast::DeadLetter(letters.clone()),
         };
-        let backoff = self.backoff;
-        Self { backoff, at_last }
+        Self { backoff: self.backoff, retry_if: self.retry_if.clone(), at_last }
     }
 }
 

@@ -42,7 +42,7 @@ fn sorted(
     merge: Option<Merge<u32>>,
     sorting: Sorting<u32>,
 ) -> Setup {
-    let (sender, receiver) = channel_with(capacity, sorting, Forgiving::default());
+    let (sender, receiver) = channel_with(capacity, sorting, Forgiving::default(), None);
     let stats = sender.probe();
     let clock = VirtualClock::new();
     let weight: Option<Weight<u32>> =
@@ -456,13 +456,13 @@ fn a_stuck_ordered_edge_with_a_policy_takes_control_behind_its_barrier() {
 fn who_can_be_done_without_neither_fails_its_producer_nor_its_consumer() {
     let forgiving = Forgiving { consumer: true, producer: true };
     let (mut sender, receiver) =
-        channel_with::<u32>(Capacity::records(1, 1), Sorting::Fifo, forgiving);
+        channel_with::<u32>(Capacity::records(1, 1), Sorting::Fifo, forgiving, None);
     drop(receiver);
     let sent = sender.try_send(&mut super::batch([1]), 0);
     assert_eq!(sent, crate::edge::Sent::Finished);
 
     let (mut sender, mut receiver) =
-        channel_with::<u32>(Capacity::records(1, 1), Sorting::Fifo, forgiving);
+        channel_with::<u32>(Capacity::records(1, 1), Sorting::Fifo, forgiving, None);
     assert_eq!(sender.try_send(&mut super::batch([1]), 0), crate::edge::Sent::Sent);
     drop(sender);
     let last = receive(&mut receiver);
