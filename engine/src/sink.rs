@@ -4,6 +4,8 @@
 //!
 //! * **Order.** [`write`](Sink::write) gets the records in the order of the stream, a batch at a
 //!   time, and never two batches at once.
+//! * **Holding.** A sink that keeps records across calls says how many, by [`held`](Sink::held),
+//!   and until when it may, by [`flush_due`](Sink::flush_due).
 //! * **The end.** [`prepare`](Sink::prepare) and [`commit`](Sink::commit) are called at the end of
 //!   a *complete* input only. A job that fails or is aborted drops the sink instead, and a sink
 //!   must not take that for the end: what it wrote has to stay recognisable as incomplete.
@@ -15,10 +17,13 @@
 //! * **Panics** are caught, name the sink and fail the job.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use crate::error::OperatorError;
+use crate::metrics::OperatorCounters;
+use crate::random::Random;
 use crate::record::Record;
-use crate::time::Clock;
+use crate::time::{Clock, Instant};
 
 /// Whether a sink wants more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,17 +48,27 @@ pub struct SinkContext {
     pub instance: usize,
     /// How many instances there are.
     pub instances: usize,
+    /// The sink's name.
+    pub name: Arc<str>,
+    /// The sink's counters. It counts itself what it drops and what it tries again; what it has
+    /// `delivered` is counted for it.
+    pub counters: Arc<OperatorCounters>,
+    /// Chance, the same in every run with the same seed.
+    pub random: Random,
 }
 
 impl SinkContext {
     /// The context of a sink that runs alone.
     #[must_use]
-    pub const fn new(clock: Clock) -> Self {
-        Self { clock, instance: 0, instances: 1 }
-    }
-
-    pub(crate) const fn of(clock: Clock, instance: usize, instances: usize) -> Self {
-        Self { clock, instance, instances }
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            instance: 0,
+            instances: 1,
+            name: Arc::from("sink"),
+            counters: Arc::default(),
+            random: Random::new(0),
+        }
     }
 }
 
@@ -78,10 +93,24 @@ pub trait Sink: Send + 'static {
         records: &mut Vec<Record<Self::Item>>,
     ) -> impl Future<Output = Result<SinkStatus, OperatorError>> + Send;
 
-    /// Hands on what the sink itself still holds. Called when no more input is ready, and at a
-    /// barrier; not at the end, where [`prepare`](Sink::prepare) does what is needed.
+    /// Hands on what the sink itself still holds. Called when no more input is ready, unless
+    /// [`flush_due`](Sink::flush_due) says later, and at a barrier; not at the end, where
+    /// [`prepare`](Sink::prepare) does what is needed.
     fn flush(&mut self) -> impl Future<Output = Result<(), OperatorError>> + Send {
         async { Ok(()) }
+    }
+
+    /// Until when a sink that collects may go on doing so, by the job's clock. Asked after each
+    /// call: with `None`, as it stands, [`flush`](Sink::flush) is called as soon as no more input
+    /// is ready, and otherwise at that time, whether or not more input comes.
+    fn flush_due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// How many of the records that it has taken it still holds. They count as delivered once it
+    /// does no more, unless it has counted them as dropped.
+    fn held(&self) -> usize {
+        0
     }
 
     /// The first step of making the writes so far durable and visible. As it stands it flushes;

@@ -169,7 +169,6 @@ impl<'a, M> Run<'a, M> {
             counters: counters.map(Arc::clone).unwrap_or_default(),
             culprit: Arc::clone(&self.core.culprit),
             stage: self.core.stage_counters(),
-            by_operator: registry.by_operator,
         }
     }
 
@@ -295,7 +294,6 @@ fn outboxes<T: Send + 'static>(
             counters: Arc::default(),
             culprit: Arc::clone(&core.culprit),
             stage: core.stage_counters(),
-            by_operator: false,
         }
     });
     let clock = core.shared.registry.clock.clone();

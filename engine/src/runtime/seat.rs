@@ -16,7 +16,6 @@ pub struct Seat {
     pub(crate) culprit: Arc<OnceLock<Arc<str>>>,
     /// The stage's, for who is at work.
     pub(super) stage: Arc<StageCounters>,
-    pub(super) by_operator: bool,
 }
 
 impl Seat {
@@ -30,7 +29,6 @@ impl Seat {
             counters: Arc::default(),
             culprit: Arc::default(),
             stage: Arc::default(),
-            by_operator: false,
         }
     }
 
@@ -40,11 +38,6 @@ impl Seat {
 
     pub(crate) const fn id(&self) -> OperatorId {
         self.id
-    }
-
-    /// Whether the run counts by operator, and so may spend something on knowing who is at work.
-    pub(crate) const fn by_operator(&self) -> bool {
-        self.by_operator
     }
 
     /// Lets it be known that this operator is at work from here on.

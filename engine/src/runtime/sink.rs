@@ -26,8 +26,9 @@ pub struct SinkTail<T> {
     slot: Arc<Slot<T>>,
     seat: Seat,
     cancelled: Arc<Counter>,
-    /// A barrier that the sink has to be told of before it gets another record.
-    barrier: Option<Barrier>,
+    /// The sink has to be flushed before it gets another record: there is a barrier, or the time
+    /// for which it wanted to collect is over.
+    flushing: bool,
     /// Something was written since the sink was last flushed.
     dirty: bool,
     ending: bool,
@@ -41,6 +42,8 @@ struct SlotState<T> {
     /// The driver is working on a command.
     busy: bool,
     enough: bool,
+    /// Until when the sink wants to collect, as it said after its last call.
+    flush_due: Option<Instant>,
     spare: Vec<Record<T>>,
 }
 
@@ -61,11 +64,31 @@ impl<T> Slot<T> {
         let next = |state: &mut SlotState<T>| match state.command.take() {
             Some(command) => {
                 state.busy = true;
+                state.flush_due = None;
                 Poll::Ready(command)
             }
             None => Poll::Pending,
         };
         std::future::poll_fn(|_| self.with(next)).await
+    }
+}
+
+/// What a sink has been given and what became of it, so that each record is counted once, when
+/// that is known.
+struct Deliveries {
+    seat: Seat,
+    taken: u64,
+    counted: u64,
+}
+
+impl Deliveries {
+    fn count(&mut self, taken: usize, held: usize) {
+        let counters = self.seat.counters();
+        self.taken += taken as u64;
+        let dropped = counters.drops().total();
+        let delivered = self.taken.saturating_sub(held as u64 + dropped);
+        counters.delivered.add(delivered.saturating_sub(self.counted));
+        self.counted = self.counted.max(delivered);
     }
 }
 
@@ -78,14 +101,19 @@ async fn drive<S: Sink>(
 ) -> Result<(), OperatorError> {
     slot.with(|state| state.busy = true);
     sink.open(&context).await?;
+    let mut deliveries = Deliveries { seat, taken: 0, counted: 0 };
     loop {
-        slot.with(|state| state.busy = false);
+        let flush_due = sink.flush_due();
+        slot.with(|state| {
+            state.busy = false;
+            state.flush_due = flush_due;
+        });
         match slot.command().await {
             Command::Write(mut records) => {
                 let offered = records.len();
                 let status = sink.write(&mut records).await?;
                 let left = if status == SinkStatus::Enough { records.len() } else { 0 };
-                seat.counters().delivered.add((offered - left) as u64);
+                deliveries.count(offered - left, sink.held());
                 cancelled.add(left as u64);
                 records.clear();
                 slot.with(|state| {
@@ -93,9 +121,13 @@ async fn drive<S: Sink>(
                     state.enough |= status == SinkStatus::Enough;
                 });
             }
-            Command::Flush => sink.flush().await?,
+            Command::Flush => {
+                sink.flush().await?;
+                deliveries.count(0, sink.held());
+            }
             Command::End => {
                 let committable = sink.prepare().await?;
+                deliveries.count(0, sink.held());
                 return sink.commit(committable).await;
             }
         }
@@ -109,7 +141,7 @@ impl<T: Send + 'static> SinkTail<T> {
     ///
     /// What the factory returns, with the operator's name.
     pub fn new<M>(
-        run: &Run<'_, M>,
+        run: &mut Run<'_, M>,
         operator: OperatorId,
         instance: usize,
         factory: &impl SinkFactory<Sink: Sink<Item = T>>,
@@ -117,8 +149,22 @@ impl<T: Send + 'static> SinkTail<T> {
         let seat = run.seat(operator, instance);
         let created = factory.create(instance);
         let sink = created.map_err(|error| Error::operator(seat.name(), error))?;
-        let context = SinkContext::of(run.clock(), instance, seat.instances);
-        let state = SlotState { command: None, busy: false, enough: false, spare: Vec::new() };
+        let context = run.operator_context(&seat);
+        let context = SinkContext {
+            clock: context.clock(),
+            instance,
+            instances: seat.instances,
+            name: context.name(),
+            counters: context.counters(),
+            random: context.random(),
+        };
+        let state = SlotState {
+            command: None,
+            busy: false,
+            enough: false,
+            flush_due: None,
+            spare: Vec::new(),
+        };
         let slot = Arc::new(Slot(Mutex::new(state)));
         let cancelled = run.cancelled();
         let driver =
@@ -130,7 +176,7 @@ impl<T: Send + 'static> SinkTail<T> {
             slot,
             seat,
             cancelled,
-            barrier: None,
+            flushing: false,
             dirty: false,
             ending: false,
             closed: false,
@@ -158,13 +204,15 @@ impl<T: Send + 'static> SinkTail<T> {
 
     /// What to tell the sink next, if there is anything to tell it now.
     fn next_command(&mut self, flush: Flush) -> Option<Command<T>> {
-        let full = self.records.len() >= self.limit || self.barrier.is_some();
+        let full = self.records.len() >= self.limit || self.flushing;
         if !self.records.is_empty() && (full || flush == Flush::All) {
             self.dirty = true;
             let spare = self.slot.with(|state| std::mem::take(&mut state.spare));
             return Some(Command::Write(std::mem::replace(&mut self.records, spare)));
         }
-        if self.barrier.take().is_some() || (flush == Flush::All && self.dirty && !self.ending) {
+        let rests = flush == Flush::All && self.dirty && !self.ending;
+        let collects = || self.slot.with(|state| state.flush_due.is_some());
+        if std::mem::take(&mut self.flushing) || (rests && !collects()) {
             self.dirty = false;
             return Some(Command::Flush);
         }
@@ -188,11 +236,11 @@ impl<T: Send + 'static> SinkTail<T> {
             if enough {
                 self.cancelled.add(self.records.len() as u64);
                 self.records.clear();
-                self.barrier = None;
+                self.flushing = false;
             }
             if !idle {
                 // While it writes, there may be room for more.
-                let room = self.records.len() < self.limit && self.barrier.is_none();
+                let room = self.records.len() < self.limit && !self.flushing;
                 let satisfied = flush == Flush::Room && room;
                 return if satisfied { Poll::Ready(Ok(())) } else { Poll::Pending };
             }
@@ -212,11 +260,7 @@ impl<T: Send + 'static> Tail<T> for SinkTail<T> {
     }
 
     fn resume(&mut self) -> Flow {
-        if self.records.len() < self.limit && self.barrier.is_none() {
-            Flow::More
-        } else {
-            Flow::Stop
-        }
+        if self.records.len() < self.limit && !self.flushing { Flow::More } else { Flow::Stop }
     }
 
     fn watermark(&mut self, _watermark: Timestamp) -> Flow {
@@ -225,20 +269,27 @@ impl<T: Send + 'static> Tail<T> for SinkTail<T> {
 
     fn idle(&mut self, _idle: bool) {}
 
-    fn timer(&mut self, _now: Instant) -> Flow {
-        Flow::More
+    fn timer(&mut self, now: Instant) -> Flow {
+        if self.next_timer().is_none_or(|due| due > now) {
+            return Flow::More;
+        }
+        self.flushing = true;
+        Flow::Stop
     }
 
     fn next_timer(&self) -> Option<Instant> {
-        None
+        if self.flushing || self.ending {
+            return None;
+        }
+        self.slot.with(|state| state.flush_due)
     }
 
     fn waiting(&self) -> bool {
         false
     }
 
-    fn barrier(&mut self, barrier: Barrier) -> Flow {
-        self.barrier = Some(barrier);
+    fn barrier(&mut self, _barrier: Barrier) -> Flow {
+        self.flushing = true;
         Flow::Stop
     }
 
