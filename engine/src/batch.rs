@@ -81,6 +81,37 @@ impl<T> Batch<T> {
         self.end = std::mem::take(&mut later.end);
     }
 
+    /// Removes the records that are not to be kept, by their places. The watermarks keep theirs
+    /// among the others.
+    pub(crate) fn strip(
+        &mut self,
+        mut keep: impl FnMut(usize) -> bool,
+        removed: &mut Vec<Record<T>>,
+    ) {
+        let total = self.records.len();
+        let mut kept = Vec::with_capacity(total);
+        // How many are kept of those before each place.
+        let mut before = Vec::with_capacity(total + 1);
+        for (index, record) in self.records.drain(..).enumerate() {
+            before.push(kept.len());
+            if keep(index) {
+                kept.push(record);
+            } else {
+                removed.push(record);
+            }
+        }
+        before.push(kept.len());
+        self.records = kept;
+        let position = |mark: &Mark| before.get(mark.position).copied().unwrap_or(mark.position);
+        for mark in std::mem::take(&mut self.marks) {
+            let position = position(&mark);
+            match self.marks.last_mut() {
+                Some(last) if last.position == position => last.watermark = mark.watermark,
+                _ => self.marks.push(Mark { position, ..mark }),
+            }
+        }
+    }
+
     /// Appends the records of `later`, and the watermarks among them.
     pub(crate) fn append(&mut self, later: &mut Self) {
         let before = self.records.len();

@@ -236,6 +236,16 @@ pub enum BuildError {
         /// Whose.
         operator: String,
     },
+    /// An edge was told to do something, and not how.
+    #[error("`{operator}` {does}, and was not told {what}")]
+    Missing {
+        /// The operator behind the edge.
+        operator: String,
+        /// What the edge is to do.
+        does: &'static str,
+        /// What has to be said for that.
+        what: &'static str,
+    },
     /// Two stages that are to be connected one to one have different numbers of instances.
     #[error(
         "`{from}` has {from_instances} instances and `{to}` has {to_instances}: rebalance \

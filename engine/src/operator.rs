@@ -190,7 +190,8 @@ pub trait Operator<In>: Clone + Send + 'static {
 }
 
 /// What a stage does with the side output of one of its operators: the same as with its main one.
-/// Implemented by [`Outbox`](crate::edge::Outbox).
+/// Implemented by [`Outbox`](crate::edge::Outbox), and by tuples of side outputs for an operator
+/// that has several.
 pub trait SideOutput: Send {
     /// Whether there is no room for another record.
     fn is_full(&self) -> bool;
@@ -205,3 +206,46 @@ pub trait SideOutput: Send {
     /// Hands over what is waiting.
     fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>>;
 }
+
+/// Several side outputs of one operator, as one: it is full when one of them is.
+macro_rules! together {
+    ($($side:ident $index:tt),+) => {
+        impl<$($side: SideOutput),+> SideOutput for ($($side,)+) {
+            fn is_full(&self) -> bool {
+                $(self.$index.is_full())||+
+            }
+
+            fn watermark(&mut self, watermark: Timestamp) {
+                $(self.$index.watermark(watermark);)+
+            }
+
+            fn idle(&mut self, idle: bool) {
+                $(self.$index.idle(idle);)+
+            }
+
+            fn barrier(&mut self, barrier: Barrier) {
+                $(self.$index.barrier(barrier);)+
+            }
+
+            fn end(&mut self) {
+                $(self.$index.end();)+
+            }
+
+            fn poll_flush(
+                &mut self,
+                cx: &mut Context<'_>,
+                flush: Flush,
+            ) -> Poll<Result<(), Error>> {
+                let mut all = Poll::Ready(Ok(()));
+                $(if self.$index.poll_flush(cx, flush)?.is_pending() {
+                    all = Poll::Pending;
+                })+
+                all
+            }
+        }
+    };
+}
+
+together!(A 0, B 1);
+together!(A 0, B 1, C 2);
+together!(A 0, B 1, C 2, D 3);

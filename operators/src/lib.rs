@@ -9,6 +9,7 @@
 //! it does, its file, and the test of its contract.
 
 pub mod attempt;
+pub mod buffer;
 pub mod concurrent;
 mod dataflow;
 pub mod fan;

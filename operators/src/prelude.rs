@@ -2,8 +2,10 @@
 
 pub use crate::attempt::{Backoff, DeadLetter, DeadLetters, OnError};
 pub use crate::concurrent::{CallPolicy, Concurrency, Lookup};
+pub use crate::fan::{OnCancel, SideTag};
 pub use crate::{DataStream, Dataflow, KeyedStream, sink, source};
 pub use millstream_engine::chain::Chain;
+pub use millstream_engine::edge::WhenFull;
 pub use millstream_engine::runtime::{JobHandle, JobOptions, JobReport};
 pub use millstream_engine::time::Timestamp;
 pub use millstream_engine::{OperatorError, Record};

@@ -1,17 +1,16 @@
 //! The bounded queue of batches between one producing and one consuming instance.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::task::{Context, Poll, Waker};
 
 use super::meter::{EdgeTimes, Meter};
+use super::policy::{Rank, Sorting, WhenFull};
+use super::queue::Queue;
 use crate::batch::Batch;
+use crate::metrics::Counter;
 use crate::record::Record;
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
 use crate::time::Clock;
-
-/// How many emptied buffers wait for reuse.
-const SPARE_BUFFERS_MAX: usize = 2;
 
 /// What a channel may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +58,7 @@ pub enum Received<T> {
 /// What a channel has carried and holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EdgeStats {
-    /// Records put in.
+    /// Records put in, those included that were dropped because there was no room.
     pub sent: u64,
     /// Records taken out.
     pub received: u64,
@@ -71,6 +70,8 @@ pub struct EdgeStats {
     pub bytes: u64,
     /// Whether the producer is waiting for room.
     pub blocked: bool,
+    /// Of the records put in: dropped, because there was no room.
+    pub dropped: u64,
 }
 
 /// A look at a channel from outside, at any time.
@@ -85,24 +86,46 @@ pub trait EdgeProbe: Send + Sync {
 /// Makes a channel.
 #[must_use]
 pub fn channel<T>(capacity: Capacity) -> (Sender<T>, Receiver<T>) {
-    metered(capacity, Meter::default())
+    channel_with(capacity, Sorting::Fifo, Forgiving::default(), None)
 }
 
-/// Makes a channel that measures by `clock` how long records and its sender wait.
-pub(crate) fn timed_channel<T>(capacity: Capacity, clock: Clock) -> (Sender<T>, Receiver<T>) {
-    metered(capacity, Meter::timed_by(clock))
-}
-
-fn metered<T>(capacity: Capacity, meter: Meter) -> (Sender<T>, Receiver<T>) {
+/// Makes a channel that gives out what waits in the order of `sorting`, and measures by the clock,
+/// if there is one, how long records and its sender wait.
+pub(crate) fn channel_with<T>(
+    capacity: Capacity,
+    sorting: Sorting<T>,
+    forgiving: Forgiving,
+    clock: Option<Clock>,
+) -> (Sender<T>, Receiver<T>) {
     let capacity =
         Capacity { bytes: capacity.bytes, ..Capacity::records(capacity.records, capacity.batch) };
-    let shared = Arc::new(Shared { capacity, queue: Mutex::new(Queue::new(meter)) });
+    let (queue, rank) = match sorting {
+        Sorting::Fifo => (Queue::in_order(), None),
+        Sorting::Lifo => (Queue::sorted(true), None),
+        Sorting::Priority(rank) => (Queue::sorted(false), Some(rank)),
+    };
+    let meter = clock.map_or_else(Meter::default, Meter::timed_by);
+    let (state, lost) = (Mutex::new(State::new(queue, meter)), Counter::default());
+    let shared = Arc::new(Shared { capacity, rank, forgiving, lost, state });
     (Sender { shared: Arc::clone(&shared), ended: false }, Receiver { shared, spare: None })
+}
+
+/// Whose failure is not to become that of the other side.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Forgiving {
+    /// A producer that fails has come to its end.
+    pub(crate) producer: bool,
+    /// A consumer that fails has had enough.
+    pub(crate) consumer: bool,
 }
 
 struct Shared<T> {
     capacity: Capacity,
-    queue: Mutex<Queue<T>>,
+    rank: Option<Rank<T>>,
+    forgiving: Forgiving,
+    /// Records that the sender gave up before they came to the queue.
+    lost: Counter,
+    state: Mutex<State<T>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -114,12 +137,8 @@ enum Side {
     Failed,
 }
 
-struct Queue<T> {
-    batches: VecDeque<(Batch<T>, usize)>,
-    /// Records in the queue, a batch without any counting as one.
-    load: usize,
-    bytes: usize,
-    spare: Vec<Vec<Record<T>>>,
+struct State<T> {
+    queue: Queue<T>,
     sender: Side,
     receiver: Side,
     sender_waker: Option<Waker>,
@@ -128,63 +147,21 @@ struct Queue<T> {
     receiver_waker: Option<Waker>,
     /// Whether the receiver has ever asked.
     wanted: bool,
-    sent: u64,
-    received: u64,
     meter: Meter,
 }
 
-fn load<T>(batch: &Batch<T>) -> usize {
-    batch.records.len().max(1)
-}
-
-impl<T> Queue<T> {
-    const fn new(meter: Meter) -> Self {
+impl<T> State<T> {
+    const fn new(queue: Queue<T>, meter: Meter) -> Self {
         Self {
-            batches: VecDeque::new(),
-            load: 0,
-            bytes: 0,
-            spare: Vec::new(),
+            queue,
             sender: Side::Open,
             receiver: Side::Open,
             sender_waker: None,
             blocked: false,
             receiver_waker: None,
             wanted: false,
-            sent: 0,
-            received: 0,
             meter,
         }
-    }
-
-    fn has_room(&self, batch: &Batch<T>, bytes: usize, capacity: Capacity) -> bool {
-        self.batches.is_empty()
-            || (self.load + load(batch) <= capacity.records
-                && self.bytes.saturating_add(bytes) <= capacity.bytes)
-    }
-
-    /// Takes the content of `batch`, and leaves it an empty buffer.
-    fn put(&mut self, batch: &mut Batch<T>, bytes: usize, limit: usize) {
-        if !batch.records.is_empty() {
-            self.meter.put(self.sent);
-        }
-        self.sent += batch.records.len() as u64;
-        self.bytes += bytes;
-        if let Some((last, weight)) = self.batches.back_mut()
-            && last.can_absorb(batch, limit)
-        {
-            self.load -= load(last);
-            last.absorb(batch);
-            self.load += load(last);
-            *weight += bytes;
-            return;
-        }
-        self.load += load(batch);
-        let empty = Batch {
-            records: self.spare.pop().unwrap_or_default(),
-            idle: batch.idle,
-            ..Batch::new()
-        };
-        self.batches.push_back((std::mem::replace(batch, empty), bytes));
     }
 
     fn block(&mut self, blocked: bool) {
@@ -192,16 +169,6 @@ impl<T> Queue<T> {
             self.blocked = blocked;
             self.meter.blocked(blocked);
         }
-    }
-
-    fn take(&mut self) -> Option<Batch<T>> {
-        self.meter.look(self.sent - self.received);
-        let (batch, bytes) = self.batches.pop_front()?;
-        self.load -= load(&batch);
-        self.bytes -= bytes;
-        self.received += batch.records.len() as u64;
-        self.meter.took(self.received);
-        Some(batch)
     }
 }
 
@@ -258,10 +225,10 @@ impl<T> Sender<T> {
 
     /// Ready when the consumer wants no more or is gone; otherwise the task is woken when it does.
     pub fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {
-        let mut queue = lock(&self.shared.queue);
-        match queue.receiver {
+        let mut state = lock(&self.shared.state);
+        match state.receiver {
             Side::Open => {
-                register(&mut queue.sender_waker, cx);
+                register(&mut state.sender_waker, cx);
                 Poll::Pending
             }
             Side::Closed => Poll::Ready(Sent::Finished),
@@ -271,38 +238,132 @@ impl<T> Sender<T> {
 
     /// Ready once the consumer has asked for records, or gone.
     pub fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut queue = lock(&self.shared.queue);
-        if queue.wanted || queue.receiver != Side::Open {
+        let mut state = lock(&self.shared.state);
+        if state.wanted || state.receiver != Side::Open {
             return Poll::Ready(());
         }
-        register(&mut queue.sender_waker, cx);
+        register(&mut state.sender_waker, cx);
         Poll::Pending
+    }
+
+    /// The most records that the channel may hold.
+    pub(super) fn capacity(&self) -> usize {
+        self.shared.capacity.records
+    }
+
+    /// As [`try_send`](Sender::try_send), but makes room by dropping records as `policy` says, and
+    /// takes control in any case. Never answers [`Sent::Full`].
+    pub(super) fn squeeze(&mut self, batch: &mut Batch<T>, bytes: usize, policy: WhenFull) -> Sent {
+        let ranks = self.ranks(batch);
+        let mut removed = Vec::new();
+        let mut state = lock(&self.shared.state);
+        match state.receiver {
+            Side::Open => {}
+            Side::Closed => return Sent::Finished,
+            Side::Failed => return Sent::Failed,
+        }
+        self.ended = batch.end;
+        if batch.end {
+            state.sender = Side::Closed;
+        }
+        state.block(false);
+        let before = state.queue.entered;
+        if state.queue.has_room(batch, bytes, self.shared.capacity) {
+            // There was none a moment ago.
+            state.queue.put(batch, bytes, &ranks, self.shared.capacity.batch);
+        } else {
+            let capacity = self.shared.capacity;
+            state.queue.squeeze(batch, bytes, &ranks, capacity, policy, &mut removed);
+        }
+        let (after, gone) = (state.queue.entered, state.queue.gone);
+        if after > before {
+            state.meter.put(before);
+        }
+        state.meter.dropped(gone);
+        let waker = state.receiver_waker.take();
+        drop(state);
+        wake(waker);
+        // Outside the lock: a record's own drop may do anything.
+        drop(removed);
+        Sent::Sent
+    }
+
+    /// Ends the channel although there is no room: behind what waits comes the end.
+    pub(super) fn cut(&mut self) {
+        let mut state = lock(&self.shared.state);
+        state.sender = Side::Closed;
+        state.block(false);
+        state.queue.put_end();
+        self.ended = true;
+        let waker = state.receiver_waker.take();
+        drop(state);
+        wake(waker);
+    }
+
+    /// Counts records that are dropped, or become part of another, before they come to the queue.
+    pub(super) fn lose(&self, records: u64) {
+        self.shared.lost.add(records);
+    }
+
+    /// How long a record that is sent now would wait, as far as can be told: nothing if the
+    /// consumer stands ready, one more than there are before it otherwise.
+    pub(super) fn wait_ahead(&self) -> usize {
+        let state = lock(&self.shared.state);
+        let depth = state.queue.depth();
+        if depth == 0 && state.receiver_waker.is_some() { 0 } else { depth + 1 }
+    }
+
+    /// Ready when there is room for one more record, or the consumer is gone.
+    pub(super) fn poll_room(&mut self, cx: Option<&Context<'_>>) -> Poll<()> {
+        let mut state = lock(&self.shared.state);
+        let open = state.receiver == Side::Open;
+        if !open || state.queue.has_room_for_one(self.shared.capacity) {
+            return Poll::Ready(());
+        }
+        if let Some(cx) = cx {
+            register(&mut state.sender_waker, cx);
+            state.block(true);
+        }
+        Poll::Pending
+    }
+
+    /// The priorities of the records, worked out before the lock is taken: it is users' code.
+    fn ranks(&self, batch: &Batch<T>) -> Vec<i64> {
+        let rank = self.shared.rank.as_ref();
+        rank.map_or_else(Vec::new, |rank| {
+            batch.records.iter().map(|record| rank(&record.value)).collect()
+        })
     }
 
     fn send(&mut self, batch: &mut Batch<T>, bytes: usize, cx: Option<&Context<'_>>) -> Sent {
         debug_assert!(!self.ended, "nothing follows the end");
         debug_assert!(batch.records.len() <= self.shared.capacity.batch, "a batch has a limit");
-        let mut queue = lock(&self.shared.queue);
-        match queue.receiver {
+        let ranks = self.ranks(batch);
+        let mut state = lock(&self.shared.state);
+        match state.receiver {
             Side::Open => {}
             Side::Closed => return Sent::Finished,
             Side::Failed => return Sent::Failed,
         }
-        if !queue.has_room(batch, bytes, self.shared.capacity) {
+        if !state.queue.has_room(batch, bytes, self.shared.capacity) {
             if let Some(cx) = cx {
-                register(&mut queue.sender_waker, cx);
-                queue.block(true);
+                register(&mut state.sender_waker, cx);
+                state.block(true);
             }
             return Sent::Full;
         }
         self.ended = batch.end;
         if batch.end {
-            queue.sender = Side::Closed;
+            state.sender = Side::Closed;
         }
-        queue.block(false);
-        queue.put(batch, bytes, self.shared.capacity.batch);
-        let waker = queue.receiver_waker.take();
-        drop(queue);
+        state.block(false);
+        if !batch.records.is_empty() {
+            let before = state.queue.entered;
+            state.meter.put(before);
+        }
+        state.queue.put(batch, bytes, &ranks, self.shared.capacity.batch);
+        let waker = state.receiver_waker.take();
+        drop(state);
         wake(waker);
         Sent::Sent
     }
@@ -318,13 +379,16 @@ impl<T: Send + 'static> Sender<T> {
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        let mut queue = lock(&self.shared.queue);
-        if queue.sender == Side::Open {
-            queue.sender = Side::Failed;
+        let mut state = lock(&self.shared.state);
+        if state.sender == Side::Open && self.shared.forgiving.producer {
+            state.queue.put_end();
+            state.sender = Side::Closed;
+        } else if state.sender == Side::Open {
+            state.sender = Side::Failed;
         }
-        queue.block(false);
-        let waker = queue.receiver_waker.take();
-        drop(queue);
+        state.block(false);
+        let waker = state.receiver_waker.take();
+        drop(state);
         wake(waker);
     }
 }
@@ -350,28 +414,30 @@ impl<T> Receiver<T> {
 
     /// The next batch. Cancel safe: until it is ready, nothing is taken.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Received<T>> {
-        let mut queue = lock(&self.shared.queue);
-        if let Some(spare) = self.spare.take()
-            && queue.spare.len() < SPARE_BUFFERS_MAX
-        {
-            queue.spare.push(spare);
+        let mut state = lock(&self.shared.state);
+        if let Some(spare) = self.spare.take() {
+            state.queue.keep_buffer(spare);
         }
-        let Some(batch) = queue.take() else {
-            if queue.sender == Side::Failed {
+        let found = state.queue.entered - state.queue.gone;
+        state.meter.look(found);
+        let Some(batch) = state.queue.take() else {
+            if state.sender == Side::Failed {
                 return Poll::Ready(Received::Failed);
             }
-            register(&mut queue.receiver_waker, cx);
-            let first = !std::mem::replace(&mut queue.wanted, true);
-            let waker = if first { queue.sender_waker.take() } else { None };
-            drop(queue);
+            register(&mut state.receiver_waker, cx);
+            let first = !std::mem::replace(&mut state.wanted, true);
+            let waker = if first { state.sender_waker.take() } else { None };
+            drop(state);
             wake(waker);
             return Poll::Pending;
         };
+        let gone = state.queue.gone;
+        state.meter.took(gone);
         // Enough room for the sender to do more than one batch at a time.
-        let roomy = queue.load <= self.shared.capacity.records / 2
-            && queue.bytes <= self.shared.capacity.bytes / 2;
-        let waker = if roomy && queue.blocked { queue.sender_waker.take() } else { None };
-        drop(queue);
+        let roomy = state.queue.load() <= self.shared.capacity.records / 2
+            && state.queue.bytes() <= self.shared.capacity.bytes / 2;
+        let waker = if roomy && state.blocked { state.sender_waker.take() } else { None };
+        drop(state);
         wake(waker);
         Poll::Ready(Received::Batch(batch))
     }
@@ -388,19 +454,18 @@ impl<T> Receiver<T> {
     }
 
     fn close(&mut self, how: Side) {
-        let mut queue: MutexGuard<'_, Queue<T>> = lock(&self.shared.queue);
-        if queue.receiver != Side::Open {
+        let mut state: MutexGuard<'_, State<T>> = lock(&self.shared.state);
+        if state.receiver != Side::Open {
             return;
         }
         // Behind an end that was taken out, leaving is no failure.
-        let complete = queue.sender == Side::Closed && queue.batches.is_empty();
-        queue.receiver = if complete { Side::Closed } else { how };
-        queue.block(false);
-        let left = std::mem::take(&mut queue.batches);
-        queue.load = 0;
-        queue.bytes = 0;
-        let waker = queue.sender_waker.take();
-        drop(queue);
+        let forgiven = how == Side::Failed && self.shared.forgiving.consumer;
+        let complete = state.sender == Side::Closed && state.queue.is_empty();
+        state.receiver = if complete || forgiven { Side::Closed } else { how };
+        state.block(false);
+        let left = state.queue.clear();
+        let waker = state.sender_waker.take();
+        drop(state);
         wake(waker);
         // Outside the lock: a record's own drop may do anything.
         drop(left);
@@ -423,20 +488,20 @@ struct Probe<T>(Arc<Shared<T>>);
 
 impl<T: Send> EdgeProbe for Probe<T> {
     fn stats(&self) -> EdgeStats {
-        let Shared { capacity, queue } = &*self.0;
-        let queue = lock(queue);
-        let depth: usize = queue.batches.iter().map(|(batch, _)| batch.records.len()).sum();
+        let Shared { capacity, lost, state, .. } = &*self.0;
+        let (state, lost) = (lock(state), lost.get());
         EdgeStats {
-            sent: queue.sent,
-            received: queue.received,
-            depth: depth as u64,
+            sent: state.queue.sent + lost,
+            received: state.queue.received,
+            depth: state.queue.depth() as u64,
             capacity: capacity.records as u64,
-            bytes: queue.bytes as u64,
-            blocked: queue.blocked,
+            bytes: state.queue.bytes() as u64,
+            blocked: state.blocked,
+            dropped: state.queue.dropped + lost,
         }
     }
 
     fn times(&self) -> EdgeTimes {
-        lock(&self.0.queue).meter.read()
+        lock(&self.0.state).meter.read()
     }
 }

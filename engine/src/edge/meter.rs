@@ -89,6 +89,16 @@ impl Meter {
         }
     }
 
+    /// So many records have gone out or been dropped since the beginning: one that was dropped is
+    /// not timed.
+    pub(super) fn dropped(&mut self, gone: u64) {
+        if let Some(timing) = &mut self.timing
+            && timing.timed.is_some_and(|(before, _)| gone > before)
+        {
+            timing.timed = None;
+        }
+    }
+
     /// The sender waits for room, or does not any more.
     pub(super) fn blocked(&mut self, blocked: bool) {
         self.waits += u64::from(blocked);

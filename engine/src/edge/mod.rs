@@ -5,17 +5,27 @@ mod channel;
 mod inputs;
 mod meter;
 mod outbox;
+mod policy;
+mod queue;
 mod route;
 mod select;
+mod sorted;
+mod terms;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use channel::timed_channel;
 pub use channel::{Capacity, EdgeProbe, EdgeStats, Received, Receiver, Sender, Sent, channel};
 pub use inputs::{Discipline, Inputs};
 pub use meter::EdgeTimes;
 pub use outbox::Outbox;
-pub use route::{Broadcast, KeyRouter, Keyed, NoSuchBranch, PortRouter, Rebalance, Routed, Router};
+pub use policy::{EdgeFull, Order, WhenFull};
+pub use route::{
+    Balance, Broadcast, Eager, KeyRouter, Keyed, NoSuchBranch, PortRouter, Rebalance, Routed,
+    Router,
+};
 pub use select::{Pick, Picker, Ports, Select};
 
+pub(crate) use channel::{Forgiving, channel_with};
 pub(crate) use outbox::Weight;
+pub(crate) use policy::{Merge, Rank, Sorting};
+pub(crate) use terms::Terms;

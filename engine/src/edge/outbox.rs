@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::channel::{Sender, Sent};
+use super::policy::WhenFull;
+use super::terms::Terms;
 use crate::batch::{Barrier, Batch};
 use crate::error::Error;
 use crate::metrics::Counter;
@@ -33,6 +35,8 @@ pub struct Outbox<T> {
     failed: bool,
     operator: Arc<str>,
     cancelled: Arc<Counter>,
+    /// Where the edge is not an ordinary one.
+    terms: Option<Box<Terms<T>>>,
 }
 
 impl<T> Outbox<T> {
@@ -56,7 +60,13 @@ impl<T> Outbox<T> {
             failed: false,
             operator,
             cancelled,
+            terms: None,
         }
+    }
+
+    /// The same, on terms of its own.
+    pub(crate) fn on_terms(self, terms: Option<Terms<T>>) -> Self {
+        Self { terms: terms.map(Box::new), ..self }
     }
 
     /// Looks at a record that was just pushed, where that is not known to be needless.
@@ -77,20 +87,41 @@ impl<T> Outbox<T> {
                 self.bytes = self.bytes.saturating_add(bytes);
             }
         }
-        if self.is_due() { self.try_send() } else { Flow::More }
+        if let Some(terms) = &self.terms
+            && matches!(terms.when_full, WhenFull::Conflate { .. })
+            && self.carry.is_none()
+            && self.batch.records.len() > self.sender.batch_limit()
+        {
+            // What waits is sent, if there is room by now, without the one that came last.
+            self.carry = self.batch.records.pop().map(|record| {
+                let bytes = self.weight.as_ref().map_or(0, |weight| weight(&record.value));
+                self.bytes = self.bytes.saturating_sub(bytes);
+                (record, bytes)
+            });
+        }
+        if self.is_filled() || self.is_due() { self.try_send() } else { Flow::More }
+    }
+
+    /// Whether no more belongs into this batch.
+    fn is_filled(&self) -> bool {
+        self.batch.records.len() >= self.sender.batch_limit()
+            || self.carry.is_some()
+            || self.bytes >= self.sender.bytes_limit()
     }
 
     /// Whether what is here has to be sent before anything else is taken.
     fn is_due(&self) -> bool {
-        self.batch.records.len() >= self.sender.batch_limit()
-            || self.carry.is_some()
-            || self.bytes >= self.sender.bytes_limit()
+        (self.is_filled() && !self.terms.as_ref().is_some_and(|terms| terms.is_merging()))
             || self.batch.barrier.is_some()
             || self.batch.end
     }
 
     fn try_send(&mut self) -> Flow {
-        let sent = self.sender.try_send(&mut self.batch, self.bytes);
+        let Self { sender, batch, bytes, terms, .. } = self;
+        let sent = match terms {
+            None => sender.try_send(batch, *bytes),
+            Some(terms) => terms.guarded(|| sender.try_send(batch, *bytes)),
+        };
         self.settle(sent)
     }
 
@@ -99,12 +130,16 @@ impl<T> Outbox<T> {
             Sent::Sent => {
                 self.idle_sent = self.batch.idle;
                 self.bytes = 0;
+                if let Some(terms) = &mut self.terms {
+                    terms.sent();
+                }
                 if let Some((record, bytes)) = self.carry.take() {
                     self.batch.records.push(record);
                     self.bytes = bytes;
                 }
                 Flow::More
             }
+            Sent::Full if self.terms.is_some() => self.relent(),
             Sent::Full => Flow::Stop,
             Sent::Finished => {
                 self.finished = true;
@@ -119,10 +154,120 @@ impl<T> Outbox<T> {
         }
     }
 
+    /// There is no room, and the terms say what is to be done about it.
+    #[cold]
+    fn relent(&mut self) -> Flow {
+        let Some(terms) = &mut self.terms else {
+            return Flow::Stop;
+        };
+        let capacity = self.sender.capacity();
+        match terms.when_full {
+            WhenFull::Block | WhenFull::Disconnect(_) => Flow::Stop,
+            WhenFull::Fail if !self.batch.records.is_empty() => {
+                terms.fail(capacity);
+                Flow::Stop
+            }
+            WhenFull::Conflate { .. } if !self.batch.records.is_empty() => self.conflate(),
+            policy => self.squeeze(policy),
+        }
+    }
+
+    /// Sends what has to go, in spite of everything.
+    fn squeeze(&mut self, policy: WhenFull) -> Flow {
+        let Self { sender, batch, bytes, terms, .. } = self;
+        let sent = match terms {
+            None => sender.squeeze(batch, *bytes, policy),
+            Some(terms) => terms.guarded(|| sender.squeeze(batch, *bytes, policy)),
+        };
+        self.settle(sent)
+    }
+
+    /// Makes one record of all that wait here. It stands before their watermarks, which it can't be
+    /// late for.
+    fn conflate(&mut self) -> Flow {
+        let Some(terms) = &mut self.terms else {
+            return Flow::Stop;
+        };
+        let carried = self.carry.take().map(|(record, _)| record);
+        let waiting = self.batch.records.drain(..).chain(carried).collect();
+        let last = self.batch.marks.drain(..).next_back();
+        let (merged, absorbed) = terms.merge(waiting);
+        let stuck = terms.is_at_most();
+        self.sender.lose(absorbed);
+        if let Some(record) = merged {
+            self.bytes = self.weight.as_ref().map_or(0, |weight| weight(&record.value));
+            self.batch.records.push(record);
+        }
+        if let Some(mark) = last {
+            self.batch.mark(mark.watermark);
+        }
+        if self.batch.barrier.is_some() || self.batch.end {
+            // Control goes on, with what belongs before it.
+            return if stuck { Flow::Stop } else { self.squeeze(WhenFull::Block) };
+        }
+        if stuck { Flow::Stop } else { Flow::More }
+    }
+
+    /// Lets go of a consumer that was given enough time.
+    fn cut_off(&mut self, after: std::time::Duration) {
+        if let Some(terms) = &mut self.terms {
+            terms.cut = true;
+            terms.say_cut(after);
+        }
+        self.sender.cut();
+        self.finished = true;
+        self.attention = 1;
+        self.discard();
+    }
+
+    /// As [`Sender::poll_send`], on the outbox's terms.
+    #[cold]
+    fn poll_send_on_terms(&mut self, cx: &mut Context<'_>) -> Poll<Sent> {
+        let Self { sender, batch, bytes, terms, .. } = self;
+        let Some(terms) = terms else {
+            return sender.poll_send(cx, batch, *bytes);
+        };
+        let policy = terms.when_full;
+        if policy.is_lossy() || policy == WhenFull::Fail {
+            return Poll::Ready(terms.guarded(|| sender.try_send(batch, *bytes)));
+        }
+        let sent = terms.guarded(|| sender.poll_send(cx, batch, *bytes));
+        if sent.is_pending()
+            && let WhenFull::Disconnect(after) = policy
+            && terms.poll_patience(cx, after).is_ready()
+        {
+            self.cut_off(after);
+            return Poll::Ready(Sent::Finished);
+        }
+        sent
+    }
+
+    /// Ready when one more record would not have to wait.
+    pub(super) fn poll_room(&mut self, cx: Option<&Context<'_>>) -> Poll<()> {
+        if self.finished || self.failed {
+            return Poll::Ready(());
+        }
+        if self.is_due() { Poll::Pending } else { self.sender.poll_room(cx) }
+    }
+
+    /// How long a record that is pushed now would wait: see [`Sender::wait_ahead`].
+    pub(super) fn wait_ahead(&self) -> usize {
+        self.batch.records.len() + self.sender.wait_ahead()
+    }
+
+    fn has_failed(&self) -> bool {
+        self.terms.as_ref().is_some_and(|terms| terms.has_failed())
+    }
+
     /// Drops what nobody wants any more, and counts it.
     fn discard(&mut self) {
         let carried = usize::from(self.carry.take().is_some());
-        self.cancelled.add((self.batch.records.len() + carried) as u64);
+        let records = (self.batch.records.len() + carried) as u64;
+        if self.terms.as_ref().is_some_and(|terms| terms.cut) {
+            self.sender.lose(records);
+        } else {
+            self.cancelled.add(records);
+        }
         self.batch.records.clear();
         self.batch.marks.clear();
         self.batch.barrier = None;
@@ -132,7 +277,11 @@ impl<T> Outbox<T> {
 
     /// Counts a record that was not even pushed, because nobody here wants any more.
     pub(super) fn cancel_one(&self) {
-        self.cancelled.add(1);
+        if self.terms.as_ref().is_some_and(|terms| terms.cut) {
+            self.sender.lose(1);
+        } else {
+            self.cancelled.add(1);
+        }
     }
 
     fn poll_deliver(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
@@ -140,13 +289,22 @@ impl<T> Outbox<T> {
             if self.failed {
                 return Poll::Ready(Err(Error::disconnected(&self.operator)));
             }
+            if let Some(terms) = &mut self.terms
+                && let Some(error) = terms.take_failure()
+            {
+                return Poll::Ready(Err(error));
+            }
             // Behind the end nothing is sent, and nobody is listened to.
             if self.finished || (self.ended && self.batch.is_empty()) {
                 return Poll::Ready(Ok(()));
             }
             let waiting = !self.batch.is_empty() || self.batch.idle != self.idle_sent;
             let sent = if self.is_due() || (flush == Flush::All && waiting) {
-                self.sender.poll_send(cx, &mut self.batch, self.bytes)
+                if self.terms.is_some() {
+                    self.poll_send_on_terms(cx)
+                } else {
+                    self.sender.poll_send(cx, &mut self.batch, self.bytes)
+                }
             } else if flush == Flush::All {
                 match self.sender.poll_closed(cx) {
                     Poll::Pending => return Poll::Ready(Ok(())),
@@ -185,11 +343,15 @@ impl<T: Send> Tail<T> for Outbox<T> {
         } else {
             self.batch.append(batch);
         }
-        if self.is_due() { self.try_send() } else { Flow::More }
+        if self.is_filled() || self.is_due() { self.try_send() } else { Flow::More }
     }
 
     fn resume(&mut self) -> Flow {
-        if self.failed || (!self.finished && self.is_due()) { Flow::Stop } else { Flow::More }
+        if self.failed || self.has_failed() || (!self.finished && self.is_due()) {
+            Flow::Stop
+        } else {
+            Flow::More
+        }
     }
 
     fn watermark(&mut self, watermark: Timestamp) -> Flow {
@@ -241,7 +403,10 @@ impl<T: Send> Tail<T> for Outbox<T> {
     }
 
     fn take_error(&mut self) -> Option<Error> {
-        std::mem::take(&mut self.failed).then(|| Error::disconnected(&self.operator))
+        let failure = self.terms.as_mut().and_then(|terms| terms.take_failure());
+        failure.or_else(|| {
+            std::mem::take(&mut self.failed).then(|| Error::disconnected(&self.operator))
+        })
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
@@ -257,7 +422,7 @@ impl<T: Send> Tail<T> for Outbox<T> {
 
 impl<T: Send> SideOutput for Outbox<T> {
     fn is_full(&self) -> bool {
-        !self.finished && self.is_due()
+        !self.finished && (self.is_due() || self.has_failed())
     }
 
     fn watermark(&mut self, watermark: Timestamp) {

@@ -23,11 +23,30 @@ pub trait Router<In>: Send {
         record: Record<In>,
         outboxes: &mut [Outbox<Self::Out>],
     ) -> Result<Flow, OperatorError>;
+
+    /// Whether it waits until there is room for the next record, rather than give a record to an
+    /// outbox that is full. It then answers [`Flow::Stop`] to the record behind which there is no
+    /// room, and is asked again before the next.
+    fn poll_room(
+        &mut self,
+        cx: Option<&Context<'_>>,
+        outboxes: &mut [Outbox<Self::Out>],
+    ) -> Poll<()> {
+        let _ = (cx, outboxes);
+        Poll::Ready(())
+    }
+
+    /// Whether it is over, given which consumers have had enough: unless it says otherwise, when
+    /// all of them have.
+    fn done(&self, outboxes: &[Outbox<Self::Out>]) -> bool {
+        outboxes.iter().all(Tail::done)
+    }
 }
 
 /// The tail of a stage with several channels: one rule for records, the same control for all.
 ///
-/// It is done when every channel is: one branch that has enough does not end its siblings.
+/// Unless its rule says otherwise, it is done when every channel is: one branch that has enough
+/// does not end its siblings.
 pub struct Routed<T, R> {
     outboxes: Vec<Outbox<T>>,
     router: R,
@@ -75,6 +94,9 @@ impl<In: Send, R: Router<In>> Tail<In> for Routed<R::Out, R> {
         if self.error.is_some() {
             return Flow::Stop;
         }
+        if self.router.poll_room(None, &mut self.outboxes).is_pending() {
+            return Flow::Stop;
+        }
         self.each(Tail::resume)
     }
 
@@ -109,7 +131,7 @@ impl<In: Send, R: Router<In>> Tail<In> for Routed<R::Out, R> {
     }
 
     fn done(&self) -> bool {
-        self.outboxes.iter().all(Tail::done)
+        self.router.done(&self.outboxes)
     }
 
     fn take_error(&mut self) -> Option<Error> {
@@ -125,6 +147,10 @@ impl<In: Send, R: Router<In>> Tail<In> for Routed<R::Out, R> {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => all = Poll::Pending,
             }
+        }
+        if flush == Flush::Room && self.router.poll_room(Some(cx), &mut self.outboxes).is_pending()
+        {
+            return Poll::Pending;
         }
         all
     }
@@ -149,6 +175,30 @@ impl<T, R> fmt::Debug for Routed<T, R> {
     }
 }
 
+/// As another router, until one consumer has enough: then it is over for all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Eager<R>(pub R);
+
+impl<T, R: Router<T>> Router<T> for Eager<R> {
+    type Out = R::Out;
+
+    fn route(
+        &mut self,
+        record: Record<T>,
+        outboxes: &mut [Outbox<R::Out>],
+    ) -> Result<Flow, OperatorError> {
+        self.0.route(record, outboxes)
+    }
+
+    fn poll_room(&mut self, cx: Option<&Context<'_>>, outboxes: &mut [Outbox<R::Out>]) -> Poll<()> {
+        self.0.poll_room(cx, outboxes)
+    }
+
+    fn done(&self, outboxes: &[Outbox<R::Out>]) -> bool {
+        outboxes.iter().any(Tail::done)
+    }
+}
+
 /// To each of the instances behind an edge in turn.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rebalance {
@@ -167,6 +217,53 @@ impl<T: Send> Router<T> for Rebalance {
         let index = self.next;
         self.next = if index + 1 < outboxes.len() { index + 1 } else { 0 };
         Ok(outboxes.get_mut(index).map_or(Flow::More, |outbox| outbox.push(record)))
+    }
+}
+
+/// To the one of several channels whose consumer gets to it first, as far as can be told: one that
+/// stands ready before all others, and otherwise the one with the fewest records before it. Among
+/// equals they take turns. While none has room, nothing is given to any.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Balance {
+    next: usize,
+}
+
+impl<T: Send> Router<T> for Balance {
+    type Out = T;
+
+    fn route(
+        &mut self,
+        record: Record<T>,
+        outboxes: &mut [Outbox<T>],
+    ) -> Result<Flow, OperatorError> {
+        let (next, count) = (self.next, outboxes.len().max(1));
+        let in_turn = |index: usize| (index + count - next) % count;
+        let ready = outboxes.iter_mut().enumerate().map(|(index, outbox)| {
+            let never = outbox.done();
+            let full = !never && outbox.poll_room(None).is_pending();
+            ((never, full, outbox.wait_ahead(), in_turn(index)), index)
+        });
+        let Some((_, chosen)) = ready.min() else {
+            return Ok(Flow::More);
+        };
+        self.next = (chosen + 1) % count;
+        let flow = outboxes.get_mut(chosen).map_or(Flow::More, |outbox| outbox.push(record));
+        let room = self.poll_room(None, outboxes);
+        Ok(if room.is_pending() { Flow::Stop } else { flow })
+    }
+
+    fn poll_room(&mut self, cx: Option<&Context<'_>>, outboxes: &mut [Outbox<T>]) -> Poll<()> {
+        let mut room = Poll::Pending;
+        let mut open = outboxes.iter_mut().filter(|outbox| !outbox.done()).peekable();
+        if open.peek().is_none() {
+            return Poll::Ready(());
+        }
+        for outbox in open {
+            if outbox.poll_room(cx).is_ready() {
+                room = Poll::Ready(());
+            }
+        }
+        room
     }
 }
 

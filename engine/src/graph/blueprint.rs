@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{GraphView, Plan};
-use crate::edge::Discipline;
+use crate::edge::{Discipline, Merge, Order, Rank, WhenFull};
 use crate::error::Error;
 use crate::metrics::{ByOperator, ByStage, Counting};
 use crate::runtime::Run;
@@ -66,6 +66,13 @@ pub struct EdgeOptions {
     pub distribution: Distribution,
     /// In which order the producers are read.
     pub discipline: Discipline,
+    /// What happens to a record for which there is no room.
+    pub when_full: WhenFull,
+    /// In which order what waits is given out.
+    pub order: Order,
+    /// Whether the stage that reads from it can be done without, and so can all that are fed by
+    /// such stages only: if one of them fails, it is cut off, and the job goes on.
+    pub expendable: bool,
 }
 
 /// Builds one stage of a run. Implemented for what ends a chain: an edge, a fan-out, a sink.
@@ -140,6 +147,8 @@ pub(crate) struct EdgeNode {
     pub(crate) stream: String,
     pub(crate) options: EdgeOptions,
     pub(crate) weight: Option<Box<dyn Any + Send>>,
+    pub(crate) merge: Option<Box<dyn Any + Send>>,
+    pub(crate) rank: Option<Box<dyn Any + Send>>,
     /// The size of a record, from which a batch's is chosen.
     pub(crate) default_batch: usize,
 }
@@ -232,6 +241,8 @@ impl Blueprint {
             stream: stream.to_owned(),
             options,
             weight: None,
+            merge: None,
+            rank: None,
             default_batch: crate::batch::default_batch::<T>(),
         });
         EdgeId(graph.edges.len() - 1)
@@ -255,6 +266,34 @@ impl Blueprint {
         if let Some(node) = self.graph().edges.get_mut(edge.0) {
             node.options.capacity_bytes = Some(bytes);
             node.weight = Some(Box::new(weight));
+        }
+    }
+
+    /// Lets the edge [conflate](WhenFull::Conflate) up to `max` records into one where they would
+    /// have to wait. `merge` takes a later record up into the one that waits.
+    pub fn conflate_edge<T: 'static>(
+        &self,
+        edge: EdgeId,
+        max: usize,
+        merge: impl Fn(&mut T, T) + Send + Sync + 'static,
+    ) {
+        let merge: Merge<T> = Arc::new(merge);
+        if let Some(node) = self.graph().edges.get_mut(edge.0) {
+            node.options.when_full = WhenFull::Conflate { max };
+            node.merge = Some(Box::new(merge));
+        }
+    }
+
+    /// Lets the edge give out the record with the highest priority [first](Order::Priority).
+    pub fn prioritize_edge<T: 'static>(
+        &self,
+        edge: EdgeId,
+        priority: impl Fn(&T) -> i64 + Send + Sync + 'static,
+    ) {
+        let rank: Rank<T> = Arc::new(priority);
+        if let Some(node) = self.graph().edges.get_mut(edge.0) {
+            node.options.order = Order::Priority;
+            node.rank = Some(Box::new(rank));
         }
     }
 

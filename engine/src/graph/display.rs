@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Distribution, GraphView, Role};
+use super::{Distribution, EdgeView, GraphView, Role};
+use crate::edge::{Order, WhenFull};
 use crate::metrics::JobMetrics;
 
 impl GraphView {
@@ -116,18 +117,26 @@ impl GraphView {
         metrics: Option<&'a JobMetrics>,
     ) -> impl Iterator<Item = (usize, usize, String)> + 'a {
         self.edges.iter().enumerate().flat_map(move |(index, edge)| {
-            let label = match edge.distribution {
-                Distribution::Forward => "",
-                Distribution::Rebalance => "rebalance",
-                Distribution::Key => "by key",
-            };
-            let label = titled(label, &Self::edge_note(metrics, index));
+            let label = titled(&label(edge), &Self::edge_note(metrics, index));
             let consumer = self.stages.get(edge.consumer);
             let to = consumer.and_then(|stage| stage.operators.first().copied());
             let producers = edge.producers.iter();
             producers.filter_map(move |&from| to.map(|to| (from, to, label.clone())))
         })
     }
+}
+
+/// What is not as it is on most edges.
+fn label(edge: &EdgeView) -> String {
+    let distribution = match edge.distribution {
+        Distribution::Forward => None,
+        Distribution::Rebalance => Some("rebalance".to_owned()),
+        Distribution::Key => Some("by key".to_owned()),
+    };
+    let when_full = (edge.when_full != WhenFull::Block).then(|| edge.when_full.to_string());
+    let order = (edge.order != Order::Fifo).then(|| edge.order.to_string());
+    let said = distribution.into_iter().chain(when_full).chain(order);
+    said.collect::<Vec<_>>().join(", ")
 }
 
 fn escape(name: &str) -> String {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::blueprint::{Distribution, EdgeId, OperatorId, Role, StageId};
 use super::view::{EdgeView, GraphView, OperatorView, StageView};
-use crate::edge::{Capacity, Discipline};
+use crate::edge::{Capacity, Discipline, Order, WhenFull};
 
 /// What a run is made from.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub(crate) struct PlannedStage {
     pub(crate) buffered: usize,
     /// Whether its last operator takes each record at once and for good.
     pub(crate) consumes: bool,
+    /// Whether the job goes on without it if it fails.
+    pub(crate) expendable: bool,
 }
 
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub(crate) struct PlannedEdge {
     pub(crate) distribution: Distribution,
     pub(crate) discipline: Discipline,
     pub(crate) capacity: Capacity,
+    pub(crate) when_full: WhenFull,
+    pub(crate) order: Order,
 }
 
 impl PlannedEdge {
@@ -129,6 +133,8 @@ impl PlannedEdge {
             consumer: self.consumer.0,
             distribution: self.distribution,
             channels: self.channels(),
+            when_full: self.when_full,
+            order: self.order,
             capacity_records: self.capacity.records,
             batch_records: self.capacity.batch,
         }

@@ -7,7 +7,7 @@ use super::blueprint::{
     Buffer, Distribution, EdgeNode, Graph, OperatorId, Role, StageId, StageNode,
 };
 use super::plan::{Plan, PlannedEdge, PlannedOperator, PlannedStage};
-use crate::edge::{Capacity, Discipline};
+use crate::edge::{Capacity, Discipline, Order, WhenFull};
 use crate::error::BuildError;
 use crate::runtime::JobOptions;
 
@@ -23,6 +23,7 @@ pub(super) fn validate(graph: &Graph, options: &JobOptions) -> Result<Plan, Vec<
     }
     find_loose_ends(graph, &name, &mut mistakes);
     find_zeros(graph, &name, &mut mistakes);
+    find_missing(graph, &name, &mut mistakes);
     if mistakes.is_empty() {
         find_mismatches(graph, &name, &mut mistakes);
         find_cycles(graph, &name, &mut mistakes);
@@ -77,6 +78,14 @@ fn find_loose_ends(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError
             (Some(_), Some(_)) => {}
         }
     }
+    for stage in &graph.stages {
+        let last = stage.operators.last();
+        let ends = |id: &&OperatorId| {
+            graph.operators.get(id.0).is_some_and(|node| node.role == Role::Sink)
+                || graph.edges.iter().any(|edge| edge.producers.contains(id))
+        };
+        mistakes.extend(last.filter(|id| !ends(id)).map(|last| goes_nowhere(last.0, name)));
+    }
     mistakes.dedup();
 }
 
@@ -97,11 +106,33 @@ fn find_zeros(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
             ("the output capacity", edge.options.capacity == Some(0)),
             ("the output batch size", edge.options.batch == Some(0)),
             ("the output capacity in bytes", edge.options.capacity_bytes == Some(0)),
+            ("the most to conflate", edge.options.when_full == WhenFull::Conflate { max: 0 }),
         ];
         for (what, _) in zeros.into_iter().filter(|(_, zero)| *zero) {
             let operator =
                 edge.producers.first().map_or_else(|| edge.stream.clone(), |&id| name(id));
             mistakes.push(BuildError::Zero { what, operator });
+        }
+    }
+}
+
+/// Words without the closure that they need.
+fn find_missing(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
+    for edge in &graph.edges {
+        let conflates = matches!(edge.options.when_full, WhenFull::Conflate { .. });
+        let missing = [
+            ("conflates", "how two records become one", conflates && edge.merge.is_none()),
+            (
+                "gives out by priority",
+                "what the priority is",
+                edge.options.order == Order::Priority && edge.rank.is_none(),
+            ),
+        ];
+        for (does, what, _) in missing.into_iter().filter(|(_, _, missing)| *missing) {
+            let consumer = edge.consumer.and_then(|id| graph.stages.get(id.0));
+            let first = consumer.and_then(|stage| stage.operators.first());
+            let operator = first.map_or_else(|| edge.stream.clone(), |&id| name(id));
+            mistakes.push(BuildError::Missing { operator, does, what });
         }
     }
 }
@@ -140,13 +171,15 @@ fn feeding(graph: &Graph, edge: &EdgeNode) -> impl Iterator<Item = StageId> {
     edge.producers.iter().filter_map(|&id| producer_stage(graph, id).map(|(stage, _)| stage))
 }
 
-/// Every stage from which `stage` can be reached, itself included only if it feeds itself.
-fn ancestors(graph: &Graph, stage: StageId) -> BTreeSet<StageId> {
+/// Every stage from which `stage` can be reached over edges that `follow` accepts, itself included
+/// only if it feeds itself.
+fn ancestors(graph: &Graph, stage: StageId, follow: fn(&EdgeNode) -> bool) -> BTreeSet<StageId> {
     let mut found = BTreeSet::new();
     let mut open = vec![stage];
     while let Some(stage) = open.pop() {
         let edge = graph.stages.get(stage.0).and_then(|node| node.input);
-        let Some(edge) = edge.and_then(|id| graph.edges.get(id.0)) else {
+        let Some(edge) = edge.and_then(|id| graph.edges.get(id.0)).filter(|edge| follow(edge))
+        else {
             continue;
         };
         open.extend(feeding(graph, edge).filter(|&stage| found.insert(stage)));
@@ -156,7 +189,7 @@ fn ancestors(graph: &Graph, stage: StageId) -> BTreeSet<StageId> {
 
 fn find_cycles(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
     for (index, stage) in graph.stages.iter().enumerate() {
-        if ancestors(graph, StageId(index)).contains(&StageId(index)) {
+        if ancestors(graph, StageId(index), |_| true).contains(&StageId(index)) {
             let operator = stage.operators.first().map_or_else(String::new, |&id| name(id));
             mistakes.push(BuildError::Cycle { operator });
             return;
@@ -171,9 +204,14 @@ fn find_selective_fan_in(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<Buil
     for edge in concats {
         let mut seen = BTreeSet::new();
         for producer in feeding(graph, edge) {
-            let mut upstream = ancestors(graph, producer);
-            upstream.insert(producer);
-            if let Some(shared) = upstream.iter().rev().find(|stage| seen.contains(*stage)) {
+            let upstream = |follow| {
+                let mut upstream = ancestors(graph, producer, follow);
+                upstream.insert(producer);
+                upstream
+            };
+            // Of those before it, who has to wait while this input is not read.
+            let held_up = if can_hold_up(edge) { upstream(can_hold_up) } else { BTreeSet::new() };
+            if let Some(shared) = held_up.iter().rev().find(|stage| seen.contains(*stage)) {
                 let last = |id: StageId| graph.stages.get(id.0)?.operators.last().copied();
                 let first = |id: StageId| graph.stages.get(id.0)?.operators.first().copied();
                 mistakes.push(BuildError::SelectiveFanIn {
@@ -182,9 +220,14 @@ fn find_selective_fan_in(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<Buil
                 });
                 break;
             }
-            seen.extend(upstream);
+            seen.extend(upstream(|_| true));
         }
     }
+}
+
+/// Whether a full edge can hold its producers up for ever.
+const fn can_hold_up(edge: &EdgeNode) -> bool {
+    edge.options.when_full.can_hold_up()
 }
 
 /// How many records the buffers of one instance have room for.
@@ -209,17 +252,48 @@ fn consumes(graph: &Graph, stage: &StageNode) -> bool {
         .is_some_and(|node| node.role == Role::Sink && node.buffers.is_empty())
 }
 
+/// How many records an edge hands over at once, where `batch` is what was asked for.
+fn handed_over(edge: &EdgeNode, batch: usize) -> usize {
+    let picks = edge.options.when_full.is_lossy() || edge.options.order != Order::Fifo;
+    // To drop or reorder one record is to know its weight.
+    if picks && edge.weight.is_some() { 1 } else { batch }
+}
+
+/// For each stage, whether the job goes on without it if it fails.
+fn expendable(graph: &Graph) -> Vec<bool> {
+    let mut expendable = vec![false; graph.stages.len()];
+    loop {
+        let spared = |index: usize, stage: &StageNode| {
+            let edge = stage.input.and_then(|id| graph.edges.get(id.0));
+            expendable.get(index) == Some(&false)
+                && edge.is_some_and(|edge| {
+                    let of = |stage: StageId| expendable.get(stage.0) == Some(&true);
+                    edge.options.expendable || feeding(graph, edge).all(of)
+                })
+        };
+        let mut stages = graph.stages.iter().enumerate();
+        let Some((found, _)) = stages.find(|&(index, stage)| spared(index, stage)) else {
+            return expendable;
+        };
+        if let Some(one) = expendable.get_mut(found) {
+            *one = true;
+        }
+    }
+}
+
 fn plan(graph: &Graph, options: &JobOptions, names: &[String]) -> Plan {
     let names: Vec<Arc<str>> = names.iter().map(|name| Arc::from(name.as_str())).collect();
     let name = |id: &OperatorId| names.get(id.0).map_or("", |name| name.as_ref());
-    let stages = graph.stages.iter().map(|stage| PlannedStage {
-        name: Arc::from(stage.operators.iter().map(name).collect::<Vec<_>>().join(" → ")),
-        operators: stage.operators.clone(),
-        input: stage.input,
-        parallelism: stage.parallelism,
-        buffered: buffered(graph, stage, options),
-        consumes: consumes(graph, stage),
-    });
+    let stages =
+        graph.stages.iter().zip(expendable(graph)).map(|(stage, expendable)| PlannedStage {
+            name: Arc::from(stage.operators.iter().map(name).collect::<Vec<_>>().join(" → ")),
+            operators: stage.operators.clone(),
+            input: stage.input,
+            parallelism: stage.parallelism,
+            buffered: buffered(graph, stage, options),
+            consumes: consumes(graph, stage),
+            expendable,
+        });
     let operators = graph.operators.iter().zip(&names).filter_map(|(node, name)| {
         let (kind, role, heads) = (node.kind, node.role, node.heads);
         Some(PlannedOperator { name: Arc::clone(name), kind, role, heads, stage: node.stage? })
@@ -229,9 +303,10 @@ fn plan(graph: &Graph, options: &JobOptions, names: &[String]) -> Plan {
         let stage = graph.stages.get(consumer.0)?;
         let from: Vec<_> = edge.producers.iter().map(name).collect();
         let to = stage.operators.first().map_or("", name);
-        let batch = edge.options.batch.or(options.batch_records).unwrap_or(edge.default_batch);
+        let usual = options.batch_records.unwrap_or(edge.default_batch);
+        let batch = edge.options.batch.unwrap_or(usual);
         let records = edge.options.capacity.or(options.edge_capacity);
-        let records = records.unwrap_or(batch.saturating_mul(BATCHES_PER_CHANNEL));
+        let records = records.unwrap_or(batch.max(usual).saturating_mul(BATCHES_PER_CHANNEL));
         let producers = edge.producers.iter();
         let instances = |&id| producer_stage(graph, id).map_or(1, |(_, stage)| stage.parallelism);
         Some(PlannedEdge {
@@ -242,10 +317,12 @@ fn plan(graph: &Graph, options: &JobOptions, names: &[String]) -> Plan {
             consumer_instances: stage.parallelism,
             distribution: edge.options.distribution,
             discipline: edge.options.discipline,
+            when_full: edge.options.when_full,
+            order: edge.options.order,
             capacity: Capacity {
                 records,
                 bytes: edge.options.capacity_bytes.unwrap_or(usize::MAX),
-                batch: batch.clamp(1, records),
+                batch: handed_over(edge, batch).clamp(1, records),
             },
         })
     });

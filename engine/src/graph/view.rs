@@ -1,6 +1,7 @@
 //! A graph as plain data, for whoever shows it.
 
 use super::{Distribution, Role};
+use crate::edge::{Order, WhenFull};
 
 /// A dataflow: operators, the stages they are fused into, and the edges between those.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,10 @@ pub struct EdgeView {
     pub consumer: usize,
     /// How records find their instance.
     pub distribution: Distribution,
+    /// What happens to a record for which there is no room.
+    pub when_full: WhenFull,
+    /// In which order what waits is given out.
+    pub order: Order,
     /// How many channels it is made of.
     pub channels: usize,
     /// The most records in each channel.

@@ -91,6 +91,8 @@ pub(crate) struct StageCounters {
     pub(crate) watermark: WatermarkGauge,
     pub(crate) started: AtomicBool,
     pub(crate) finished: AtomicBool,
+    /// It failed, and the job goes on without it.
+    pub(crate) failed: AtomicBool,
 }
 
 impl StageCounters {

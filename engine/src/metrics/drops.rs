@@ -101,6 +101,15 @@ impl DropCounters {
 pub struct Drops([u64; DropReason::ALL.len()]);
 
 impl Drops {
+    /// Records dropped for one reason.
+    pub(crate) fn one(reason: DropReason, records: u64) -> Self {
+        let mut drops = Self::default();
+        if let Some(count) = drops.0.get_mut(reason as usize) {
+            *count = records;
+        }
+        drops
+    }
+
     /// How many for this reason.
     #[must_use]
     pub fn of(&self, reason: DropReason) -> u64 {

@@ -28,6 +28,8 @@ pub const OPERATOR_ERRORS: &str = "millstream_operator_errors_total";
 pub const OPERATOR_RETRIES: &str = "millstream_operator_retries_total";
 /// Records put into an edge.
 pub const EDGE_RECORDS: &str = "millstream_edge_records_total";
+/// Records that an edge dropped because it was full, by reason.
+pub const EDGE_RECORDS_DROPPED: &str = "millstream_edge_records_dropped_total";
 /// Records in an edge.
 pub const EDGE_DEPTH: &str = "millstream_edge_depth_records";
 /// Records that an edge may hold.
@@ -70,6 +72,11 @@ fn describe_counters() {
         (OPERATOR_ERRORS, Unit::Count, "Errors that user code in an operator returned."),
         (OPERATOR_RETRIES, Unit::Count, "Attempts that an operator made again."),
         (EDGE_RECORDS, Unit::Count, "Records put into an edge."),
+        (
+            EDGE_RECORDS_DROPPED,
+            Unit::Count,
+            "Records that an edge dropped because it was full, by reason.",
+        ),
         (
             STAGE_RECORDS_CANCELLED,
             Unit::Count,

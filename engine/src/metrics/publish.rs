@@ -79,6 +79,9 @@ impl Publisher {
 
     fn edge(&mut self, at: &At<'_>, edge: &EdgeMetrics) {
         self.count(names::EDGE_RECORDS, at, edge.sent);
+        for (reason, records) in edge.dropped.iter() {
+            self.count(names::EDGE_RECORDS_DROPPED, &at.with("reason", reason.label()), records);
+        }
         whole(names::EDGE_DEPTH, at, edge.depth);
         whole(names::EDGE_CAPACITY, at, edge.capacity);
         gauge(names::EDGE_UTILISATION, at, edge.utilisation());

@@ -65,6 +65,8 @@ pub struct StageMetrics {
     pub started: usize,
     /// How many of them have come to their end.
     pub finished: usize,
+    /// How many of them have failed and were cut off, because the job can do without them.
+    pub failed: usize,
     /// Records taken by the first operator.
     pub records_in: u64,
     /// Records that reached the end of the stage when nobody wanted them any more.
@@ -186,6 +188,9 @@ pub struct EdgeMetrics {
     pub capacity: u64,
     /// Bytes in it now, where they are weighed.
     pub bytes: u64,
+    /// Of the records put in: what its policy dropped because there was no room, or merged into
+    /// another, by reason.
+    pub dropped: Drops,
     /// How many of its channels are full and have somebody waiting for room.
     pub blocked: usize,
     /// The producer whose watermark holds the consumer's back, and that watermark.
@@ -302,6 +307,7 @@ impl Registry {
             instances: instances.len(),
             started: count(&|counters| counters.started.load(Relaxed)),
             finished: count(&|counters| counters.finished.load(Relaxed)),
+            failed: count(&|counters| counters.failed.load(Relaxed)),
             records_in: sum(&|counters| counters.records_in.get()),
             cancelled: sum(&|counters| counters.cancelled.get()),
             batches: sum(&|counters| counters.batches.get()),
@@ -432,6 +438,10 @@ impl Registry {
             depth: sum(&|stats| stats.depth),
             capacity: sum(&|stats| stats.capacity),
             bytes: sum(&|stats| stats.bytes),
+            dropped: Drops::one(
+                planned.map(|edge| edge.when_full).unwrap_or_default().reason(),
+                sum(&|stats| stats.dropped),
+            ),
             blocked: stats.iter().filter(|stats| stats.blocked).count(),
             held_by,
             mean_depth: ratio(times.iter().map(|times| times.found).sum(), looks),

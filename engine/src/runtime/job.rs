@@ -187,12 +187,12 @@ fn build(blueprint: &Blueprint, shared: &Arc<JobShared>) -> Result<Vec<StageTask
 
 /// Runs a stage to its end, and keeps its error before its neighbours notice that it is gone.
 async fn run_stage(task: StageTask, shared: Arc<JobShared>) {
-    let StageTask { name, mut stage, counters, culprit, index, instance } = task;
+    let StageTask { name, mut stage, counters, culprit, index, instance, expendable } = task;
     let mut disorder = shared.options.schedule_seed.map(|seed| {
         let random = Random::fork(seed, index.0, instance);
         Disorder::new(random)
     });
-    let leaving = Leaving { counters, clock: shared.registry.clock.clone() };
+    let leaving = Leaving { counters: Arc::clone(&counters), clock: shared.registry.clock.clone() };
     tracing::debug!("started");
     let polled = std::future::poll_fn(|cx| {
         if shared.halted.load(Relaxed) {
@@ -208,6 +208,10 @@ async fn run_stage(task: StageTask, shared: Arc<JobShared>) {
     match polled.await {
         None => tracing::debug!("stopped"),
         Some(Ok(())) => tracing::debug!("finished"),
+        Some(Err(error)) if expendable => {
+            counters.failed.store(true, Relaxed);
+            tracing::warn!(%error, "failed, and the job goes on without it");
+        }
         Some(Err(error)) => {
             if !matches!(error.kind(), ErrorKind::Disconnected) {
                 tracing::error!(%error, "failed");
@@ -219,7 +223,13 @@ async fn run_stage(task: StageTask, shared: Arc<JobShared>) {
     drop(leaving);
     // Whatever users put into a stage may panic while it is dropped, too.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(stage))) {
-        shared.fail(Error::panic(Some(name), panic_message(&*payload)));
+        let error = Error::panic(Some(name), panic_message(&*payload));
+        if expendable {
+            counters.failed.store(true, Relaxed);
+            tracing::warn!(%error, "failed, and the job goes on without it");
+        } else {
+            shared.fail(error);
+        }
     }
 }
 

@@ -41,6 +41,8 @@ pub struct EdgeReport {
     pub sent: u64,
     /// Taken out and handled.
     pub handled: u64,
+    /// Dropped because there was no room, as the edge's policy says.
+    pub dropped: u64,
     /// Left over: in the edge, or in a batch that was not finished.
     pub abandoned: u64,
 }
@@ -102,8 +104,10 @@ impl JobReport {
     fn edge(&self, edge: &EdgeMetrics) -> EdgeReport {
         // A stage reads from one edge, so what its first operator took came from here.
         let stage = self.metrics.stages.get(edge.consumer);
-        let handled = stage.map_or(edge.received, |stage| stage.records_in).min(edge.sent);
-        EdgeReport { sent: edge.sent, handled, abandoned: edge.sent - handled }
+        let dropped = edge.dropped.total();
+        let put = edge.sent.saturating_sub(dropped);
+        let handled = stage.map_or(edge.received, |stage| stage.records_in).min(put);
+        EdgeReport { sent: edge.sent, handled, dropped, abandoned: put - handled }
     }
 }
 

@@ -11,7 +11,10 @@ use super::job::JobShared;
 use super::stage::{RunnableStage, Stage};
 use super::{Head, Outputs, Seat};
 use crate::batch::default_batch;
-use crate::edge::{Inputs, Outbox, Receiver, Routed, Sender, Weight, timed_channel};
+use crate::edge::{
+    Forgiving, Inputs, Merge, Order, Outbox, Rank, Receiver, Routed, Sender, Sorting, Terms,
+    Weight, WhenFull, channel_with,
+};
 use crate::graph::blueprint::Graph;
 use crate::graph::{EdgeId, OperatorId, Port, StageId};
 use crate::metrics::{Channel, Counter, OperatorCounters, StageCounters};
@@ -44,6 +47,8 @@ pub(super) struct StageTask {
     pub(super) counters: Arc<StageCounters>,
     pub(super) culprit: Arc<OnceLock<Arc<str>>>,
     pub(super) stage: Box<dyn RunnableStage>,
+    /// Whether the job goes on without it if it fails.
+    pub(super) expendable: bool,
     pub(super) index: StageId,
 }
 
@@ -83,27 +88,50 @@ impl RunCore {
     }
 
     /// The channels of an edge, made when either end first asks.
-    fn edge<T: Send + 'static>(&mut self, id: EdgeId) -> Option<&mut EdgeChannels<T>> {
+    fn edge<T: Send + 'static>(
+        &mut self,
+        graph: &Graph,
+        id: EdgeId,
+    ) -> Option<&mut EdgeChannels<T>> {
         if !self.edges.contains_key(&id) {
-            let made = self.make_edge::<T>(id)?;
+            let made = self.make_edge::<T>(graph, id)?;
             self.edges.insert(id, Box::new(made));
         }
         self.edges.get_mut(&id)?.downcast_mut()
     }
 
-    fn make_edge<T: Send + 'static>(&mut self, id: EdgeId) -> Option<EdgeChannels<T>> {
+    fn make_edge<T: Send + 'static>(
+        &mut self,
+        graph: &Graph,
+        id: EdgeId,
+    ) -> Option<EdgeChannels<T>> {
         let plan = Arc::clone(&self.shared.registry.plan);
         let planned = plan.edges.get(id.0)?;
+        let rank = graph.edges.get(id.0).and_then(|edge| said::<Rank<T>>(edge.rank.as_ref()));
+        let expendable = |stage: StageId| plan.stages.get(stage.0).is_some_and(|s| s.expendable);
         let registered = self.channels.get_mut(id.0)?;
         let mut receivers: Vec<_> = (0..planned.consumer_instances).map(|_| Vec::new()).collect();
         let mut senders = Vec::new();
         for (producer, &instances) in planned.producer_instances.iter().enumerate() {
             let mut of_producer = Vec::new();
+            let operator = planned.producers.get(producer);
+            let writes = operator.and_then(|id| plan.operators.get(id.0)).map(|one| one.stage);
+            // Who can be done without must not bring down who can't.
+            let forgiving = Forgiving {
+                producer: !expendable(planned.consumer) && writes.is_some_and(expendable),
+                consumer: expendable(planned.consumer) && !writes.is_some_and(expendable),
+            };
             for instance in 0..instances {
                 let mut of_instance = Vec::new();
                 for target in planned.targets(instance, instances) {
+                    let sorting = match (planned.order, &rank) {
+                        (Order::Lifo, _) => Sorting::Lifo,
+                        (Order::Priority, Some(rank)) => Sorting::Priority(Arc::clone(rank)),
+                        (Order::Fifo | Order::Priority, _) => Sorting::Fifo,
+                    };
                     let clock = self.shared.registry.clock.clone();
-                    let (sender, receiver) = timed_channel::<T>(planned.capacity, clock);
+                    let (sender, receiver) =
+                        channel_with::<T>(planned.capacity, sorting, forgiving, Some(clock));
                     let (probe, gauge) = (sender.probe(), Arc::default());
                     receivers.get_mut(target)?.push((producer, registered.len(), receiver));
                     let ends = (instance, target);
@@ -206,7 +234,8 @@ impl<'a, M> Run<'a, M> {
         let reader = stage.and_then(|stage| stage.operators.first());
         let name = reader.map_or_else(|| Arc::from("?"), |&id| plan.operator_name(id));
         let discipline = plan.edges.get(edge.0).map(|edge| edge.discipline).unwrap_or_default();
-        let taken = self.core.edge::<T>(edge).and_then(|edge| edge.receivers.get_mut(instance));
+        let taken =
+            self.core.edge::<T>(self.graph, edge).and_then(|edge| edge.receivers.get_mut(instance));
         let taken = taken.map(std::mem::take).unwrap_or_default();
         let channels = self.core.channels.get(edge.0).map_or(&[][..], Vec::as_slice);
         let inputs = taken.into_iter().map(|(producer, channel, receiver)| {
@@ -227,9 +256,15 @@ impl<'a, M> Run<'a, M> {
             counters,
             culprit: Arc::clone(&self.core.culprit),
             stage: Box::new(stage),
+            expendable: planned.is_some_and(|stage| stage.expendable),
             index: self.core.stage,
         });
     }
+}
+
+/// What was said of an edge's records, by its type.
+fn said<T: Clone + 'static>(what: Option<&Box<dyn Any + Send>>) -> Option<T> {
+    what?.downcast_ref::<T>().cloned()
 }
 
 fn outboxes<T: Send + 'static>(
@@ -240,15 +275,40 @@ fn outboxes<T: Send + 'static>(
 ) -> Vec<Outbox<T>> {
     let cancelled = Arc::clone(&core.stage_counters().cancelled);
     let node = graph.edges.get(port.edge.0);
-    let weight = node.and_then(|node| node.weight.as_ref()?.downcast_ref::<Weight<T>>().cloned());
+    let weight = node.and_then(|node| said::<Weight<T>>(node.weight.as_ref()));
+    let merge = node.and_then(|node| said::<Merge<T>>(node.merge.as_ref()));
     let producer = node.and_then(|node| node.producers.get(port.index).copied());
     let plan = Arc::clone(&core.shared.registry.plan);
     let name = producer.map_or_else(|| Arc::from("?"), |id| plan.operator_name(id));
-    let edge = core.edge::<T>(port.edge);
+    let planned = plan.edges.get(port.edge.0);
+    let special =
+        planned.filter(|edge| edge.when_full != WhenFull::Block || edge.order == Order::Priority);
+    let reader = special.and_then(|edge| plan.stages.get(edge.consumer.0)?.operators.first());
+    let seat = special.map(|_| {
+        let id = reader.copied().unwrap_or(OperatorId(0));
+        Seat {
+            id,
+            name: plan.operator_name(id),
+            instance,
+            instances: 1,
+            // Those that it counts with belong to the task behind the edge.
+            counters: Arc::default(),
+            culprit: Arc::clone(&core.culprit),
+            stage: core.stage_counters(),
+        }
+    });
+    let clock = core.shared.registry.clock.clone();
+    let terms = |seat: &Seat| {
+        let when_full = special.map(|edge| edge.when_full).unwrap_or_default();
+        Terms::new(when_full, merge.clone(), seat.clone(), clock.clone())
+    };
+    let edge = core.edge::<T>(graph, port.edge);
     let of_producer = edge.and_then(|edge| edge.senders.get_mut(port.index));
     let senders = of_producer.and_then(|producer| producer.get_mut(instance)).map(std::mem::take);
-    let outbox =
-        |sender| Outbox::new(sender, weight.clone(), Arc::clone(&name), Arc::clone(&cancelled));
+    let outbox = |sender| {
+        Outbox::new(sender, weight.clone(), Arc::clone(&name), Arc::clone(&cancelled))
+            .on_terms(seat.as_ref().map(terms))
+    };
     senders.unwrap_or_default().into_iter().map(outbox).collect()
 }
 

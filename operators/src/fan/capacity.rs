@@ -55,10 +55,10 @@ impl<T: Send + 'static> DataStream<T> {
 
     /// The edge that the stream comes right out of.
     #[track_caller]
-    fn edge(self) -> (Self, EdgeId) {
+    pub(crate) fn edge(self) -> (Self, EdgeId) {
         let (flow, chain, draft) = self.into_parts();
         let edge = draft.input.filter(|_| draft.operators.len() == 1);
-        let edge = edge.expect("only a stream right behind an edge has a capacity to be chosen");
+        let edge = edge.expect("only a stream right behind an edge can say what that edge is like");
         (Self::from_parts(flow, chain, draft), edge)
     }
 }

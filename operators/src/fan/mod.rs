@@ -1,5 +1,7 @@
 //! Streams that part and meet: other instances, several branches, several inputs.
 
+pub mod also_to;
+pub mod balance;
 pub mod broadcast;
 pub mod capacity;
 pub mod concat;
@@ -7,6 +9,13 @@ pub mod merge;
 pub mod parallel;
 pub mod partition;
 pub mod rebatch;
+pub mod routes;
+pub mod side_output;
+pub mod tee;
+pub mod unzip;
+pub mod wire_tap;
+
+pub use side_output::{SidePort, SideTag};
 
 use millstream_engine::chain::Chain;
 use millstream_engine::edge::{Discipline, Router};
@@ -25,12 +34,14 @@ fn meet<T: Send + 'static, C: Chain<Item = T>>(
     (flow.blueprint().add_edge::<T>(kind, options), flow)
 }
 
-/// Ends a stream in an operator with `N` outputs, and gives the stream behind each.
-fn branches<const N: usize, T, C, R>(
+/// Ends a stream in an operator with `count` outputs, and gives the stream behind each.
+fn branches<T, C, R>(
     stream: DataStream<T, C>,
+    count: usize,
     kind: &'static str,
+    options: EdgeOptions,
     router: R,
-) -> [DataStream<T>; N]
+) -> Vec<DataStream<T>>
 where
     T: Send + 'static,
     C: Chain<Item = T>,
@@ -40,7 +51,24 @@ where
     let (flow, chain, mut draft) = stream.into_parts();
     let instances = draft.parallelism;
     draft.operators.push(flow.blueprint().add_operator(Role::Operator, kind, None));
-    let edges = [(); N].map(|()| flow.blueprint().add_edge::<T>(kind, EdgeOptions::default()));
+    let edges: Vec<_> = (0..count).map(|_| flow.blueprint().add_edge::<T>(kind, options)).collect();
     DataStream::from_parts(flow.clone(), chain, draft).route(&edges, router);
-    edges.map(|edge| DataStream::behind(flow.clone(), edge, instances, "branch"))
+    let behind = |edge| DataStream::behind(flow.clone(), edge, instances, "branch");
+    edges.into_iter().map(behind).collect()
+}
+
+/// As many branches as the caller asks for.
+fn array<const N: usize, T>(branches: Vec<DataStream<T>>) -> [DataStream<T>; N] {
+    branches.try_into().expect("as many branches as were made")
+}
+
+/// What becomes of a fan-out when one of its branches has had enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnCancel {
+    /// That branch drops out. When all have, the input is cancelled.
+    #[default]
+    Continue,
+    /// It is over for all: the other branches end behind what they were given, and the input is
+    /// cancelled.
+    CancelAll,
 }

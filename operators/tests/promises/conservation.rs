@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
 
 use millstream_engine::Error;
 use millstream_engine::ErrorKind;
-use millstream_engine::edge::Broadcast;
+use millstream_engine::edge::{Broadcast, Order};
 use millstream_engine::graph::{EdgeOptions, Role};
 use millstream_engine::metrics::{JobMetrics, OperatorMetrics};
 use millstream_engine::operator::{Collector, Operator};
@@ -128,9 +129,37 @@ impl Draft {
 
     fn fork(&mut self, stream: DataStream<u64>, model: &Model) {
         let parallelism = stream.parallelism();
-        let blueprint = self.flow.blueprint();
+        let policy = self.below(10);
+        let order = if self.below(2) == 0 { Order::Fifo } else { Order::Lifo };
+        let blueprint = self.flow.blueprint().clone();
         let edges = [(); 2].map(|()| blueprint.add_edge::<u64>("fork", EdgeOptions::default()));
-        stream.route(&edges, Broadcast);
+        // Some have one more branch, of which is asked only that its books balance.
+        let lossy = (policy < 6).then(|| {
+            let edge = blueprint.add_edge::<u64>("lossy", EdgeOptions::default());
+            let when_full = match policy {
+                0 => WhenFull::DropNewest,
+                1 => WhenFull::DropOldest,
+                2 => WhenFull::DropAll,
+                3 => WhenFull::Sample,
+                4 => WhenFull::Disconnect(Duration::ZERO),
+                _ => WhenFull::Block,
+            };
+            blueprint.configure_edge(edge, |options| {
+                options.when_full = when_full;
+                options.order = order;
+            });
+            if policy == 5 {
+                blueprint.conflate_edge(edge, usize::MAX, |_: &mut u64, _| {});
+            }
+            edge
+        });
+        let all: Vec<_> = edges.into_iter().chain(lossy).collect();
+        stream.route(&all, Broadcast);
+        if let Some(edge) = lossy {
+            let branch = DataStream::behind(self.flow.clone(), edge, parallelism, "lossy");
+            let times = self.below(3);
+            self.close(branch.via(Expand::new(times, true)).boxed(), None);
+        }
         for edge in edges {
             let branch = DataStream::behind(self.flow.clone(), edge, parallelism, "branch");
             self.open.push((branch, model.clone()));
@@ -243,7 +272,7 @@ fn check_error(error: &Error, fate: Fate) {
         assert!(error.operator_name().unwrap().starts_with("fuse"), "{error}");
     }
     for (name, edge) in report.edges() {
-        assert_eq!(edge.sent, edge.handled + edge.abandoned, "{name}");
+        assert_eq!(edge.sent, edge.handled + edge.dropped + edge.abandoned, "{name}");
     }
     check(report.metrics(), false, fate != Fate::Panic);
 }
@@ -253,7 +282,8 @@ fn check_error(error: &Error, fate: Fate) {
 fn check(metrics: &JobMetrics, complete: bool, counted: bool) {
     for edge in &metrics.edges {
         assert_eq!(edge.depth, 0, "{}", edge.name);
-        assert!(edge.received <= edge.sent, "{}", edge.name);
+        let accounted = edge.received + edge.dropped.total();
+        assert!(accounted <= edge.sent, "{}", edge.name);
         let handled = metrics.stages[edge.consumer].records_in;
         assert!(handled <= edge.received, "{}", edge.name);
     }
@@ -286,7 +316,7 @@ fn check(metrics: &JobMetrics, complete: bool, counted: bool) {
         let out = flowing * outputs.len().max(1) as u64;
         if complete && outputs.len() > 1 {
             // What nobody wanted before the branches part counts once, and behind it for each.
-            let within = gone..=gone + stage.cancelled;
+            let within = gone..=gone + stage.cancelled * (outputs.len() as u64 - 1);
             assert!(within.contains(&out), "{}: {out} of {within:?}", stage.name);
         } else if complete {
             assert_eq!(out, gone, "{}", stage.name);
