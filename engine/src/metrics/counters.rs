@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::drops::{DropCounters, DropReason, Drops};
 use crate::time::{Instant, Timestamp};
 
 /// A count with one writer, so that adding needs no locked instruction.
@@ -52,16 +53,28 @@ pub struct OperatorCounters {
     pub filtered: Counter,
     /// Records emitted beyond one for each taken. Counted by operator only.
     pub added: Counter,
-    /// Records dropped because of an error, by the policy chosen. Also among `filtered`.
-    pub skipped: Counter,
-    /// Records sent to the dead letters. Also among `filtered`.
-    pub dead_letters: Counter,
     /// Errors that user code returned.
     pub errors: Counter,
     /// Attempts made again after an error.
     pub retries: Counter,
     /// Records that a sink has written. What a source has read, its stage counts.
     pub delivered: Counter,
+    drops: DropCounters,
+}
+
+impl OperatorCounters {
+    /// Counts records that go no further, and why. A record that one of an operator's own hooks
+    /// takes and does not emit is also among `filtered`, which is counted for it. Only the task
+    /// that runs the operator, source or sink may call this.
+    pub fn dropped(&self, reason: DropReason, records: u64) {
+        self.drops.add(reason, records);
+    }
+
+    /// What has been dropped.
+    #[must_use]
+    pub fn drops(&self) -> Drops {
+        self.drops.read()
+    }
 }
 
 /// What one instance of a stage counts.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use metrics::{Label, Unit};
 
-use super::JobMetrics;
+use super::{DropReason, JobMetrics};
 
 /// The names of what is published. Labels are `pipeline` and one of `stage`, `operator` or `edge`,
 /// and `reason` on dropped records; their values come from the graph, never from the data.
@@ -125,17 +125,18 @@ impl Publisher {
             }
             self.count(names::OPERATOR_ERRORS, &at, operator.errors);
             self.count(names::OPERATOR_RETRIES, &at, operator.retries);
-            let explained = operator.skipped + operator.dead_letters;
+            let explained = operator.dropped.total();
             // Without counts by operator nobody knows what was filtered, and zero would be a lie.
             let filtered =
                 operator.records_out.map(|_| operator.filtered.saturating_sub(explained));
-            let reasons = [
-                ("filtered", filtered),
-                ("skipped", Some(operator.skipped)),
-                ("dead_letter", Some(operator.dead_letters)),
-            ];
-            for (reason, records) in reasons {
-                let Some(records) = records else { continue };
+            let filtered = filtered.map(|records| ("filtered", records));
+            // The rare reasons show up with their first record, the common ones at once.
+            let common = [DropReason::Skipped, DropReason::DeadLetter];
+            let reasons = DropReason::ALL.into_iter().filter_map(|reason| {
+                let records = operator.dropped.of(reason);
+                (records > 0 || common.contains(&reason)).then(|| (reason.label(), records))
+            });
+            for (reason, records) in filtered.into_iter().chain(reasons) {
                 self.count(names::OPERATOR_RECORDS_DROPPED, &At { reason, ..at }, records);
             }
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::counters::{BLOCKED, BUSY};
-use super::{InputGauge, OperatorCounters, StageCounters};
+use super::{DropReason, Drops, InputGauge, OperatorCounters, StageCounters};
 use crate::edge::{EdgeProbe, EdgeStats};
 use crate::graph::{OperatorId, Plan, Role};
 use crate::time::{Clock, Timestamp};
@@ -107,6 +107,8 @@ pub struct OperatorMetrics {
     pub skipped: u64,
     /// Of the filtered: sent to the dead letters.
     pub dead_letters: u64,
+    /// What was dropped, by reason: those two, and every other.
+    pub dropped: Drops,
     /// Errors that user code returned.
     pub errors: u64,
     /// Attempts made again after an error.
@@ -238,6 +240,10 @@ impl Registry {
         let instances = self.operators.get(index).map_or(&[][..], Vec::as_slice);
         let sum = |of: &dyn Fn(&OperatorCounters) -> u64| instances.iter().map(|c| of(c)).sum();
         let role = planned.map_or(Role::Operator, |node| node.role);
+        let mut dropped = Drops::default();
+        for instance in instances {
+            dropped += instance.drops();
+        }
         OperatorMetrics {
             name: planned.map_or_else(String::new, |node| node.name.to_string()),
             kind: planned.map_or("", |node| node.kind),
@@ -247,8 +253,9 @@ impl Registry {
             records_out: (role == Role::Sink).then(|| sum(&|c| c.delivered.get())),
             filtered: sum(&|c| c.filtered.get()),
             added: sum(&|c| c.added.get()),
-            skipped: sum(&|c| c.skipped.get()),
-            dead_letters: sum(&|c| c.dead_letters.get()),
+            skipped: dropped.of(DropReason::Skipped),
+            dead_letters: dropped.of(DropReason::DeadLetter),
+            dropped,
             errors: sum(&|c| c.errors.get()),
             retries: sum(&|c| c.retries.get()),
         }

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::edge::Outbox;
 use millstream_engine::graph::Port;
-use millstream_engine::metrics::OperatorCounters;
+use millstream_engine::metrics::{DropReason, OperatorCounters};
 use millstream_engine::operator::{Collector, Operator, SideOutput};
 use millstream_engine::random::Random;
 use millstream_engine::runtime::OperatorContext;
@@ -164,8 +164,8 @@ impl<T: Send, F: Fallible<T>> Attempt<T, F> {
 impl<T: Send> AttemptRun<T> {
     fn skip(&self, error: &OperatorError) {
         self.counters.errors.add(1);
-        self.counters.skipped.add(1);
-        let skipped = self.counters.skipped.get();
+        self.counters.dropped(DropReason::Skipped, 1);
+        let skipped = self.counters.drops().of(DropReason::Skipped);
         // Every one is counted; a log that grows with their logarithm can't fill a disk.
         if skipped.is_power_of_two() {
             tracing::warn!(operator = %self.operator, %error, skipped, "skipped");
@@ -177,8 +177,8 @@ impl<T: Send> AttemptRun<T> {
             return;
         };
         self.counters.errors.add(1);
-        self.counters.dead_letters.add(1);
-        let dead_letters = self.counters.dead_letters.get();
+        self.counters.dropped(DropReason::DeadLetter, 1);
+        let dead_letters = self.counters.drops().of(DropReason::DeadLetter);
         if dead_letters.is_power_of_two() {
             tracing::warn!(operator = %self.operator, %error, dead_letters, "dead letter");
         }
