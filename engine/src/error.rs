@@ -19,6 +19,12 @@ impl OperatorError {
         Self(error.into())
     }
 
+    /// The error inside, for looking at it and downcasting.
+    #[must_use]
+    pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.0
+    }
+
     /// The error inside.
     #[must_use]
     pub fn into_inner(self) -> Box<dyn StdError + Send + Sync> {
@@ -48,13 +54,15 @@ impl fmt::Display for OperatorError {
 ///
 /// The message names the operator and shows the cause; [`cause`](Error::cause) gives the cause
 /// itself, and [`source`](StdError::source) what lies behind it, so that a printed chain says
-/// nothing twice. `Debug` prints the same message, because that is what `main` prints.
+/// nothing twice. `Debug` prints the same message, because that is what `main` prints, and behind it
+/// what [else](Error::others) went wrong.
 #[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
     operator: Option<Arc<str>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
     report: Option<Arc<JobReport>>,
+    others: Option<Arc<Vec<Error>>>,
 }
 
 /// The kinds of [`Error`].
@@ -83,41 +91,39 @@ impl Error {
     #[must_use]
     pub fn operator(operator: &Arc<str>, cause: OperatorError) -> Self {
         Self {
-            kind: ErrorKind::Operator,
             operator: Some(Arc::clone(operator)),
             source: Some(Arc::from(cause.into_inner())),
-            report: None,
+            ..Self::of(ErrorKind::Operator)
         }
     }
 
+    const fn of(kind: ErrorKind) -> Self {
+        Self { kind, operator: None, source: None, report: None, others: None }
+    }
+
     pub(crate) fn panic(operator: Option<Arc<str>>, message: String) -> Self {
-        Self { kind: ErrorKind::Panic(message), operator, source: None, report: None }
+        Self { operator, ..Self::of(ErrorKind::Panic(message)) }
     }
 
     pub(crate) fn disconnected(operator: &Arc<str>) -> Self {
         let operator = Some(Arc::clone(operator));
-        Self { kind: ErrorKind::Disconnected, operator, source: None, report: None }
+        Self { operator, ..Self::of(ErrorKind::Disconnected) }
     }
 
     pub(crate) const fn aborted() -> Self {
-        Self { kind: ErrorKind::Aborted, operator: None, source: None, report: None }
+        Self::of(ErrorKind::Aborted)
     }
 
     pub(crate) const fn drain_deadline() -> Self {
-        Self { kind: ErrorKind::DrainDeadline, operator: None, source: None, report: None }
+        Self::of(ErrorKind::DrainDeadline)
     }
 
     pub(crate) fn signals(cause: std::io::Error) -> Self {
-        Self {
-            kind: ErrorKind::Signals,
-            operator: None,
-            source: Some(Arc::new(cause)),
-            report: None,
-        }
+        Self { source: Some(Arc::new(cause)), ..Self::of(ErrorKind::Signals) }
     }
 
     pub(crate) const fn build(mistakes: Vec<BuildError>) -> Self {
-        Self { kind: ErrorKind::Build(mistakes), operator: None, source: None, report: None }
+        Self::of(ErrorKind::Build(mistakes))
     }
 
     /// What kind of failure it is.
@@ -143,6 +149,26 @@ impl Error {
         self
     }
 
+    /// What else went wrong before the job had come to rest, in the order in which it was noticed;
+    /// the first eight of them. The error itself came first, and is what to look at first. A
+    /// neighbour's complaint that a stage is gone is no error of its own, and is not among them.
+    #[must_use]
+    pub fn others(&self) -> &[Self] {
+        self.others.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether it only says that a neighbour is gone.
+    pub(crate) const fn is_complaint(&self) -> bool {
+        matches!(self.kind, ErrorKind::Disconnected)
+    }
+
+    pub(crate) fn with_others(mut self, others: Vec<Self>) -> Self {
+        if !others.is_empty() {
+            self.others = Some(Arc::new(others));
+        }
+        self
+    }
+
     /// The operator's own error, for downcasting.
     #[must_use]
     pub fn cause(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
@@ -158,7 +184,7 @@ impl fmt::Debug for Error {
             write!(f, ": {error}")?;
             cause = error.source();
         }
-        Ok(())
+        self.others().iter().try_for_each(|other| write!(f, "; then {other:?}"))
     }
 }
 

@@ -15,9 +15,14 @@
 //! * **Panics** are caught, name the sink and fail the job.
 
 use std::future::Future;
+use std::sync::Arc;
 
+use crate::batch::Barrier;
 use crate::error::OperatorError;
+use crate::metrics::OperatorCounters;
+use crate::random::Random;
 use crate::record::Record;
+use crate::runtime::Seat;
 use crate::time::Clock;
 
 /// Whether a sink wants more.
@@ -43,17 +48,30 @@ pub struct SinkContext {
     pub instance: usize,
     /// How many instances there are.
     pub instances: usize,
+    /// The sink's name in the graph.
+    pub name: Arc<str>,
+    /// What this instance counts.
+    pub counters: Arc<OperatorCounters>,
+    /// Randomness of this instance's own, from the job's seed.
+    pub random: Random,
 }
 
 impl SinkContext {
     /// The context of a sink that runs alone.
     #[must_use]
-    pub const fn new(clock: Clock) -> Self {
-        Self { clock, instance: 0, instances: 1 }
+    pub fn new(clock: Clock) -> Self {
+        Self::of(clock, &Seat::alone("sink"), Random::new(0))
     }
 
-    pub(crate) const fn of(clock: Clock, instance: usize, instances: usize) -> Self {
-        Self { clock, instance, instances }
+    pub(crate) fn of(clock: Clock, seat: &Seat, random: Random) -> Self {
+        Self {
+            clock,
+            instance: seat.instance(),
+            instances: seat.instances(),
+            name: Arc::clone(seat.name()),
+            counters: seat.shared_counters(),
+            random,
+        }
     }
 }
 
@@ -78,10 +96,20 @@ pub trait Sink: Send + 'static {
         records: &mut Vec<Record<Self::Item>>,
     ) -> impl Future<Output = Result<SinkStatus, OperatorError>> + Send;
 
-    /// Hands on what the sink itself still holds. Called when no more input is ready, and at a
-    /// barrier; not at the end, where [`prepare`](Sink::prepare) does what is needed.
+    /// Hands on what the sink itself still holds. Called when no more input is ready; not at the
+    /// end, where [`prepare`](Sink::prepare) does what is needed.
     fn flush(&mut self) -> impl Future<Output = Result<(), OperatorError>> + Send {
         async { Ok(()) }
+    }
+
+    /// A barrier has come behind the records written so far: whoever put it in wants to know that
+    /// they are through. As it stands it flushes; whoever writes it anew sees to that too.
+    fn barrier(
+        &mut self,
+        barrier: Barrier,
+    ) -> impl Future<Output = Result<(), OperatorError>> + Send {
+        let _ = barrier;
+        self.flush()
     }
 
     /// The first step of making the writes so far durable and visible. As it stands it flushes;

@@ -6,9 +6,11 @@ mod head;
 mod job;
 mod options;
 mod output;
+mod pause;
 mod report;
 mod run;
 mod seat;
+mod signal;
 mod signals;
 mod sink;
 mod source;
@@ -22,7 +24,8 @@ pub use job::start;
 pub use options::JobOptions;
 pub use output::Output;
 pub use report::{EdgeReport, JobReport, Outcome};
-pub use run::{OperatorContext, Run};
+pub use run::{Detached, OperatorContext, Run};
+pub use signal::StageSignal;
 pub use sink::SinkTail;
 pub use source::FromSource;
 
@@ -30,3 +33,4 @@ pub use seat::Seat;
 
 pub(crate) use head::Seated;
 pub(crate) use output::Outputs;
+pub(crate) use signal::StageLine;

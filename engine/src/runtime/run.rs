@@ -4,11 +4,11 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::job::JobShared;
 use super::stage::{RunnableStage, Stage};
-use super::{Head, Outputs, Seat};
+use super::{Head, Outputs, Seat, StageLine, StageSignal};
 use crate::batch::default_batch;
 use crate::edge::{Inputs, Outbox, Receiver, Routed, Sender, Weight, channel};
 use crate::graph::blueprint::Graph;
@@ -34,6 +34,7 @@ pub(super) struct RunCore {
     stage: StageId,
     instance: usize,
     culprit: Arc<OnceLock<Arc<str>>>,
+    line: Arc<StageLine>,
 }
 
 /// A stage that is ready to be spawned.
@@ -64,6 +65,7 @@ impl RunCore {
             stage: StageId(0),
             instance: 0,
             culprit: Arc::default(),
+            line: Arc::default(),
         }
     }
 
@@ -72,6 +74,7 @@ impl RunCore {
         self.stage = StageId(stage);
         self.instance = instance;
         self.culprit = Arc::default();
+        self.line = Arc::default();
     }
 
     fn stage_counters(&self) -> Arc<StageCounters> {
@@ -137,6 +140,7 @@ impl<'a, M> Run<'a, M> {
             instances: stage.map_or(1, |stage| stage.parallelism),
             counters: counters.map(Arc::clone).unwrap_or_default(),
             culprit: Arc::clone(&self.core.culprit),
+            line: Arc::clone(&self.core.line),
         }
     }
 
@@ -147,6 +151,7 @@ impl<'a, M> Run<'a, M> {
             seed: self.core.shared.options.seed,
             outputs: self.core.shared.outputs.clone(),
             seat,
+            job: Arc::downgrade(&self.core.shared),
             run: Some((self.core, self.graph)),
         }
     }
@@ -155,6 +160,11 @@ impl<'a, M> Run<'a, M> {
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.core.shared.registry.clock.clone()
+    }
+
+    /// Randomness of an instance's own, from the job's seed.
+    pub(crate) fn random(&self, seat: &Seat) -> Random {
+        seat.random(self.core.shared.options.seed)
     }
 
     /// The job's stop signals.
@@ -213,7 +223,8 @@ impl<'a, M> Run<'a, M> {
     /// Puts a finished stage into the run.
     pub fn stage<T: Send + 'static>(&mut self, head: Box<dyn Head<T>>, kernel: Box<dyn Tail<T>>) {
         let counters = self.core.stage_counters();
-        let stage = Stage::new(head, kernel, self.clock(), Arc::clone(&counters));
+        let line = Arc::clone(&self.core.line);
+        let stage = Stage::new(head, kernel, self.clock(), Arc::clone(&counters), line);
         let planned = self.core.shared.registry.plan.stages.get(self.core.stage.0);
         self.core.tasks.push(StageTask {
             name: planned.map_or_else(|| Arc::from("?"), |stage| Arc::clone(&stage.name)),
@@ -257,6 +268,7 @@ pub struct OperatorContext<'a> {
     seed: u64,
     outputs: Outputs,
     seat: &'a Seat,
+    job: Weak<JobShared>,
     /// Absent where an operator is driven by hand.
     run: Option<(&'a mut RunCore, &'a Graph)>,
 }
@@ -264,7 +276,7 @@ pub struct OperatorContext<'a> {
 impl<'a> OperatorContext<'a> {
     /// The context of an operator that is driven by hand.
     pub(crate) fn alone(clock: Clock, seat: &'a Seat) -> Self {
-        Self { clock, seed: 0, outputs: Outputs::default(), seat, run: None }
+        Self { clock, seed: 0, outputs: Outputs::default(), seat, job: Weak::new(), run: None }
     }
 
     /// The operator's name in the graph.
@@ -300,10 +312,10 @@ impl<'a> OperatorContext<'a> {
     /// Randomness of this instance's own, from the job's seed.
     #[must_use]
     pub fn random(&self) -> Random {
-        Random::fork(self.seed, self.seat.id.0, self.seat.instance)
+        self.seat.random(self.seed)
     }
 
-    /// A side output. `None` where the operator is driven by hand and has none.
+    /// A side output. `None` where the operator is driven by hand or opened again, and has none.
     #[must_use]
     pub fn side_output<T: Send + 'static>(&mut self, port: Port) -> Option<Outbox<T>> {
         let (core, graph) = self.run.as_mut()?;
@@ -314,6 +326,56 @@ impl<'a> OperatorContext<'a> {
     pub fn output<T: Send + 'static>(&self) -> impl Fn(T) + Send + use<T> {
         let (outputs, operator) = (self.outputs.clone(), self.seat.id);
         move |value| outputs.put(operator, value)
+    }
+
+    /// A way to reach the operator from outside its stage.
+    #[must_use]
+    pub fn signal(&self) -> StageSignal {
+        StageSignal::new(&self.seat.line, self.job.clone(), &self.seat.name)
+    }
+
+    /// What is needed to open an operator in this place later, in the middle of the run.
+    #[must_use]
+    pub fn detached(&self) -> Detached {
+        Detached {
+            clock: self.clock.clone(),
+            seed: self.seed,
+            outputs: self.outputs.clone(),
+            seat: self.seat.clone(),
+            job: self.job.clone(),
+        }
+    }
+}
+
+/// An operator's place in a run, kept for later: whoever replaces an operator in the middle of a
+/// run opens the new one by it. There are no side outputs to be had any more, because the first
+/// operator took them.
+pub struct Detached {
+    clock: Clock,
+    seed: u64,
+    outputs: Outputs,
+    seat: Seat,
+    job: Weak<JobShared>,
+}
+
+impl Detached {
+    /// What the operator may ask for.
+    #[must_use]
+    pub fn context(&self) -> OperatorContext<'_> {
+        OperatorContext {
+            clock: self.clock.clone(),
+            seed: self.seed,
+            outputs: self.outputs.clone(),
+            seat: &self.seat,
+            job: self.job.clone(),
+            run: None,
+        }
+    }
+}
+
+impl fmt::Debug for Detached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Detached").field("seat", &self.seat).finish_non_exhaustive()
     }
 }
 

@@ -47,6 +47,7 @@ struct SlotState<T> {
 enum Command<T> {
     Write(Vec<Record<T>>),
     Flush,
+    Barrier(Barrier),
     /// The input is complete: prepare and commit.
     End,
 }
@@ -94,6 +95,7 @@ async fn drive<S: Sink>(
                 });
             }
             Command::Flush => sink.flush().await?,
+            Command::Barrier(barrier) => sink.barrier(barrier).await?,
             Command::End => {
                 let committable = sink.prepare().await?;
                 return sink.commit(committable).await;
@@ -117,7 +119,7 @@ impl<T: Send + 'static> SinkTail<T> {
         let seat = run.seat(operator, instance);
         let created = factory.create(instance);
         let sink = created.map_err(|error| Error::operator(seat.name(), error))?;
-        let context = SinkContext::of(run.clock(), instance, seat.instances);
+        let context = SinkContext::of(run.clock(), &seat, run.random(&seat));
         let state = SlotState { command: None, busy: false, enough: false, spare: Vec::new() };
         let slot = Arc::new(Slot(Mutex::new(state)));
         let cancelled = run.cancelled();
@@ -162,7 +164,11 @@ impl<T: Send + 'static> SinkTail<T> {
             let spare = self.slot.with(|state| std::mem::take(&mut state.spare));
             return Some(Command::Write(std::mem::replace(&mut self.records, spare)));
         }
-        if self.barrier.take().is_some() || (flush == Flush::All && self.dirty && !self.ending) {
+        if let Some(barrier) = self.barrier.take() {
+            self.dirty = false;
+            return Some(Command::Barrier(barrier));
+        }
+        if flush == Flush::All && self.dirty && !self.ending {
             self.dirty = false;
             return Some(Command::Flush);
         }

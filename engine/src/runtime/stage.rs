@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::Head;
+use super::{Head, StageLine};
 use crate::batch::Batch;
 use crate::error::Error;
 use crate::metrics::{BLOCKED, BUSY, IDLE, StageCounters};
@@ -59,6 +59,7 @@ pub(super) struct Stage<T> {
     /// The kernel has been told of the end.
     ending: bool,
     timer: Option<(Instant, Sleep)>,
+    line: Arc<StageLine>,
 }
 
 enum Step {
@@ -75,6 +76,7 @@ impl<T> Stage<T> {
         kernel: Box<dyn Tail<T>>,
         clock: Clock,
         counters: Arc<StageCounters>,
+        line: Arc<StageLine>,
     ) -> Self {
         Self {
             head,
@@ -91,6 +93,7 @@ impl<T> Stage<T> {
             enough: false,
             ending: false,
             timer: None,
+            line,
         }
     }
 
@@ -269,6 +272,7 @@ impl<T> Stage<T> {
 
 impl<T: Send> RunnableStage for Stage<T> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.line.listen(cx);
         let started = self.clock.now();
         self.counters.activity.enter(BUSY, started);
         if let Err(error) = self.progress(cx) {
@@ -288,6 +292,7 @@ impl<T: Send> RunnableStage for Stage<T> {
                 Ok(Step::Finished) => {
                     self.kernel.publish();
                     self.counters.finished.store(true, Relaxed);
+                    self.line.finish();
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) => {
