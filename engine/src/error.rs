@@ -174,6 +174,12 @@ impl Error {
     pub fn cause(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
         self.source.as_deref()
     }
+
+    /// The same, to be kept when the error itself is not.
+    #[must_use]
+    pub fn shared_cause(&self) -> Option<Arc<dyn StdError + Send + Sync>> {
+        self.source.clone()
+    }
 }
 
 impl fmt::Debug for Error {

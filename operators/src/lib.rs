@@ -9,6 +9,7 @@
 //! it does, its file, and the test of its contract.
 
 pub mod attempt;
+pub mod control;
 mod dataflow;
 pub mod fan;
 #[cfg(feature = "files")]
@@ -17,6 +18,7 @@ pub mod keyed;
 pub mod linear;
 mod part;
 pub mod prelude;
+pub mod recovery;
 pub mod sink;
 pub mod source;
 mod stream;

@@ -83,7 +83,7 @@ impl Backoff {
     }
 
     /// How long to wait after so many failed attempts. `None` if that was the last one.
-    pub(super) fn delay(&self, failed: u32, random: &mut Random) -> Option<Duration> {
+    pub(crate) fn delay(&self, failed: u32, random: &mut Random) -> Option<Duration> {
         if failed >= self.attempts {
             return None;
         }

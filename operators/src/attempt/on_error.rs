@@ -1,9 +1,11 @@
 //! `OnError`: what a fallible operator does with a value that failed.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use super::backoff::Backoff;
 use super::dead_letter::DeadLetters;
+use crate::recovery::{CircuitBreaker, WhenOpen};
 
 /// What becomes of a value for which an operator returned an error: the job fails (the default),
 /// the value is skipped, tried again, or put among the dead letters. All of it is counted, and
@@ -29,6 +31,8 @@ use super::dead_letter::DeadLetters;
 pub struct OnError<T> {
     pub(super) backoff: Option<Backoff>,
     pub(super) at_last: AtLast<T>,
+    pub(super) guard: Option<(CircuitBreaker, WhenOpen)>,
+    pub(super) stop_after: Option<NonZeroU32>,
 }
 
 /// What is done when no further attempt is made.
@@ -39,23 +43,27 @@ pub(super) enum AtLast<T> {
 }
 
 impl<T> OnError<T> {
+    const fn of(backoff: Option<Backoff>, at_last: AtLast<T>) -> Self {
+        Self { backoff, at_last, guard: None, stop_after: None }
+    }
+
     /// Fails the job, with the operator's name and the error.
     #[must_use]
     pub const fn fail() -> Self {
-        Self { backoff: None, at_last: AtLast::Fail }
+        Self::of(None, AtLast::Fail)
     }
 
     /// Drops the value, counts it as skipped, and goes on.
     #[must_use]
     pub const fn skip() -> Self {
-        Self { backoff: None, at_last: AtLast::Skip }
+        Self::of(None, AtLast::Skip)
     }
 
     /// Tries again on the original value after a delay, while everything behind it waits: order is
     /// kept. When the attempts run out the job fails, unless something else is said.
     #[must_use]
     pub const fn retry(backoff: Backoff) -> Self {
-        Self { backoff: Some(backoff), at_last: AtLast::Fail }
+        Self::of(Some(backoff), AtLast::Fail)
     }
 
     /// Puts the original value among the dead letters, with the error.
@@ -77,6 +85,48 @@ impl<T> OnError<T> {
         self.at_last = AtLast::DeadLetter(letters.clone());
         self
     }
+
+    /// Makes no attempt while `breaker` is open, and tells it of each that is made. A value whose
+    /// turn comes meanwhile waits, or is diverted.
+    ///
+    /// ```
+    /// use millstream_operators::prelude::*;
+    /// use millstream_operators::recovery::{CircuitBreaker, WhenOpen};
+    ///
+    /// let breaker = CircuitBreaker::after_failures(5);
+    /// let policy = OnError::skip().guarded_by(&breaker, WhenOpen::Wait);
+    /// # let flow = Dataflow::new("doc");
+    /// # let words = flow.source("words", source::from_iter(["1"]));
+    /// words.try_map(policy, |word| word.parse::<u32>()).ignore();
+    /// ```
+    #[must_use]
+    pub fn guarded_by(mut self, breaker: &CircuitBreaker, when_open: WhenOpen) -> Self {
+        self.guard = Some((breaker.clone(), when_open));
+        self
+    }
+
+    /// Fails the job when so many values in a row had to be given up, rather than go on skipping or
+    /// dead-lettering everything there is: then it is not the values. Zero counts as one.
+    ///
+    /// ```
+    /// use millstream_operators::prelude::*;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let flow = Dataflow::new("all bad");
+    /// let words = flow.source("words", source::from_iter(["1", "a", "2", "b", "c", "3"]));
+    /// words.try_map(OnError::skip().stop_after(2), |word| word.parse::<u32>()).ignore();
+    /// assert_eq!(flow.run().await.unwrap_err().operator_name(), Some("try_map"));
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn stop_after(mut self, values_in_a_row: u32) -> Self {
+        self.stop_after = NonZeroU32::new(values_in_a_row);
+        if self.stop_after.is_none() {
+            self.stop_after = Some(NonZeroU32::MIN);
+        }
+        self
+    }
 }
 
 impl<T> Default for OnError<T> {
@@ -92,8 +142,8 @@ impl<T> Clone for OnError<T> {
             AtLast::Skip => AtLast::Skip,
             AtLast::DeadLetter(letters) => AtLast::DeadLetter(letters.clone()),
         };
-        let backoff = self.backoff;
-        Self { backoff, at_last }
+        let guard = self.guard.clone();
+        Self { backoff: self.backoff, at_last, guard, stop_after: self.stop_after }
     }
 }
 
@@ -107,6 +157,8 @@ impl<T> fmt::Debug for OnError<T> {
         f.debug_struct("OnError")
             .field("backoff", &self.backoff)
             .field("at_last", &at_last)
+            .field("guard", &self.guard)
+            .field("stop_after", &self.stop_after)
             .finish()
     }
 }

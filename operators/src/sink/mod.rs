@@ -21,6 +21,7 @@ mod last;
 #[cfg(feature = "files")]
 mod lines_file;
 mod reduce;
+mod restarting;
 mod result;
 mod stage;
 
@@ -35,4 +36,5 @@ pub use into_stream::JobStream;
 pub use json_lines_file::{JsonLinesFile, json_lines_to_stdout};
 #[cfg(feature = "files")]
 pub use lines_file::{LinesFile, lines_to_stdout};
+pub use restarting::{Restarting, RestartingSink, restarting};
 pub use stage::ToSink;

@@ -1,5 +1,6 @@
 //! Where records enter: the sources to give to [`Dataflow::source`](crate::Dataflow::source).
 
+mod attempts;
 #[cfg(feature = "files")]
 mod csv;
 #[cfg(feature = "files")]
@@ -23,12 +24,15 @@ mod lines;
 mod never;
 mod once;
 mod queue;
+mod recover_with;
+mod retry_stream;
 mod try_from_stream;
 mod unfold;
 mod unfold_async;
 
 #[cfg(feature = "files")]
 pub use self::csv::Csv;
+pub use attempts::ReadAttempts;
 #[cfg(feature = "files")]
 pub use csv_row::{CsvRow, RowError};
 #[cfg(feature = "files")]
@@ -50,6 +54,8 @@ pub use lines::Lines;
 pub use never::{Never, never};
 pub use once::{Once, once};
 pub use queue::{Offer, Queue, QueueHandle, ReadQueue, queue};
+pub use recover_with::{RecoverWith, recover_with};
+pub use retry_stream::{RetryStream, retry_stream};
 pub use try_from_stream::{TryFromStream, try_from_stream};
 pub use unfold::{Unfold, unfold};
 pub use unfold_async::{ReadUnfoldAsync, UnfoldAsync, unfold_async};
