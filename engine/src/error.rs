@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::runtime::JobReport;
@@ -147,6 +148,17 @@ impl Error {
     pub(crate) fn with_report(mut self, report: JobReport) -> Self {
         self.report = Some(Arc::new(report));
         self
+    }
+
+    /// The exit code for a program that is over with this job: 2 if the job was stopped before
+    /// everything was delivered, by an abort, a second signal or a deadline, and 1 if it failed. A
+    /// [`JobReport`] is 0: nothing was lost.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self.kind {
+            ErrorKind::Aborted | ErrorKind::DrainDeadline => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
     }
 
     /// What else went wrong before the job had come to rest, in the order in which it was noticed;

@@ -1,6 +1,7 @@
 //! What a job says of itself when it is over.
 
 use std::fmt;
+use std::process::{ExitCode, Termination};
 use std::time::Duration;
 
 use super::{Output, Outputs};
@@ -104,6 +105,14 @@ impl JobReport {
         let stage = self.metrics.stages.get(edge.consumer);
         let handled = stage.map_or(edge.received, |stage| stage.records_in).min(edge.sent);
         EdgeReport { sent: edge.sent, handled, abandoned: edge.sent - handled }
+    }
+}
+
+/// A `main` may return `Result<JobReport, Error>`: a job that has a report lost nothing, and
+/// exits with 0. What went wrong otherwise, [`Error::exit_code`](crate::Error::exit_code) tells.
+impl Termination for JobReport {
+    fn report(self) -> ExitCode {
+        ExitCode::SUCCESS
     }
 }
 

@@ -30,7 +30,7 @@ use crate::{DataStream, Dataflow};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), millstream_engine::Error> {
 /// let numbers = source::recover_with(
-///     |flow| flow.source("torn", source::failed::<u32>("torn")),
+///     |flow| flow.source("torn", source::failed::<u32, _, _>(|| std::fmt::Error)),
 ///     |flow, error| match error.operator_name() {
 ///         Some("torn") => Some(flow.source("zero", source::once(0))),
 ///         _ => None,
