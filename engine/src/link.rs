@@ -275,6 +275,13 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
             return self.next.poll_flush(cx, flush);
         }
         let main = self.next.poll_flush(cx, flush)?;
+        let guard = self.state.seat.guard();
+        let looked = self.operator.poll_outside(cx);
+        guard.disarm();
+        if let Err(error) = looked {
+            self.state.fail(error);
+            return Poll::Ready(Err(self.state.error.take().unwrap_or_else(Error::aborted)));
+        }
         if let Some(side) = self.operator.side() {
             ready!(side.poll_flush(cx, flush))?;
         }

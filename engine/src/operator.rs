@@ -134,7 +134,8 @@ pub trait Operator<In>: Clone + Send + 'static {
         Ok(())
     }
 
-    /// Whether what is pending waits for [`next_timer`](Operator::next_timer) rather than for room.
+    /// Whether what is pending waits for [`next_timer`](Operator::next_timer), or for something that
+    /// [`poll_outside`](Operator::poll_outside) looks at, rather than for room.
     #[inline]
     fn waiting(&self) -> bool {
         false
@@ -151,6 +152,18 @@ pub trait Operator<In>: Clone + Send + 'static {
     #[inline]
     fn next_timer(&self) -> Option<Instant> {
         None
+    }
+
+    /// Looks at something outside the stream: a limiter shared with others, a switch in somebody's
+    /// hand. Called before the stage comes to rest, be it for want of input, of room or of a timer,
+    /// and first of all when it starts. Whoever registers the waker of `cx` there has the stage
+    /// woken, and is asked again whether it is [`waiting`](Operator::waiting) or
+    /// [`done`](Operator::done). A busy stage calls it rarely: a record that comes has to look for
+    /// itself. An error fails the job.
+    #[inline]
+    fn poll_outside(&mut self, cx: &mut Context<'_>) -> Result<(), OperatorError> {
+        let _ = cx;
+        Ok(())
     }
 
     /// The side output it writes to, if it has one, to be flushed and ended with the main one.

@@ -20,7 +20,6 @@ use millstream_engine::time::VirtualClock;
 use millstream_operators::control::{Ending, KillSwitch, KillSwitchAborted, SwitchState};
 use millstream_operators::prelude::*;
 use millstream_operators::source::{Offer, QueueHandle};
-use tokio::sync::Notify;
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -179,45 +178,6 @@ async fn k1_one_switch_ends_many_streams_of_many_jobs_and_those_that_come_later(
     flow.source("in", source::once(1)).kill_switch(&aborted).named("switch").ignore();
     assert_eq!(flow.start().unwrap_err().operator_name(), Some("switch"));
     assert!(format!("{aborted:?}").contains("Aborted"));
-}
-
-#[tokio::test]
-async fn k9_a_signal_ends_the_stream_while_it_waits() {
-    let enough = Arc::new(Notify::new());
-    let (probe, numbers) = probe_source::<u64>();
-    let flow = Dataflow::new("signal");
-    let signal = Arc::clone(&enough);
-    let make = move || {
-        let signal = Arc::clone(&signal);
-        async move {
-            // More than one step, so that it is polled more than once.
-            signal.notified().await;
-            signal.notified().await;
-        }
-    };
-    let all = flow.source("in", numbers).take_until_signal(make).collect();
-    let job = flow.start().unwrap();
-    probe.send(1).await;
-    enough.notify_one();
-    settle().await;
-    assert_eq!(job.state(), JobState::Running);
-    probe.send(2).await;
-    settle().await;
-    enough.notify_one();
-    assert_eq!(job.await.unwrap().take(all), Some(vec![1, 2]));
-    assert!(probe.is_cancelled());
-}
-
-#[tokio::test]
-async fn k9_a_signal_that_never_comes_changes_nothing() {
-    let flow = Dataflow::new("never");
-    let numbers = flow.source("in", source::from_iter(0..100_u32));
-    let all = numbers.take_until_signal(std::future::pending).count();
-    assert_eq!(flow.run().await.unwrap().take(all), Some(100));
-    let flow = Dataflow::new("at once");
-    let numbers = flow.source("in", source::from_iter(0..100_u32));
-    let none = numbers.take_until_signal(|| std::future::ready(())).count();
-    assert_eq!(flow.run().await.unwrap().take(none), Some(0));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use super::job::JobShared;
 use super::stage::{RunnableStage, Stage};
-use super::{Head, Outputs, Seat, StageLine, StageSignal};
+use super::{Head, JobLink, Outputs, Seat, StageEnd};
 use crate::batch::default_batch;
 use crate::edge::{Inputs, Outbox, Receiver, Routed, Sender, Weight, channel};
 use crate::graph::blueprint::Graph;
@@ -34,7 +34,7 @@ pub(super) struct RunCore {
     stage: StageId,
     instance: usize,
     culprit: Arc<OnceLock<Arc<str>>>,
-    line: Arc<StageLine>,
+    end: Arc<StageEnd>,
 }
 
 /// A stage that is ready to be spawned.
@@ -65,7 +65,7 @@ impl RunCore {
             stage: StageId(0),
             instance: 0,
             culprit: Arc::default(),
-            line: Arc::default(),
+            end: Arc::default(),
         }
     }
 
@@ -74,7 +74,7 @@ impl RunCore {
         self.stage = StageId(stage);
         self.instance = instance;
         self.culprit = Arc::default();
-        self.line = Arc::default();
+        self.end = Arc::default();
     }
 
     fn stage_counters(&self) -> Arc<StageCounters> {
@@ -140,7 +140,7 @@ impl<'a, M> Run<'a, M> {
             instances: stage.map_or(1, |stage| stage.parallelism),
             counters: counters.map(Arc::clone).unwrap_or_default(),
             culprit: Arc::clone(&self.core.culprit),
-            line: Arc::clone(&self.core.line),
+            end: Arc::clone(&self.core.end),
         }
     }
 
@@ -223,8 +223,8 @@ impl<'a, M> Run<'a, M> {
     /// Puts a finished stage into the run.
     pub fn stage<T: Send + 'static>(&mut self, head: Box<dyn Head<T>>, kernel: Box<dyn Tail<T>>) {
         let counters = self.core.stage_counters();
-        let line = Arc::clone(&self.core.line);
-        let stage = Stage::new(head, kernel, self.clock(), Arc::clone(&counters), line);
+        let end = Arc::clone(&self.core.end);
+        let stage = Stage::new(head, kernel, self.clock(), Arc::clone(&counters), end);
         let planned = self.core.shared.registry.plan.stages.get(self.core.stage.0);
         self.core.tasks.push(StageTask {
             name: planned.map_or_else(|| Arc::from("?"), |stage| Arc::clone(&stage.name)),
@@ -328,10 +328,14 @@ impl<'a> OperatorContext<'a> {
         move |value| outputs.put(operator, value)
     }
 
-    /// A way to reach the operator from outside its stage.
+    /// A link to the job, for whoever outside may fail it, and to learn how it ends.
     #[must_use]
-    pub fn signal(&self) -> StageSignal {
-        StageSignal::new(&self.seat.line, self.job.clone(), &self.seat.name)
+    pub fn job(&self) -> JobLink {
+        JobLink {
+            end: Arc::clone(&self.seat.end),
+            job: self.job.clone(),
+            operator: Arc::clone(&self.seat.name),
+        }
     }
 
     /// What is needed to open an operator in this place later, in the middle of the run.

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use crate::graph::OperatorId;
 use crate::metrics::OperatorCounters;
 use crate::random::Random;
-use crate::runtime::StageLine;
+use crate::runtime::StageEnd;
 
 /// One operator of one instance.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct Seat {
     pub(super) instances: usize,
     pub(super) counters: Arc<OperatorCounters>,
     pub(crate) culprit: Arc<OnceLock<Arc<str>>>,
-    pub(super) line: Arc<StageLine>,
+    pub(super) end: Arc<StageEnd>,
 }
 
 impl Seat {
@@ -29,7 +29,7 @@ impl Seat {
             instances: 1,
             counters: Arc::default(),
             culprit: Arc::default(),
-            line: Arc::default(),
+            end: Arc::default(),
         }
     }
 

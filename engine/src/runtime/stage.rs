@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::{Head, StageLine};
+use super::{Head, StageEnd};
 use crate::batch::Batch;
 use crate::error::Error;
 use crate::metrics::{BLOCKED, BUSY, IDLE, StageCounters};
@@ -59,7 +59,7 @@ pub(super) struct Stage<T> {
     /// The kernel has been told of the end.
     ending: bool,
     timer: Option<(Instant, Sleep)>,
-    line: Arc<StageLine>,
+    end: Arc<StageEnd>,
 }
 
 enum Step {
@@ -76,7 +76,7 @@ impl<T> Stage<T> {
         kernel: Box<dyn Tail<T>>,
         clock: Clock,
         counters: Arc<StageCounters>,
-        line: Arc<StageLine>,
+        end: Arc<StageEnd>,
     ) -> Self {
         Self {
             head,
@@ -93,7 +93,7 @@ impl<T> Stage<T> {
             enough: false,
             ending: false,
             timer: None,
-            line,
+            end,
         }
     }
 
@@ -272,7 +272,6 @@ impl<T> Stage<T> {
 
 impl<T: Send> RunnableStage for Stage<T> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.line.listen(cx);
         let started = self.clock.now();
         self.counters.activity.enter(BUSY, started);
         if let Err(error) = self.progress(cx) {
@@ -292,7 +291,7 @@ impl<T: Send> RunnableStage for Stage<T> {
                 Ok(Step::Finished) => {
                     self.kernel.publish();
                     self.counters.finished.store(true, Relaxed);
-                    self.line.finish();
+                    self.end.finish();
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) => {

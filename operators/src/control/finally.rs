@@ -4,7 +4,7 @@ use std::fmt;
 
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
-use millstream_engine::runtime::{OperatorContext, Outcome, StageSignal};
+use millstream_engine::runtime::{JobLink, OperatorContext, Outcome};
 use millstream_engine::{Error, OperatorError, Record};
 
 use crate::DataStream;
@@ -64,13 +64,13 @@ pub enum Ending {
 /// The operator behind [`DataStream::finally`].
 pub struct Finally<F: FnOnce(Ending)> {
     cleanup: F,
-    armed: Option<(F, StageSignal)>,
+    armed: Option<(F, JobLink)>,
 }
 
 impl<F: FnOnce(Ending)> Drop for Finally<F> {
     fn drop(&mut self) {
-        if let Some((cleanup, signal)) = self.armed.take() {
-            cleanup(match (signal.outcome(), signal.failure()) {
+        if let Some((cleanup, job)) = self.armed.take() {
+            cleanup(match (job.outcome(), job.failure()) {
                 // The stage came to its end, and this operator was not told of any.
                 (Outcome::Completed, _) => Ending::Cancelled,
                 (_, Some(error)) => Ending::Failed(error),
@@ -101,7 +101,7 @@ where
     const NAME: &'static str = "finally";
 
     fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
-        self.armed = Some((self.cleanup.clone(), context.signal()));
+        self.armed = Some((self.cleanup.clone(), context.job()));
         Ok(())
     }
 

@@ -5,10 +5,11 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
-use millstream_engine::runtime::{OperatorContext, StageSignal};
+use millstream_engine::runtime::{JobLink, OperatorContext};
 use millstream_engine::{Error, OperatorError, Record};
 
 use crate::DataStream;
@@ -71,8 +72,15 @@ struct Switch {
 struct Inner {
     cause: Option<Arc<dyn StdError + Send + Sync>>,
     /// The streams that are running, of which there are as many as were started.
-    streams: BTreeMap<u64, StageSignal>,
+    streams: BTreeMap<u64, Stream>,
     next: u64,
+}
+
+/// A stream that is running.
+struct Stream {
+    job: JobLink,
+    /// Of its stage, once that has come to rest.
+    waker: Option<Waker>,
 }
 
 const ON: u8 = 0;
@@ -115,12 +123,16 @@ impl KillSwitch {
         }
         inner.cause = cause;
         self.0.state.store(state, Ordering::Release);
-        let streams: Vec<_> = inner.streams.values().cloned().collect();
+        let streams = inner.streams.values_mut();
+        let streams: Vec<_> = streams.map(|one| (one.job.clone(), one.waker.take())).collect();
         drop(inner);
-        for stream in streams {
-            match self.error() {
-                Some(error) => stream.fail(error),
-                None => stream.wake(),
+        for (job, waker) in streams {
+            // An abort reaches the job even where the stage is not asked for anything.
+            if let Some(error) = self.error() {
+                job.fail(error);
+            }
+            if let Some(waker) = waker {
+                waker.wake();
             }
         }
     }
@@ -192,7 +204,7 @@ impl<T: Send + 'static> Operator<T> for Killable {
         let mut inner = self.switch.inner();
         let seat = inner.next;
         inner.next += 1;
-        inner.streams.insert(seat, context.signal());
+        inner.streams.insert(seat, Stream { job: context.job(), waker: None });
         drop(inner);
         self.seat = Some(seat);
         Ok(())
@@ -206,6 +218,21 @@ impl<T: Send + 'static> Operator<T> for Killable {
     ) -> Result<(), OperatorError> {
         if !self.switch.is_thrown() {
             out.push(record);
+        }
+        Ok(())
+    }
+
+    fn poll_outside(&mut self, cx: &mut Context<'_>) -> Result<(), OperatorError> {
+        let Some(seat) = self.seat else {
+            return Ok(());
+        };
+        let mut inner = self.switch.inner();
+        // Behind the lock, so that a switch that is thrown meanwhile finds the waker or is seen.
+        if !self.switch.is_thrown()
+            && let Some(stream) = inner.streams.get_mut(&seat)
+            && !stream.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            stream.waker = Some(cx.waker().clone());
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::task::Context;
 
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::metrics::{DropReason, OperatorCounters};
@@ -377,6 +378,10 @@ impl<In, O: Operator<In>> Operator<In> for Supervised<O> {
     #[inline]
     fn next_timer(&self) -> Option<Instant> {
         self.due.or_else(|| self.operator.next_timer())
+    }
+
+    fn poll_outside(&mut self, cx: &mut Context<'_>) -> Result<(), OperatorError> {
+        self.operator.poll_outside(cx)
     }
 
     #[inline]
