@@ -48,7 +48,8 @@ pub use millstream_engine::{batch, state, tail, testing, time};
 pub use millstream_engine::{chain, edge, graph, key, metrics, operator, random, runtime};
 #[cfg(feature = "files")]
 pub use millstream_operators::file;
-pub use millstream_operators::{DataStream, Dataflow, KeyedStream, attempt, fan, keyed, prelude};
+pub use millstream_operators::{DataStream, Dataflow, KeyedStream, attempt, control, fan, keyed};
+pub use millstream_operators::{prelude, recovery};
 
 /// Where records enter: sources, and the contract for your own.
 pub mod source {

@@ -55,8 +55,8 @@ impl fmt::Display for OperatorError {
 ///
 /// The message names the operator and shows the cause; [`cause`](Error::cause) gives the cause
 /// itself, and [`source`](StdError::source) what lies behind it, so that a printed chain says
-/// nothing twice. `Debug` prints the same message, because that is what `main` prints, and behind it
-/// what [else](Error::others) went wrong.
+/// nothing twice. `Debug` prints the same message, because that is what `main` prints, and behind
+/// it what [else](Error::others) went wrong.
 #[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,

@@ -134,8 +134,8 @@ pub trait Operator<In>: Clone + Send + 'static {
         Ok(())
     }
 
-    /// Whether what is pending waits for [`next_timer`](Operator::next_timer), or for something that
-    /// [`poll_outside`](Operator::poll_outside) looks at, rather than for room.
+    /// Whether what is pending waits for [`next_timer`](Operator::next_timer), or for something
+    /// that [`poll_outside`](Operator::poll_outside) looks at, rather than for room.
     #[inline]
     fn waiting(&self) -> bool {
         false

@@ -1,6 +1,8 @@
 //! What the author of a pipeline names.
 
 pub use crate::attempt::{Backoff, DeadLetter, DeadLetters, OnError};
+pub use crate::control::KillSwitch;
+pub use crate::recovery::{CircuitBreaker, RestartPolicy, Supervision};
 pub use crate::{DataStream, Dataflow, KeyedStream, sink, source};
 pub use millstream_engine::chain::Chain;
 pub use millstream_engine::runtime::{JobHandle, JobOptions, JobReport};

@@ -152,6 +152,7 @@ fn words_are_found_where_they_are_offered() {
 #[test]
 fn every_word_is_in_the_index() {
     let listed: BTreeSet<_> = index().into_iter().flat_map(|row| row.words).collect();
+    let listed: BTreeSet<_> = listed.into_iter().filter(|(_, file)| !is_outside(file)).collect();
     let mut offered = BTreeSet::new();
     for (path, text) in files("src") {
         let words = words_of(&path, &text).into_iter();
@@ -176,6 +177,11 @@ fn every_word_has_a_test_of_its_contract() {
         let exists = sources.iter().any(|(_, text)| text.contains(&declared));
         assert!(exists, "there is no test {}", row.test);
     }
+}
+
+/// Whether a word is of another crate: a type or method of the engine, not said on a stream.
+fn is_outside(file: &str) -> bool {
+    file.starts_with("../")
 }
 
 #[test]

@@ -9,10 +9,10 @@ use millstream_engine::time::Instant;
 
 /// Keeps calls from being made to something that fails anyway.
 ///
-/// It is *closed* as long as calls succeed, and opens when so many have failed in a row, or so large
-/// a share of the last ones. While it is *open* no call is made. After a time it is *half open* and
-/// lets a few probes through: if they all succeed it closes, and the first that fails opens it
-/// again.
+/// It is *closed* as long as calls succeed, and opens when so many have failed in a row, or so
+/// large a share of the last ones. While it is *open* no call is made. After a time it is *half
+/// open* and lets a few probes through: if they all succeed it closes, and the first that fails
+/// opens it again.
 ///
 /// Clones are the same breaker, for every operator, instance and job that calls the same thing.
 /// [`OnError::guarded_by`](crate::attempt::OnError::guarded_by) puts it in front of the `try_…`

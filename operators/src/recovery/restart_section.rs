@@ -32,18 +32,18 @@ impl<T: Clone + Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Input is through when everything that came of it has come out: it is sent in batches with a
     /// barrier behind each, and is kept until that barrier has come out at the other end. The
     /// output is held back until then, and what a failed attempt had left of it is dropped, so that
-    /// a restart repeats nothing. Only where one batch of input makes more than 64 batches of output
-    /// is that passed on before, and may come once more after a failure.
+    /// a restart repeats nothing. Only where one batch of input makes more than 64 batches of
+    /// output is that passed on before, and may come once more after a failure.
     ///
-    /// **State** begins anew with each attempt, and what operators keep of records that are through,
-    /// such as a sum or a group that is not full, is gone. What the section does to the outside
-    /// is done again for the input that it is given again.
+    /// **State** begins anew with each attempt, and what operators keep of records that are
+    /// through, such as a sum or a group that is not full, is gone. What the section does to the
+    /// outside is done again for the input that it is given again.
     ///
     /// When `policy` makes no further attempt, the job fails with the section's error. The section
     /// may contain anything, boundaries too; `section` is called for each attempt, and what it
-    /// builds must end in the stream that it returns. It is a job of its own, whose numbers are
-    /// not among those of the outer one. A section that has enough ends the stream. Keeps 16 batches
-    /// of input at most; each instance of a parallel stream has a section of its own. Event times,
+    /// builds must end in the stream that it returns. It is a job of its own, whose numbers are not
+    /// among those of the outer one. A section that has enough ends the stream. Keeps 16 batches of
+    /// input at most; each instance of a parallel stream has a section of its own. Event times,
     /// watermarks and barriers pass as through any operator.
     ///
     /// ```

@@ -31,8 +31,8 @@ impl<C: Chain, O: Operator<C::Item>> DataStream<O::Out, Via<C, O>> {
     ///
     /// A restart gives the operator the state it had at the beginning of the run. What it held is
     /// lost, and only the log tells of it: groups that were not full, for example. After a panic
-    /// the state can't be trusted, so [`Directive::Resume`] then restarts, too. While it waits to be
-    /// started again it takes nothing, and everything before it comes to rest as behind a full
+    /// the state can't be trusted, so [`Directive::Resume`] then restarts, too. While it waits to
+    /// be started again it takes nothing, and everything before it comes to rest as behind a full
     /// edge.
     ///
     /// An operator with a side output can't be started again, and a job that might have to is

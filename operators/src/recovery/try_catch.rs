@@ -112,8 +112,8 @@ impl<T> fmt::Display for Caught<T> {
     }
 }
 
-/// A chain that stays within one stage from the entry of a `try_catch` on, so that every error in it
-/// belongs to the record that is being handled.
+/// A chain that stays within one stage from the entry of a `try_catch` on, so that every error in
+/// it belongs to the record that is being handled.
 #[diagnostic::on_unimplemented(
     message = "a `try_catch` can't contain what makes a boundary",
     note = "`boundary`, `parallel`, `boxed`, shuffles and what waits on its own belong outside"

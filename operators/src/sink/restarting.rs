@@ -17,8 +17,8 @@ use crate::recovery::{RestartPolicy, Restarts};
 /// at barriers, and otherwise when as many are kept as
 /// [`with_unflushed`](Restarting::with_unflushed) says. What a failed sink had written of them is
 /// written once more: at least once. `prepare` and `commit` are repeated in the same way. While it
-/// waits to be made anew everything before it comes to rest; each new sink is counted as a retry and
-/// logged.
+/// waits to be made anew everything before it comes to rest; each new sink is counted as a retry
+/// and logged.
 ///
 /// When `policy` makes no further attempt, the error fails the job. A panic does so at once.
 ///

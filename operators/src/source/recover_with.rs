@@ -11,15 +11,15 @@ use super::attempts::{Attempts, Place, ReadAttempts};
 use crate::recovery::Nested;
 use crate::{DataStream, Dataflow};
 
-/// A source that runs a stream of its own, and when that fails, by an error or a panic, goes over to
-/// the stream that `recover` makes. That may be anything: another feed, one last value by
+/// A source that runs a stream of its own, and when that fails, by an error or a panic, goes over
+/// to the stream that `recover` makes. That may be anything: another feed, one last value by
 /// [`once`](super::once), or the end by [`empty`](super::empty). `recover` is told the error, and
 /// gives `None` to let it fail the job.
 ///
 /// Both build on a dataflow of their own, as in [`retry_stream`](super::retry_stream). What the
 /// first stream had brought out stays; what was still on its way inside it comes out, or is lost
-/// where the failure overtook it. The second stream may fail too: by default that fails the job, and
-/// [`with_attempts`](RecoverWith::with_attempts) lets `recover` be asked more often.
+/// where the failure overtook it. The second stream may fail too: by default that fails the job,
+/// and [`with_attempts`](RecoverWith::with_attempts) lets `recover` be asked more often.
 ///
 /// Emits what the stream does, event times and watermarks included, and waits when it is not asked.
 /// Ends when a stream completes. When the job drains, so does the stream; an abort drops it.

@@ -1,0 +1,164 @@
+//! Sections that are started again, and what they are given again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::time::Duration;
+
+use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::testing::{probe_sink, probe_source};
+use millstream_operators::prelude::*;
+
+use super::*;
+
+/// A section that slips at certain numbers, each once.
+fn slippery(
+    at: &'static [u32],
+    panics: bool,
+) -> impl Fn(DataStream<u32>) -> DataStream<u32> + Send + Sync {
+    let slipped: Arc<Vec<_>> = Arc::new(at.iter().map(|_| AtomicBool::new(false)).collect());
+    move |numbers| {
+        let slipped = Arc::clone(&slipped);
+        let step = move |n: &u32| {
+            let place = at.iter().position(|slip| slip == n);
+            if place.is_some_and(|place| !slipped[place].swap(true, SeqCst)) {
+                assert!(!panics, "slipped");
+                return Err(std::fmt::Error);
+            }
+            Ok(*n)
+        };
+        let odd = numbers.boundary().try_map(OnError::fail(), step).filter(|n| n % 5 != 4);
+        odd.flat_map_iter(|n| vec![n; n as usize % 3]).boundary()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn j4_a_section_that_fails_is_given_again_what_was_not_through() {
+    let expected: Vec<u32> =
+        (0..200).filter(|n| n % 5 != 4).flat_map(|n| vec![n; n as usize % 3]).collect();
+    for panics in [false, true] {
+        for batch in [1, 3, 64] {
+            let flow = Dataflow::new("slippery");
+            let numbers = flow.source("in", source::from_iter(0..200_u32));
+            let section = slippery(&[0, 17, 18, 150, 199], panics);
+            let all = numbers.restart_section(quick(9), section).named("section").collect();
+            let options = JobOptions::default().with_batch_records(batch);
+            let report = flow.run_with(options).await.unwrap();
+            let counts = operator(&report, "section");
+            assert_eq!((counts.errors, counts.retries), (5, 5));
+            assert_eq!(counts.records_in, Some(200));
+            assert_eq!(counts.records_out, Some(expected.len() as u64));
+            assert_eq!(report.take(all).unwrap(), expected, "batches of {batch}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn j4_a_section_is_restarted_only_so_often_and_its_numbers_start_over() {
+    let run = |policy| async move {
+        let flow = Dataflow::new("limited");
+        let ticks = source::interval(Duration::from_secs(1), source::MissedTicks::Skip);
+        let numbers = flow.source("ticks", ticks).map(|tick| tick as u32).take(10);
+        let all = numbers.restart_section(policy, slippery(&[2, 5, 8], false)).count();
+        flow.run().await.map(|report| report.take(all).unwrap())
+    };
+    let error = run(quick(3).with_reset_after(Duration::from_secs(60))).await.unwrap_err();
+    assert_eq!(error.operator_name(), Some("restart_section"));
+    assert!(error.to_string().contains("operator `try_map` failed"), "{error}");
+    // Three seconds of quiet lie between the failures.
+    assert!(run(quick(2).with_reset_after(Duration::from_secs(2))).await.unwrap() > 0);
+}
+
+#[tokio::test]
+async fn j4_a_section_passes_watermarks_barriers_idleness_and_the_end() {
+    use millstream_engine::batch::Barrier;
+    let (probe, numbers) = probe_source::<u32>();
+    let (sink, end) = probe_sink();
+    let flow = Dataflow::new("control");
+    let stream = flow.source("in", numbers);
+    let stream = stream.restart_section(quick(3), |numbers| numbers.boundary().map(|n| n + 1));
+    stream.via(Marks).sink("out", end);
+    let job = flow.start_with(&small()).unwrap();
+    sink.request(100);
+    probe.send(Record::at(1, Timestamp::from_millis(5))).await;
+    probe.watermark(Timestamp::from_millis(4)).await;
+    assert_eq!(sink.next().await.unwrap(), Record::at(2, Timestamp::from_millis(5)));
+    assert_eq!(sink.next().await.unwrap().value, 1004);
+    probe.barrier(Barrier(7)).await;
+    probe.idle().await;
+    probe.send(3).await;
+    assert_eq!(sink.next().await.unwrap().value, 4);
+    probe.end().await;
+    sink.expect_end().await;
+    job.await.unwrap();
+}
+
+/// Shows each watermark as a record.
+#[derive(Clone)]
+struct Marks;
+
+impl Operator<u32> for Marks {
+    type Out = u32;
+    const NAME: &'static str = "marks";
+
+    fn process(
+        &mut self,
+        record: Record<u32>,
+        out: &mut impl Collector<u32>,
+    ) -> Result<(), OperatorError> {
+        out.push(record);
+        Ok(())
+    }
+
+    fn on_watermark(
+        &mut self,
+        watermark: Timestamp,
+        out: &mut impl Collector<u32>,
+    ) -> Result<(), OperatorError> {
+        out.push(Record::at(1000 + watermark.as_millis() as u32, watermark));
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn j4_a_section_that_has_enough_ends_the_stream_and_one_behind_it_cancels_it() {
+    let flow = Dataflow::new("enough");
+    let endless = |name| flow.source(name, source::from_iter(0_u32..));
+    let inside = endless("a").restart_section(quick(3), |numbers| numbers.take(3)).collect();
+    let behind = endless("b").restart_section(quick(3), |numbers| numbers).take(3).collect();
+    let report = flow.run_with(small()).await.unwrap();
+    assert_eq!(report.take(inside), Some(vec![0, 1, 2]));
+    assert_eq!(report.take(behind), Some(vec![0, 1, 2]));
+}
+
+#[tokio::test]
+async fn j4_a_stuck_section_bounds_what_it_is_given_and_goes_with_its_job() {
+    let pulled = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&pulled);
+    let gone = Arc::new(());
+    let held = Arc::clone(&gone);
+    let flow = Dataflow::new("stuck");
+    let numbers = (0..100_000_u32).inspect(move |_| {
+        counter.fetch_add(1, SeqCst);
+    });
+    let numbers = flow.source("in", source::from_iter(numbers));
+    let (_sink, stuck) = probe_sink();
+    numbers
+        .restart_section(quick(3), move |numbers| {
+            let held = Arc::clone(&held);
+            numbers.boundary().inspect(move |_| drop(Arc::clone(&held))).boundary()
+        })
+        .sink("stuck", stuck);
+    let job = flow.start_with(&small()).unwrap();
+    for _ in 0..3000 {
+        tokio::task::yield_now().await;
+    }
+    assert!((1..80).contains(&pulled.load(SeqCst)), "{pulled:?}");
+    assert!(Arc::strong_count(&gone) > 2, "the section holds it");
+    job.abort();
+    job.await.unwrap_err();
+    drop(flow);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(Arc::strong_count(&gone), 1, "nothing of the section is left");
+}
