@@ -150,11 +150,11 @@ fn k4_finally_is_called_when_the_whole_runtime_goes() {
     let told = Told::default();
     let hook = told.hook();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-    let job = runtime.block_on(async move {
+    let [job] = runtime.block_on(async move {
         let (flow, _sink) = stuck(move |numbers| numbers.finally(hook).boxed());
         let job = flow.start_with(&small().with_publish_every(None)).unwrap();
         settle().await;
-        job
+        [job]
     });
     runtime.shutdown_timeout(SOON);
     assert_eq!(told.all(), ["Aborted"]);
