@@ -68,6 +68,37 @@ async fn j4_a_section_is_restarted_only_so_often_and_its_numbers_start_over() {
     assert!(run(quick(2).with_reset_after(Duration::from_secs(2))).await.unwrap() > 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn j4_a_batch_that_makes_very_much_is_passed_on_before_it_is_through() {
+    for slips in [false, true] {
+        let left = AtomicBool::new(slips);
+        let left = Arc::new(left);
+        let flow = Dataflow::new("much");
+        let numbers = flow.source("in", source::from_iter(0..4_u32));
+        let much = numbers.restart_section(quick(3), move |numbers| {
+            let left = Arc::clone(&left);
+            let much = numbers.flat_map_iter(|n| vec![n; 1000]).boundary();
+            let mut seen = 0;
+            much.inspect(move |_| {
+                seen += 1;
+                assert!(seen < 2500 || !left.swap(false, SeqCst), "slipped");
+            })
+        });
+        let much = much.named("section").collect();
+        let report = flow.run_with(small()).await.unwrap();
+        let all = report.take(much).unwrap();
+        let counts = operator(&report, "section");
+        assert_eq!(counts.records_out, Some(all.len() as u64), "each is counted");
+        for n in 0..4 {
+            let times = all.iter().filter(|one| **one == n).count();
+            // The batch at which it slipped is given again, and some of it had come out.
+            let expected = if slips && n >= 2 { 1000..2000 } else { 1000..1001 };
+            assert!(expected.contains(&times), "{n} came {times} times");
+        }
+        assert_eq!(all.len() > 4000, slips);
+    }
+}
+
 #[tokio::test]
 async fn j4_a_section_passes_watermarks_barriers_idleness_and_the_end() {
     use millstream_engine::batch::Barrier;
