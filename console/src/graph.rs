@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use millstream_engine::graph::{Distribution, EdgeView, OperatorView, Role, StageView};
-use millstream_engine::metrics::{EdgeMetrics, OperatorMetrics, StageMetrics};
+use millstream_engine::metrics::{EdgeMetrics, JobMetrics, OperatorMetrics, StageMetrics, Why};
 use serde_json::{Value, json};
 
 use crate::watched::WatchedJob;
@@ -24,7 +24,7 @@ fn job(job: &WatchedJob) -> Value {
         "pipeline": job.pipeline,
         "state": job.status.name(),
         "superseded": job.superseded,
-        "held_up_by": metrics.explain().culprit,
+        "held_up_by": held_up_by(&metrics),
         "records_in_flight_max": graph.records_in_flight_max,
         "operators": operators.map(operator).collect::<Vec<_>>(),
         "stages": stages.map(stage).collect::<Vec<_>>(),
@@ -98,4 +98,10 @@ fn edge((view, metrics): (&EdgeView, &EdgeMetrics)) -> Value {
         "blocked": metrics.blocked,
         "watermark_held_by": held_by.map(|(operator, _)| operator),
     })
+}
+
+/// A job that only waits for its sources is not held up.
+fn held_up_by(metrics: &JobMetrics) -> Option<String> {
+    let culprit = metrics.explain().culprit?;
+    (culprit.why != Why::SourceIsQuiet).then_some(culprit.stage)
 }

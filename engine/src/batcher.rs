@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::batch::{Barrier, Batch};
 use crate::error::Error;
+use crate::graph::OperatorId;
 use crate::metrics::Counter;
 use crate::record::Record;
 use crate::tail::{Flow, Flush, Tail};
@@ -123,6 +124,10 @@ impl<T: Send> Tail<T> for Batcher<T> {
 
     fn waiting(&self) -> bool {
         self.next.waiting()
+    }
+
+    fn holder(&self) -> Option<OperatorId> {
+        self.next.holder()
     }
 
     fn barrier(&mut self, barrier: Barrier) -> Flow {

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::batch::Barrier;
 use crate::error::{Error, OperatorError};
+use crate::graph::OperatorId;
 use crate::metrics::Counting;
 use crate::operator::{Collector, Operator};
 use crate::record::Record;
@@ -73,7 +74,11 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         hook: impl FnOnce(&mut O, &mut Outlet<'_, O::Out, N, M>) -> Result<(), OperatorError>,
     ) -> Flow {
         let guard = self.state.seat.guard();
+        if M::BY_OPERATOR {
+            self.state.seat.begin_work();
+        }
         let mut outlet = Outlet {
+            seat: &self.state.seat,
             next: &mut self.next,
             overflow: &mut self.overflow,
             full: false,
@@ -230,6 +235,12 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         (self.operator.waiting() && !self.next.done()) || self.next.waiting()
     }
 
+    fn holder(&self) -> Option<OperatorId> {
+        // The end of the chain first, as with timers.
+        let waits = !O::STATELESS && self.operator.waiting() && !self.next.done();
+        self.next.holder().or_else(|| waits.then(|| self.state.seat.id()))
+    }
+
     fn barrier(&mut self, barrier: Barrier) -> Flow {
         if O::STATELESS {
             return self.next.barrier(barrier);
@@ -307,6 +318,7 @@ struct EmittedTwice;
 
 /// The collector of a link: passes on while there is room, and keeps what comes after that.
 struct Outlet<'a, T, N, M: Counting> {
+    seat: &'a Seat,
     next: &'a mut N,
     overflow: &'a mut VecDeque<Record<T>>,
     full: bool,
@@ -340,6 +352,9 @@ impl<T, N: Tail<T>, M: Counting> Collector<T> for Outlet<'_, T, N, M> {
             self.overflow.push_back(record);
         } else if self.next.push(record) == Flow::Stop {
             self.full = true;
+        }
+        if M::BY_OPERATOR {
+            self.seat.begin_work();
         }
     }
 

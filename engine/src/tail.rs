@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use crate::batch::{Barrier, Batch};
 use crate::error::Error;
+use crate::graph::OperatorId;
 use crate::record::Record;
 use crate::time::{Instant, Timestamp};
 
@@ -68,6 +69,11 @@ pub trait Tail<T>: Send {
 
     /// Whether what is pending waits for a timer rather than for room.
     fn waiting(&self) -> bool;
+
+    /// The operator that [`waiting`](Tail::waiting) is about, if that is known.
+    fn holder(&self) -> Option<OperatorId> {
+        None
+    }
 
     /// Passes a barrier on.
     fn barrier(&mut self, barrier: Barrier) -> Flow;
@@ -198,6 +204,10 @@ impl<T, N: Tail<T> + ?Sized> Tail<T> for Box<N> {
 
     fn waiting(&self) -> bool {
         (**self).waiting()
+    }
+
+    fn holder(&self) -> Option<OperatorId> {
+        (**self).holder()
     }
 
     fn barrier(&mut self, barrier: Barrier) -> Flow {

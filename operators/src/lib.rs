@@ -9,6 +9,7 @@
 //! it does, its file, and the test of its contract.
 
 pub mod attempt;
+pub mod concurrent;
 pub mod control;
 mod dataflow;
 pub mod fan;

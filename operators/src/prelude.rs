@@ -1,6 +1,7 @@
 //! What the author of a pipeline names.
 
 pub use crate::attempt::{Backoff, DeadLetter, DeadLetters, OnError};
+pub use crate::concurrent::{CallPolicy, Concurrency, Lookup};
 pub use crate::control::KillSwitch;
 pub use crate::recovery::{CircuitBreaker, RestartPolicy, Supervision};
 pub use crate::{DataStream, Dataflow, KeyedStream, sink, source};

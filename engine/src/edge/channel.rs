@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::task::{Context, Poll, Waker};
 
+use super::meter::{EdgeTimes, Meter};
 use crate::batch::Batch;
 use crate::record::Record;
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
+use crate::time::Clock;
 
 /// How many emptied buffers wait for reuse.
 const SPARE_BUFFERS_MAX: usize = 2;
@@ -75,14 +77,26 @@ pub struct EdgeStats {
 pub trait EdgeProbe: Send + Sync {
     /// What it has carried and holds now.
     fn stats(&self) -> EdgeStats;
+
+    /// What it has measured.
+    fn times(&self) -> EdgeTimes;
 }
 
 /// Makes a channel.
 #[must_use]
 pub fn channel<T>(capacity: Capacity) -> (Sender<T>, Receiver<T>) {
+    metered(capacity, Meter::default())
+}
+
+/// Makes a channel that measures by `clock` how long records and its sender wait.
+pub(crate) fn timed_channel<T>(capacity: Capacity, clock: Clock) -> (Sender<T>, Receiver<T>) {
+    metered(capacity, Meter::timed_by(clock))
+}
+
+fn metered<T>(capacity: Capacity, meter: Meter) -> (Sender<T>, Receiver<T>) {
     let capacity =
         Capacity { bytes: capacity.bytes, ..Capacity::records(capacity.records, capacity.batch) };
-    let shared = Arc::new(Shared { capacity, queue: Mutex::new(Queue::new()) });
+    let shared = Arc::new(Shared { capacity, queue: Mutex::new(Queue::new(meter)) });
     (Sender { shared: Arc::clone(&shared), ended: false }, Receiver { shared, spare: None })
 }
 
@@ -116,6 +130,7 @@ struct Queue<T> {
     wanted: bool,
     sent: u64,
     received: u64,
+    meter: Meter,
 }
 
 fn load<T>(batch: &Batch<T>) -> usize {
@@ -123,7 +138,7 @@ fn load<T>(batch: &Batch<T>) -> usize {
 }
 
 impl<T> Queue<T> {
-    const fn new() -> Self {
+    const fn new(meter: Meter) -> Self {
         Self {
             batches: VecDeque::new(),
             load: 0,
@@ -137,6 +152,7 @@ impl<T> Queue<T> {
             wanted: false,
             sent: 0,
             received: 0,
+            meter,
         }
     }
 
@@ -148,6 +164,9 @@ impl<T> Queue<T> {
 
     /// Takes the content of `batch`, and leaves it an empty buffer.
     fn put(&mut self, batch: &mut Batch<T>, bytes: usize, limit: usize) {
+        if !batch.records.is_empty() {
+            self.meter.put(self.sent);
+        }
         self.sent += batch.records.len() as u64;
         self.bytes += bytes;
         if let Some((last, weight)) = self.batches.back_mut()
@@ -168,11 +187,20 @@ impl<T> Queue<T> {
         self.batches.push_back((std::mem::replace(batch, empty), bytes));
     }
 
+    fn block(&mut self, blocked: bool) {
+        if self.blocked != blocked {
+            self.blocked = blocked;
+            self.meter.blocked(blocked);
+        }
+    }
+
     fn take(&mut self) -> Option<Batch<T>> {
+        self.meter.look(self.sent - self.received);
         let (batch, bytes) = self.batches.pop_front()?;
         self.load -= load(&batch);
         self.bytes -= bytes;
         self.received += batch.records.len() as u64;
+        self.meter.took(self.received);
         Some(batch)
     }
 }
@@ -263,7 +291,7 @@ impl<T> Sender<T> {
         if !queue.has_room(batch, bytes, self.shared.capacity) {
             if let Some(cx) = cx {
                 register(&mut queue.sender_waker, cx);
-                queue.blocked = true;
+                queue.block(true);
             }
             return Sent::Full;
         }
@@ -271,7 +299,7 @@ impl<T> Sender<T> {
         if batch.end {
             queue.sender = Side::Closed;
         }
-        queue.blocked = false;
+        queue.block(false);
         queue.put(batch, bytes, self.shared.capacity.batch);
         let waker = queue.receiver_waker.take();
         drop(queue);
@@ -294,7 +322,7 @@ impl<T> Drop for Sender<T> {
         if queue.sender == Side::Open {
             queue.sender = Side::Failed;
         }
-        queue.blocked = false;
+        queue.block(false);
         let waker = queue.receiver_waker.take();
         drop(queue);
         wake(waker);
@@ -367,7 +395,7 @@ impl<T> Receiver<T> {
         // Behind an end that was taken out, leaving is no failure.
         let complete = queue.sender == Side::Closed && queue.batches.is_empty();
         queue.receiver = if complete { Side::Closed } else { how };
-        queue.blocked = false;
+        queue.block(false);
         let left = std::mem::take(&mut queue.batches);
         queue.load = 0;
         queue.bytes = 0;
@@ -406,5 +434,9 @@ impl<T: Send> EdgeProbe for Probe<T> {
             bytes: queue.bytes as u64,
             blocked: queue.blocked,
         }
+    }
+
+    fn times(&self) -> EdgeTimes {
+        lock(&self.0.queue).meter.read()
     }
 }

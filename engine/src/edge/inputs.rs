@@ -135,6 +135,8 @@ impl<T> Inputs<T> {
             input.ended = batch.end;
             input.gauge.watermark.set(input.watermark);
             input.gauge.idle.store(!input.counts(), Relaxed);
+            input.gauge.ended.store(input.ended, Relaxed);
+            input.gauge.held.store(input.barrier.is_some(), Relaxed);
         }
         // Without this input, the others may be further on.
         if let Some(watermark) = self.advanced() {
@@ -177,6 +179,7 @@ impl<T> Inputs<T> {
         newest = newest.max(self.inputs.iter().filter_map(|input| input.barrier).max());
         for input in &mut self.inputs {
             input.barrier = None;
+            input.gauge.held.store(false, Relaxed);
         }
         newest
     }

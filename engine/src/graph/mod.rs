@@ -3,6 +3,7 @@
 
 pub(crate) mod blueprint;
 mod display;
+mod live;
 mod plan;
 mod validate;
 mod view;
@@ -13,4 +14,4 @@ pub use blueprint::{
 };
 pub use view::{EdgeView, GraphView, OperatorView, StageView};
 
-pub(crate) use plan::Plan;
+pub(crate) use plan::{Plan, PlannedEdge};

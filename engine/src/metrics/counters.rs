@@ -1,9 +1,9 @@
 //! The counters themselves: written by one task, read by anybody.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use super::drops::{DropCounters, DropReason, Drops};
+use super::{Activity, Doing, Histogram, InstanceMetrics};
 use crate::time::{Instant, Timestamp};
 
 /// A count with one writer, so that adding needs no locked instruction.
@@ -86,9 +86,27 @@ pub(crate) struct StageCounters {
     pub(crate) cancelled: std::sync::Arc<Counter>,
     pub(crate) batches: Counter,
     pub(crate) activity: Activity,
+    /// How long the kernel had a record, by the mean of each slice.
+    pub(crate) running: Histogram,
     pub(crate) watermark: WatermarkGauge,
     pub(crate) started: AtomicBool,
     pub(crate) finished: AtomicBool,
+}
+
+impl StageCounters {
+    /// What the instance is doing.
+    pub(crate) fn now(&self, now: Instant) -> InstanceMetrics {
+        let doing = self.activity.doing();
+        let live = self.started.load(Relaxed) && !self.finished.load(Relaxed);
+        InstanceMetrics {
+            doing,
+            age: self.activity.age(now),
+            at: self.activity.at(),
+            records_in: self.records_in.get(),
+            pending: !matches!(doing, Doing::Nothing | Doing::AwaitsInput | Doing::AwaitsDemand),
+            live: live && doing != Doing::Nothing,
+        }
+    }
 }
 
 /// The last watermark seen somewhere.
@@ -117,61 +135,7 @@ pub(crate) struct InputGauge {
     pub(crate) watermark: WatermarkGauge,
     /// Whether it holds nobody's watermark back: idle, or ended.
     pub(crate) idle: AtomicBool,
-}
-
-/// How an instance spends its time. Written when that changes, and readable meanwhile.
-#[derive(Debug, Default)]
-pub(crate) struct Activity {
-    state: AtomicU8,
-    since: AtomicU64,
-    busy: AtomicU64,
-    idle: AtomicU64,
-    blocked: AtomicU64,
-}
-
-pub(crate) const BUSY: u8 = 1;
-pub(crate) const IDLE: u8 = 2;
-pub(crate) const BLOCKED: u8 = 3;
-
-fn nanos(at: Instant) -> u64 {
-    u64::try_from(at.since_start().as_nanos()).unwrap_or(u64::MAX)
-}
-
-impl Activity {
-    pub(crate) fn enter(&self, state: u8, now: Instant) {
-        let before = self.state.load(Relaxed);
-        if before == state {
-            return;
-        }
-        let now = nanos(now);
-        let spent = now.saturating_sub(self.since.load(Relaxed));
-        if let Some(total) = self.total(before) {
-            total.store(total.load(Relaxed).wrapping_add(spent), Relaxed);
-        }
-        self.since.store(now, Relaxed);
-        self.state.store(state, Relaxed);
-    }
-
-    fn total(&self, state: u8) -> Option<&AtomicU64> {
-        match state {
-            BUSY => Some(&self.busy),
-            IDLE => Some(&self.idle),
-            BLOCKED => Some(&self.blocked),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn state(&self) -> u8 {
-        self.state.load(Relaxed)
-    }
-
-    /// Time spent busy, idle and blocked, up to `now`.
-    pub(crate) fn read(&self, now: Instant) -> [Duration; 3] {
-        let state = self.state.load(Relaxed);
-        let running = nanos(now).saturating_sub(self.since.load(Relaxed));
-        [(BUSY, &self.busy), (IDLE, &self.idle), (BLOCKED, &self.blocked)].map(|(which, total)| {
-            let current = if which == state { running } else { 0 };
-            Duration::from_nanos(total.load(Relaxed).wrapping_add(current))
-        })
-    }
+    pub(crate) ended: AtomicBool,
+    /// Whether it is not read before others have come to the same barrier.
+    pub(crate) held: AtomicBool,
 }

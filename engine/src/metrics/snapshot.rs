@@ -4,10 +4,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::counters::{BLOCKED, BUSY};
-use super::{DropReason, Drops, InputGauge, OperatorCounters, StageCounters};
-use crate::edge::{EdgeProbe, EdgeStats};
-use crate::graph::{OperatorId, Plan, Role};
+use super::{
+    Doing, DropReason, Drops, Explanation, InputGauge, Latency, OperatorCounters, StageCounters,
+};
+use crate::edge::{Discipline, EdgeProbe, EdgeStats, EdgeTimes};
+use crate::graph::{OperatorId, Plan, PlannedEdge, Role};
 use crate::time::{Clock, Timestamp};
 
 /// Everything that counts in a run: made with it, and filled while its stages are built.
@@ -26,6 +27,8 @@ pub(crate) struct Registry {
 pub(crate) struct Channel {
     /// Which of the edge's producers writes to it.
     pub(crate) producer: usize,
+    /// The instances at its two ends.
+    pub(crate) ends: (usize, usize),
     pub(crate) probe: Box<dyn EdgeProbe>,
     pub(crate) gauge: Arc<InputGauge>,
 }
@@ -80,6 +83,54 @@ pub struct StageMetrics {
     pub busy_now: usize,
     /// The earliest watermark of its instances; `None` as long as one of them has seen none.
     pub watermark: Option<Timestamp>,
+    /// How far that watermark is behind the wall clock.
+    pub lag: Option<Duration>,
+    /// How long its operators have a record, which with what lies in their way downstream is the
+    /// whole of it: the mean of each uninterrupted run, as often as it had records.
+    pub running: Latency,
+    /// For each instance, what it is doing.
+    pub now: Vec<InstanceMetrics>,
+}
+
+/// What an instance of a stage is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InstanceMetrics {
+    /// What it is doing.
+    pub doing: Doing,
+    /// For how long, with nothing moving meanwhile.
+    pub age: Duration,
+    /// The operator that is at work or waited for, an index, where it is known: of sources, sinks
+    /// and whoever waits for a timer it is, of the others if the run counts by operator.
+    pub at: Option<usize>,
+    /// Records taken by the first operator.
+    pub records_in: u64,
+    /// Whether it has work that is not done: records in front of it, in hand, or not handed on.
+    pub pending: bool,
+    /// Whether it has been started and is not over.
+    pub live: bool,
+}
+
+impl StageMetrics {
+    /// The shares of its time spent busy, idle and blocked: three numbers that add up to one. A
+    /// stage that has not spent any time has been idle.
+    #[must_use]
+    pub fn ratios(&self) -> [f64; 3] {
+        let spent = self.busy + self.idle + self.blocked;
+        if spent.is_zero() {
+            return [0.0, 1.0, 0.0];
+        }
+        let share = |part: Duration| part.as_secs_f64() / spent.as_secs_f64();
+        let (busy, blocked) = (share(self.busy), share(self.blocked));
+        [busy, (1.0 - busy - blocked).max(0.0), blocked]
+    }
+
+    /// For how long an instance has had work and got nowhere with it; zero where each gets on.
+    #[must_use]
+    pub fn stalled(&self) -> Duration {
+        let stalled = self.now.iter().filter(|instance| instance.pending);
+        stalled.map(|instance| instance.age).max().unwrap_or_default()
+    }
 }
 
 /// What an operator has done, all its instances together.
@@ -139,6 +190,63 @@ pub struct EdgeMetrics {
     pub blocked: usize,
     /// The producer whose watermark holds the consumer's back, and that watermark.
     pub held_by: Option<(String, Timestamp)>,
+    /// How many records the consumer found on average when it looked.
+    pub mean_depth: f64,
+    /// How long its producers have waited for room, all channels together.
+    pub blocked_for: Duration,
+    /// How long records waited in it, by a sample of them.
+    pub queueing: Latency,
+    /// For each producer, how far its time is.
+    pub inputs: Vec<InputMetrics>,
+    /// Each channel.
+    pub channels: Vec<ChannelMetrics>,
+}
+
+impl EdgeMetrics {
+    /// How full it is, between 0 and 1.
+    #[must_use]
+    pub fn utilisation(&self) -> f64 {
+        ratio(self.depth, self.capacity)
+    }
+}
+
+/// One of the producers of an edge, all its channels together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InputMetrics {
+    /// The operator.
+    pub producer: String,
+    /// The earliest watermark of its channels; `None` as long as one of them has seen none.
+    pub watermark: Option<Timestamp>,
+    /// How far that watermark is behind the wall clock.
+    pub lag: Option<Duration>,
+    /// Whether it takes no part in the consumer's watermark: idle or ended.
+    pub idle: bool,
+}
+
+/// One channel, from one instance to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChannelMetrics {
+    /// The operator that writes to it, an index.
+    pub producer: usize,
+    /// The instance that writes to it.
+    pub from: usize,
+    /// The instance that reads from it.
+    pub to: usize,
+    /// Records in it now.
+    pub depth: u64,
+    /// The most records it may hold.
+    pub capacity: u64,
+    /// Whether its writer waits for room.
+    pub blocked: bool,
+    /// How often its writer had to wait for room.
+    pub waits: u64,
+    /// How long its writer has waited for room.
+    pub blocked_for: Duration,
+    /// Whether it is not read for the time being: it has ended, waits at a barrier, or it is not
+    /// its turn.
+    pub unread: bool,
 }
 
 impl Registry {
@@ -149,18 +257,25 @@ impl Registry {
         Self { plan, clock, by_operator, stages, operators, channels: OnceLock::new() }
     }
 
+    pub(crate) fn explain(&self) -> Explanation {
+        self.snapshot().explain()
+    }
+
     pub(crate) fn snapshot(&self) -> JobMetrics {
         let operators = (0..self.plan.operators.len()).map(|operator| self.operator(operator));
         let mut operators: Vec<_> = operators.collect();
         let mut stages: Vec<_> = (0..self.stages.len()).map(|stage| self.stage(stage)).collect();
         self.count_before_heads(&mut stages, &operators);
         self.follow(&stages, &mut operators);
-        JobMetrics {
-            pipeline: self.plan.name.to_string(),
-            operators,
-            edges: (0..self.plan.edges.len()).map(|edge| self.edge(edge)).collect(),
-            stages,
+        let edges: Vec<_> = (0..self.plan.edges.len()).map(|edge| self.edge(edge)).collect();
+        for edge in &edges {
+            let instances = stages.get_mut(edge.consumer).map(|stage| stage.now.iter_mut());
+            for (to, instance) in instances.into_iter().flatten().enumerate() {
+                let mut into = edge.channels.iter().filter(|channel| channel.to == to);
+                instance.pending |= instance.live && into.any(|channel| channel.depth > 0);
+            }
         }
+        JobMetrics { pipeline: self.plan.name.to_string(), stages, operators, edges }
     }
 
     fn stage(&self, index: usize) -> StageMetrics {
@@ -179,6 +294,9 @@ impl Registry {
             instances.iter().filter(|counters| of(counters)).count()
         };
         let watermark = instances.iter().map(|counters| counters.watermark.get()).min();
+        let watermark = watermark.filter(|watermark| *watermark > Timestamp::MIN);
+        let mut running = Latency::default();
+        instances.iter().for_each(|counters| counters.running.read(&mut running));
         StageMetrics {
             name: planned.map_or_else(String::new, |stage| stage.name.to_string()),
             instances: instances.len(),
@@ -190,10 +308,19 @@ impl Registry {
             busy,
             idle,
             blocked,
-            blocked_now: count(&|counters| counters.activity.state() == BLOCKED),
-            busy_now: count(&|counters| counters.activity.state() == BUSY),
-            watermark: watermark.filter(|watermark| *watermark > Timestamp::MIN),
+            blocked_now: count(&|counters| counters.activity.doing() == Doing::AwaitsRoom),
+            busy_now: count(&|counters| counters.activity.doing() == Doing::Working),
+            watermark,
+            lag: self.lag(watermark),
+            running,
+            now: instances.iter().map(|counters| counters.now(now)).collect(),
         }
+    }
+
+    /// How far event time is behind the wall clock.
+    fn lag(&self, watermark: Option<Timestamp>) -> Option<Duration> {
+        let behind = self.clock.timestamp().as_millis().saturating_sub(watermark?.as_millis());
+        Some(Duration::from_millis(u64::try_from(behind).unwrap_or(0)))
     }
 
     /// What a stage counts as taken is what its head gave it: the first operator's input is what
@@ -266,6 +393,7 @@ impl Registry {
         let channels = self.channels.get().and_then(|edges| edges.get(index));
         let channels = channels.map_or(&[][..], Vec::as_slice);
         let stats: Vec<EdgeStats> = channels.iter().map(|channel| channel.probe.stats()).collect();
+        let times: Vec<EdgeTimes> = channels.iter().map(|channel| channel.probe.times()).collect();
         let sum = |of: &dyn Fn(&EdgeStats) -> u64| stats.iter().map(of).sum();
         let counting = channels.iter().filter(|channel| !channel.gauge.idle.load(Relaxed));
         let holder = counting.min_by_key(|channel| channel.gauge.watermark.get());
@@ -274,13 +402,31 @@ impl Registry {
             let name = self.plan.operator_name(producer).to_string();
             Some((name, channel.gauge.watermark.get()))
         });
-        let producers = planned.map_or(&[][..], |edge| edge.producers.as_slice()).iter();
+        let producers = planned.map_or(&[][..], |edge| edge.producers.as_slice());
+        let of_producer = |id: &OperatorId| self.plan.operators.get(id.0).map(|node| node.stage.0);
+        let looks = times.iter().map(|times| times.looks).sum();
+        let mut queueing = Latency::default();
+        times.iter().for_each(|times| queueing.add(&times.queueing));
+        let turn = planned.and_then(|edge| turn(edge, channels));
+        let channel = |((channel, stats), times): ((&Channel, &EdgeStats), &EdgeTimes)| {
+            let gauge = &channel.gauge;
+            let turned = turn.is_some_and(|producer| producer != channel.producer);
+            ChannelMetrics {
+                producer: producers.get(channel.producer).map_or(0, |id| id.0),
+                from: channel.ends.0,
+                to: channel.ends.1,
+                depth: stats.depth,
+                capacity: stats.capacity,
+                blocked: stats.blocked,
+                waits: times.waits,
+                blocked_for: times.blocked,
+                unread: turned || gauge.ended.load(Relaxed) || gauge.held.load(Relaxed),
+            }
+        };
         EdgeMetrics {
             name: planned.map_or_else(String::new, |edge| edge.name.to_string()),
             consumer: planned.map_or(0, |edge| edge.consumer.0),
-            producers: producers
-                .filter_map(|id| self.plan.operators.get(id.0).map(|node| node.stage.0))
-                .collect(),
+            producers: producers.iter().filter_map(of_producer).collect(),
             sent: sum(&|stats| stats.sent),
             received: sum(&|stats| stats.received),
             depth: sum(&|stats| stats.depth),
@@ -288,8 +434,41 @@ impl Registry {
             bytes: sum(&|stats| stats.bytes),
             blocked: stats.iter().filter(|stats| stats.blocked).count(),
             held_by,
+            mean_depth: ratio(times.iter().map(|times| times.found).sum(), looks),
+            blocked_for: times.iter().map(|times| times.blocked).sum(),
+            queueing,
+            inputs: producers.iter().enumerate().map(|one| self.input(one, channels)).collect(),
+            channels: channels.iter().zip(&stats).zip(&times).map(channel).collect(),
         }
     }
+
+    fn input(&self, (index, id): (usize, &OperatorId), channels: &[Channel]) -> InputMetrics {
+        let gauges = channels.iter().filter(|channel| channel.producer == index);
+        let gauges: Vec<_> = gauges.map(|channel| &channel.gauge).collect();
+        let counting = gauges.iter().filter(|gauge| !gauge.idle.load(Relaxed));
+        // Of those that are idle, how far they had got.
+        let watermark = counting.map(|gauge| gauge.watermark.get()).min();
+        let watermark = watermark.or(gauges.iter().map(|gauge| gauge.watermark.get()).max());
+        let watermark = watermark.filter(|watermark| *watermark > Timestamp::MIN);
+        InputMetrics {
+            producer: self.plan.operator_name(*id).to_string(),
+            watermark,
+            lag: self.lag(watermark),
+            idle: gauges.iter().all(|gauge| gauge.idle.load(Relaxed)),
+        }
+    }
+}
+
+/// Where producers are read one after the other, whose turn it is.
+fn turn(edge: &PlannedEdge, channels: &[Channel]) -> Option<usize> {
+    let open = channels.iter().filter(|channel| !channel.gauge.ended.load(Relaxed));
+    let first = open.map(|channel| channel.producer).min();
+    first.filter(|_| edge.discipline == Discipline::Concat)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a ratio")]
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 fn fresh<T: Default>(count: usize) -> Vec<Arc<T>> {

@@ -64,6 +64,9 @@ impl<T, S: Consumer<T>> ConsumerTail<T, S> {
     #[inline]
     fn call(&mut self, hook: impl FnOnce(&mut S) -> Result<(), OperatorError>) -> Flow {
         let guard = self.seat.guard();
+        if self.seat.by_operator() {
+            self.seat.begin_work();
+        }
         let result = hook(&mut self.consumer);
         guard.disarm();
         match result {

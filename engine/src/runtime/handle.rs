@@ -99,7 +99,7 @@ impl JobHandle {
     /// What holds the job up at this moment.
     #[must_use]
     pub fn explain(&self) -> Explanation {
-        self.metrics().explain()
+        self.shared.registry.explain()
     }
 
     /// The graph that is running.
@@ -162,7 +162,7 @@ impl JobObserver {
     /// What holds the job up at this moment.
     #[must_use]
     pub fn explain(&self) -> Explanation {
-        self.metrics().explain()
+        self.shared.registry.explain()
     }
 
     /// The graph that is running.

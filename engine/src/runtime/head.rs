@@ -24,6 +24,12 @@ pub trait Head<T>: Send {
         Ok(())
     }
 
+    /// Whether something is in flight that would bring out records without any more input: a
+    /// future, a timer. Asked when the stage begins to wait, to tell what it waits for.
+    fn in_flight(&self) -> bool {
+        false
+    }
+
     /// Takes back an emptied buffer.
     fn recycle(&mut self, records: Vec<Record<T>>);
 
@@ -38,6 +44,10 @@ impl<T, H: Head<T> + ?Sized> Head<T> for Box<H> {
 
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         (**self).poll_progress(cx)
+    }
+
+    fn in_flight(&self) -> bool {
+        (**self).in_flight()
     }
 
     fn recycle(&mut self, records: Vec<Record<T>>) {
@@ -111,6 +121,10 @@ impl<T, H: Head<T>> Head<T> for Seated<H> {
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         let moved = self.call(|head| head.poll_progress(cx));
         moved.map_err(|error| self.count(error))
+    }
+
+    fn in_flight(&self) -> bool {
+        self.head.in_flight()
     }
 
     fn recycle(&mut self, records: Vec<Record<T>>) {

@@ -1,5 +1,6 @@
 //! Starting a job, and watching over it until nothing of it is left.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -10,17 +11,20 @@ use std::task::{Context, Poll};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
+use super::disorder::Disorder;
 use super::handle::{JobHandle, JobState};
 use super::pause::Gate;
 use super::report::{JobReport, Outcome};
 use super::run::{RunCore, StageTask};
 use super::signals::Signals;
+use super::watchdog::Watchdog;
 use super::{JobOptions, Outputs, Run};
 use crate::error::{Error, ErrorKind};
-use crate::graph::Blueprint;
-use crate::metrics::{Publisher, Registry, StageCounters};
+use crate::graph::{Blueprint, Plan, StageId};
+use crate::metrics::{Doing, Publisher, Registry, StageCounters};
+use crate::random::Random;
 use crate::time::{Clock, Instant};
 
 /// What the stages of a job, its supervisor and its handle share.
@@ -178,21 +182,45 @@ pub fn start(blueprint: &Blueprint, options: &JobOptions) -> Result<JobHandle, E
     let signals = options.drain_on_signals.map(Signals::listen).transpose();
     let signals = signals.map_err(Error::signals)?;
     let mut stages = JoinSet::new();
-    for task in tasks {
-        let span = tracing::info_span!(
-            "stage",
-            pipeline = %shared.registry.plan.name,
-            operators = %task.name,
-            instance = task.instance,
-        );
+    let job = tracing::info_span!("job", pipeline = %shared.registry.plan.name);
+    let spans = spans(&job, &tasks, &shared.registry.plan);
+    for (task, span) in tasks.into_iter().zip(spans) {
         task.counters.started.store(true, Relaxed);
         super::spawn::spawn(&mut stages, run_stage(task, Arc::clone(&shared)).instrument(span));
     }
     let mut supervisor = JoinSet::new();
-    let span = tracing::info_span!("job", pipeline = %shared.registry.plan.name);
     let owned = Owned { stages, shared: Arc::clone(&shared) };
-    super::spawn::spawn(&mut supervisor, supervise(owned, signals).instrument(span));
+    super::spawn::spawn(&mut supervisor, supervise(owned, signals).instrument(job));
     Ok(JobHandle::new(shared, supervisor))
+}
+
+/// A span for each stage, a child of the job's. A stage has as many inputs as there are writers to
+/// its edge, and a span one parent: so it is linked to theirs, and to none more than to another.
+fn spans(job: &Span, tasks: &[StageTask], plan: &Plan) -> Vec<Span> {
+    let span = |task: &StageTask| {
+        tracing::info_span!(
+            parent: job,
+            "stage",
+            pipeline = %plan.name,
+            operators = %task.name,
+            instance = task.instance,
+        )
+    };
+    let spans: Vec<_> = tasks.iter().map(span).collect();
+    let of = |stage: StageId| {
+        let pairs = tasks.iter().zip(&spans);
+        pairs.filter(move |(task, _)| task.index == stage).map(|(_, span)| span)
+    };
+    for edge in &plan.edges {
+        let writers = edge.producers.iter().filter_map(|id| plan.operators.get(id.0));
+        let writers: BTreeSet<_> = writers.map(|operator| operator.stage).collect();
+        for reader in of(edge.consumer) {
+            for writer in writers.iter().flat_map(|&stage| of(stage)) {
+                reader.follows_from(writer);
+            }
+        }
+    }
+    spans
 }
 
 /// Turns the blueprint into stages that are ready to run.
@@ -223,12 +251,21 @@ fn build(blueprint: &Blueprint, shared: &Arc<JobShared>) -> Result<Vec<StageTask
 
 /// Runs a stage to its end, and keeps its error before its neighbours notice that it is gone.
 async fn run_stage(task: StageTask, shared: Arc<JobShared>) {
-    let StageTask { name, mut stage, counters, culprit, .. } = task;
+    let StageTask { name, mut stage, counters, culprit, index, instance } = task;
+    let mut disorder = shared.options.schedule_seed.map(|seed| {
+        let random = Random::fork(seed, index.0, instance);
+        Disorder::new(random)
+    });
     let leaving = Leaving { counters, clock: shared.registry.clock.clone() };
     tracing::debug!("started");
     let polled = std::future::poll_fn(|cx| {
         if shared.halted.load(Relaxed) {
             return Poll::Ready(None);
+        }
+        if let Some(disorder) = &mut disorder
+            && disorder.disturb(&mut *stage, cx)
+        {
+            return Poll::Pending;
         }
         poll_stage(&mut *stage, cx, &culprit, &name).map(Some)
     });
@@ -276,7 +313,7 @@ struct Leaving {
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        self.counters.activity.enter(0, self.clock.now());
+        self.counters.activity.enter(Doing::Nothing, self.clock.now());
     }
 }
 
@@ -298,6 +335,7 @@ enum Event {
     DeadlinePassed,
     DrainRequested,
     Publish,
+    CheckDue,
 }
 
 /// The stages of a job. When they are let go, in whatever way, the job is over.
@@ -322,8 +360,9 @@ async fn supervise(mut owned: Owned, mut signals: Option<Signals>) -> Result<Job
     let clock = shared.registry.clock.clone();
     let started = clock.now();
     let mut publisher = Publisher::default();
+    let mut watchdog = shared.options.stall_warning.map(|after| Watchdog::new(after, started));
     let stopped = loop {
-        match next_event(stages, &shared, &mut signals).await {
+        match next_event(stages, &shared, &mut signals, watchdog.as_ref()).await {
             Event::AllEnded => break None,
             Event::StageEnded => {
                 if shared.failure().is_some() {
@@ -338,6 +377,11 @@ async fn supervise(mut owned: Owned, mut signals: Option<Signals>) -> Result<Job
             Event::DeadlinePassed => break Some(Error::drain_deadline()),
             Event::DrainRequested => tracing::info!("draining"),
             Event::Publish => publisher.publish(&shared.registry.snapshot()),
+            Event::CheckDue => {
+                if let Some(watchdog) = &mut watchdog {
+                    watchdog.look(&shared.registry);
+                }
+            }
         }
     };
     // Stops what is left of the stages, and waits until it is gone.
@@ -371,6 +415,7 @@ async fn next_event(
     stages: &mut JoinSet<()>,
     shared: &JobShared,
     signals: &mut Option<Signals>,
+    watchdog: Option<&Watchdog>,
 ) -> Event {
     let clock = &shared.registry.clock;
     let mut aborted = pin!(shared.abort.cancelled());
@@ -379,6 +424,7 @@ async fn next_event(
     let mut deadline = deadline.map(|deadline| clock.sleep_until(deadline));
     let mut draining = pin!(deadlines.changed());
     let mut publish = shared.options.publish_every.map(|every| clock.sleep(every));
+    let mut check = watchdog.map(|watchdog| watchdog.wait(clock));
     std::future::poll_fn(|cx| {
         if let Some(signals) = signals {
             signals.poll(cx, shared);
@@ -403,6 +449,11 @@ async fn next_event(
             && pin!(publish).poll(cx).is_ready()
         {
             return Poll::Ready(Event::Publish);
+        }
+        if let Some(check) = &mut check
+            && pin!(check).poll(cx).is_ready()
+        {
+            return Poll::Ready(Event::CheckDue);
         }
         Poll::Pending
     })

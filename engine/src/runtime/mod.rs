@@ -1,6 +1,7 @@
 //! How a dataflow runs: stages as tasks, the job that owns them, and what is left of it at the end.
 
 mod consumer;
+mod disorder;
 mod handle;
 mod head;
 mod job;
@@ -16,6 +17,7 @@ mod sink;
 mod source;
 mod spawn;
 mod stage;
+mod watchdog;
 
 pub use consumer::{Consumer, ConsumerTail};
 pub use handle::{JobHandle, JobObserver, JobState};

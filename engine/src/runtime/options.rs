@@ -20,6 +20,8 @@ pub struct JobOptions {
     pub(crate) batch_records: Option<usize>,
     pub(crate) publish_every: Option<Duration>,
     pub(crate) drain_on_signals: Option<Duration>,
+    pub(crate) stall_warning: Option<Duration>,
+    pub(crate) schedule_seed: Option<u64>,
 }
 
 impl Default for JobOptions {
@@ -32,6 +34,8 @@ impl Default for JobOptions {
             batch_records: None,
             publish_every: Some(Duration::from_secs(1)),
             drain_on_signals: None,
+            stall_warning: Some(Duration::from_secs(60)),
+            schedule_seed: None,
         }
     }
 }
@@ -81,6 +85,25 @@ impl JobOptions {
     #[must_use]
     pub fn with_publish_every(mut self, every: Option<Duration>) -> Self {
         self.publish_every = every.map(|every| every.max(Duration::from_millis(10)));
+        self
+    }
+
+    /// Warns in the log, with who waits for whom, when a stage has had work for this long and got
+    /// nowhere with it: once, until it gets on. It is looked for four times as often, 10 ms at the
+    /// shortest. Default: a minute. `None`: never.
+    #[must_use]
+    pub const fn with_stall_warning(mut self, after: Option<Duration>) -> Self {
+        self.stall_warning = after;
+        self
+    }
+
+    /// Disturbs the order in which stages run, and how much each does at a time, at random from
+    /// `seed`: for tests that look for what depends on it. On a current-thread runtime and a
+    /// [`VirtualClock`](crate::time::VirtualClock) the same seed gives the same run. See
+    /// [`explore`](crate::testing::explore). Default: nothing is disturbed.
+    #[must_use]
+    pub const fn with_schedule_seed(mut self, seed: u64) -> Self {
+        self.schedule_seed = Some(seed);
         self
     }
 

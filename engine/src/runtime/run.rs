@@ -10,7 +10,7 @@ use super::job::JobShared;
 use super::stage::{RunnableStage, Stage};
 use super::{Head, JobLink, Outputs, Seat, StageEnd};
 use crate::batch::default_batch;
-use crate::edge::{Inputs, Outbox, Receiver, Routed, Sender, Weight, channel};
+use crate::edge::{Inputs, Outbox, Receiver, Routed, Sender, Weight, timed_channel};
 use crate::graph::blueprint::Graph;
 use crate::graph::{EdgeId, OperatorId, Port, StageId};
 use crate::metrics::{Channel, Counter, OperatorCounters, StageCounters};
@@ -44,6 +44,7 @@ pub(super) struct StageTask {
     pub(super) counters: Arc<StageCounters>,
     pub(super) culprit: Arc<OnceLock<Arc<str>>>,
     pub(super) stage: Box<dyn RunnableStage>,
+    pub(super) index: StageId,
 }
 
 /// The channels of one edge that nobody has taken yet.
@@ -103,10 +104,12 @@ impl RunCore {
             for instance in 0..instances {
                 let mut of_instance = Vec::new();
                 for target in planned.targets(instance, instances) {
-                    let (sender, receiver) = channel::<T>(planned.capacity);
+                    let clock = self.shared.registry.clock.clone();
+                    let (sender, receiver) = timed_channel::<T>(planned.capacity, clock);
                     let (probe, gauge) = (sender.probe(), Arc::default());
                     receivers.get_mut(target)?.push((producer, registered.len(), receiver));
-                    registered.push(Channel { producer, probe, gauge });
+                    let ends = (instance, target);
+                    registered.push(Channel { producer, ends, probe, gauge });
                     of_instance.push(sender);
                 }
                 of_producer.push(of_instance);
@@ -141,6 +144,8 @@ impl<'a, M> Run<'a, M> {
             counters: counters.map(Arc::clone).unwrap_or_default(),
             culprit: Arc::clone(&self.core.culprit),
             end: Arc::clone(&self.core.end),
+            stage: self.core.stage_counters(),
+            by_operator: registry.by_operator,
         }
     }
 
@@ -153,6 +158,7 @@ impl<'a, M> Run<'a, M> {
             seat,
             job: Arc::downgrade(&self.core.shared),
             run: Some((self.core, self.graph)),
+            side: None,
         }
     }
 
@@ -232,6 +238,7 @@ impl<'a, M> Run<'a, M> {
             counters,
             culprit: Arc::clone(&self.core.culprit),
             stage: Box::new(stage),
+            index: self.core.stage,
         });
     }
 }
@@ -271,12 +278,20 @@ pub struct OperatorContext<'a> {
     job: Weak<JobShared>,
     /// Absent where an operator is driven by hand.
     run: Option<(&'a mut RunCore, &'a Graph)>,
+    /// What is offered as a side output there.
+    side: Option<Box<dyn Any>>,
 }
 
 impl<'a> OperatorContext<'a> {
     /// The context of an operator that is driven by hand.
     pub(crate) fn alone(clock: Clock, seat: &'a Seat) -> Self {
-        Self { clock, seed: 0, outputs: Outputs::default(), seat, job: Weak::new(), run: None }
+        let (outputs, job) = (Outputs::default(), Weak::new());
+        Self { clock, seed: 0, outputs, seat, job, run: None, side: None }
+    }
+
+    /// Offers a side output to an operator that is driven by hand.
+    pub(crate) fn offer_side<T: Send + 'static>(&mut self, outbox: Outbox<T>) {
+        self.side = Some(Box::new(outbox));
     }
 
     /// The operator's name in the graph.
@@ -318,7 +333,9 @@ impl<'a> OperatorContext<'a> {
     /// A side output. `None` where the operator is driven by hand or opened again, and has none.
     #[must_use]
     pub fn side_output<T: Send + 'static>(&mut self, port: Port) -> Option<Outbox<T>> {
-        let (core, graph) = self.run.as_mut()?;
+        let Some((core, graph)) = self.run.as_mut() else {
+            return self.side.take()?.downcast().ok().map(|outbox| *outbox);
+        };
         outboxes(core, graph, port, self.seat.instance).into_iter().next()
     }
 
@@ -373,6 +390,7 @@ impl Detached {
             seat: &self.seat,
             job: self.job.clone(),
             run: None,
+            side: None,
         }
     }
 }

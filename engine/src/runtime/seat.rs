@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::graph::OperatorId;
-use crate::metrics::OperatorCounters;
+use crate::metrics::{OperatorCounters, StageCounters};
 use crate::random::Random;
 use crate::runtime::StageEnd;
 
@@ -17,6 +17,9 @@ pub struct Seat {
     pub(super) counters: Arc<OperatorCounters>,
     pub(crate) culprit: Arc<OnceLock<Arc<str>>>,
     pub(super) end: Arc<StageEnd>,
+    /// The stage's, for who is at work.
+    pub(super) stage: Arc<StageCounters>,
+    pub(super) by_operator: bool,
 }
 
 impl Seat {
@@ -30,6 +33,8 @@ impl Seat {
             counters: Arc::default(),
             culprit: Arc::default(),
             end: Arc::default(),
+            stage: Arc::default(),
+            by_operator: false,
         }
     }
 
@@ -37,6 +42,26 @@ impl Seat {
     #[must_use]
     pub const fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    pub(crate) const fn id(&self) -> OperatorId {
+        self.id
+    }
+
+    /// Whether the run counts by operator, and so may spend something on knowing who is at work.
+    pub(crate) const fn by_operator(&self) -> bool {
+        self.by_operator
+    }
+
+    /// Lets it be known that this operator is at work from here on.
+    #[inline]
+    pub(crate) fn begin_work(&self) {
+        self.stage.activity.work_at(Some(self.id));
+    }
+
+    /// Lets it be known that this operator is at work no longer.
+    pub(crate) fn end_work(&self) {
+        self.stage.activity.work_at(None);
     }
 
     /// What this instance counts.

@@ -141,7 +141,9 @@ impl<T: Send + 'static> SinkTail<T> {
 
     fn poll_driver(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         let guard = self.seat.guard();
+        self.seat.begin_work();
         let driven = self.driver.as_mut().poll(cx);
+        self.seat.end_work();
         guard.disarm();
         match driven {
             Poll::Pending => Ok(()),

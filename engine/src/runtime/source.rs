@@ -148,7 +148,9 @@ impl<T: Send> Head<T> for SourceHead<T> {
             return Poll::Ready(Ok(Batch { end: true, ..Batch::new() }));
         };
         let guard = self.seat.guard();
+        self.seat.begin_work();
         let driven = driver.as_mut().poll(cx);
+        self.seat.end_work();
         guard.disarm();
         if let Poll::Ready(Err(error)) = driven {
             self.seat.counters().errors.add(1);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::{Head, StageEnd};
 use crate::batch::Batch;
 use crate::error::Error;
-use crate::metrics::{BLOCKED, BUSY, IDLE, StageCounters};
+use crate::metrics::{Doing, StageCounters};
 use crate::record::Record;
 use crate::tail::{Flow, Flush, Tail};
 use crate::time::{Clock, Instant, Sleep};
@@ -32,6 +32,9 @@ pub(super) trait RunnableStage: Send {
     /// Ready when the stage has come to its end, or failed.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>>;
 
+    /// How much the next poll may do: so many steps, and so many records in the first slice.
+    fn limit(&mut self, steps: usize, slice: usize);
+
     /// After a panic in `poll`: saves what had been counted until then.
     fn publish(&mut self);
 }
@@ -46,6 +49,8 @@ pub(super) struct Stage<T> {
     spare: Vec<Record<T>>,
     /// How many records the batch had when the kernel was given it.
     offered: usize,
+    /// The steps that a poll may take.
+    steps: usize,
     /// The records that the next slice may take.
     slice: usize,
     /// Somebody behind the stage has asked for records.
@@ -66,7 +71,7 @@ enum Step {
     Again,
     /// As `Again`, by one who has just read the clock.
     AgainAt(Instant),
-    Wait(u8),
+    Wait(Doing),
     Finished,
 }
 
@@ -86,6 +91,7 @@ impl<T> Stage<T> {
             batch: Batch::new(),
             spare: Vec::new(),
             offered: 0,
+            steps: STEPS_MAX,
             slice: SLICE_START,
             wanted: false,
             stopped: false,
@@ -100,7 +106,7 @@ impl<T> Stage<T> {
     fn step(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<Step, Error> {
         if !self.wanted {
             if self.kernel.poll_wanted(cx).is_pending() {
-                return Ok(Step::Wait(IDLE));
+                return Ok(Step::Wait(Doing::AwaitsDemand));
             }
             self.wanted = true;
             // Perhaps what is wanted is the end: then nothing has to be read for it.
@@ -134,7 +140,7 @@ impl<T> Stage<T> {
         if self.ending {
             return match self.kernel.poll_flush(cx, Flush::All)? {
                 Poll::Ready(()) => Ok(Step::Finished),
-                Poll::Pending => Ok(Step::Wait(BLOCKED)),
+                Poll::Pending => Ok(Step::Wait(Doing::AwaitsRoom)),
             };
         }
         self.next_batch(cx)
@@ -152,6 +158,9 @@ impl<T> Stage<T> {
         }
         let after = self.clock.now();
         let spent = after.saturating_since(before);
+        if let (Ok(records), true) = (u32::try_from(taken), taken > 0) {
+            self.counters.running.record(spent / records, taken as u64);
+        }
         if spent > SLICE_MAX {
             let affordable = taken as u128 * SLICE_MAX.as_nanos() / spent.as_nanos().max(1);
             self.slice = usize::try_from(affordable).unwrap_or(usize::MAX).max(1);
@@ -179,14 +188,15 @@ impl<T> Stage<T> {
         self.look_for_enough();
         if self.kernel.poll_flush(cx, Flush::Room)?.is_pending() {
             self.progress(cx)?;
-            return Ok(Step::Wait(BLOCKED));
+            return Ok(Step::Wait(Doing::AwaitsRoom));
         }
         if self.kernel.waiting() {
             // Not for room but for a timer: what is out there should not wait with it.
             let (Poll::Ready(()) | Poll::Pending) = self.kernel.poll_flush(cx, Flush::All)?;
             if self.kernel.next_timer().is_none_or(|due| due > now) {
                 self.progress(cx)?;
-                return Ok(self.wait_for_timer(cx, IDLE));
+                self.counters.activity.work_at(self.kernel.holder());
+                return Ok(self.wait_for_timer(cx, Doing::AwaitsItself));
             }
             // Whether what was held back behind the timer is out is for `resume` to say.
             let (Flow::More | Flow::Stop) = self.kernel.timer(now);
@@ -244,18 +254,24 @@ impl<T> Stage<T> {
                 Ok(Step::Again)
             }
             Poll::Pending => {
-                let (Poll::Ready(()) | Poll::Pending) = self.kernel.poll_flush(cx, Flush::All)?;
+                let flushed = self.kernel.poll_flush(cx, Flush::All)?;
                 if self.kernel.done() {
                     return Ok(Step::Again);
                 }
-                Ok(self.wait_for_timer(cx, IDLE))
+                let waits = match flushed {
+                    // It has nothing to do, and yet what it has is not all out.
+                    Poll::Pending => Doing::AwaitsRoom,
+                    Poll::Ready(()) if self.head.in_flight() => Doing::AwaitsItself,
+                    Poll::Ready(()) => Doing::AwaitsInput,
+                };
+                Ok(self.wait_for_timer(cx, waits))
             }
         }
     }
 
-    fn wait_for_timer(&mut self, cx: &mut Context<'_>, state: u8) -> Step {
+    fn wait_for_timer(&mut self, cx: &mut Context<'_>, waits: Doing) -> Step {
         let Some(due) = self.kernel.next_timer() else {
-            return Step::Wait(state);
+            return Step::Wait(waits);
         };
         let timer = match self.timer.take() {
             Some(timer) if timer.0 == due => timer,
@@ -266,26 +282,27 @@ impl<T> Stage<T> {
             self.timer = None;
             return Step::Again;
         }
-        Step::Wait(state)
+        Step::Wait(waits)
     }
 }
 
 impl<T: Send> RunnableStage for Stage<T> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let started = self.clock.now();
-        self.counters.activity.enter(BUSY, started);
+        self.counters.activity.work(started);
         if let Err(error) = self.progress(cx) {
             self.kernel.publish();
             return Poll::Ready(Err(error));
         }
         let mut now = started;
-        for _ in 0..STEPS_MAX {
+        for _ in 0..self.steps {
             now = match self.step(cx, now) {
                 Ok(Step::Again) => self.clock.now(),
                 Ok(Step::AgainAt(now)) => now,
-                Ok(Step::Wait(state)) => {
+                Ok(Step::Wait(waits)) => {
                     self.kernel.publish();
-                    self.counters.activity.enter(state, self.clock.now());
+                    let moved = self.counters.records_in.get() + self.counters.batches.get();
+                    self.counters.activity.wait(waits, self.clock.now(), moved);
                     return Poll::Pending;
                 }
                 Ok(Step::Finished) => {
@@ -306,6 +323,10 @@ impl<T: Send> RunnableStage for Stage<T> {
         self.kernel.publish();
         super::spawn::yield_now(cx);
         Poll::Pending
+    }
+
+    fn limit(&mut self, steps: usize, slice: usize) {
+        (self.steps, self.slice) = (steps, slice);
     }
 
     fn publish(&mut self) {

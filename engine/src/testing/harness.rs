@@ -2,13 +2,19 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::SideProbe;
+use super::side_probe::side_probe;
 use crate::error::Error;
+use crate::graph::{EdgeId, Port};
+use crate::metrics::OperatorCounters;
 use crate::operator::{Collector, Operator};
 use crate::record::Record;
 use crate::runtime::{OperatorContext, Seat};
 use crate::state::{StateError, StateReader, StateWriter};
+use crate::tail::Flush;
 use crate::time::{Timestamp, VirtualClock};
 
 /// What came out of an operator.
@@ -54,6 +60,10 @@ pub struct OperatorHarness<In, O: Operator<In>> {
     /// How many records may come out of one call before the operator is told that it is full.
     room: usize,
     error: Option<Error>,
+    /// What has been handed in while the operator waits for a timer.
+    held: VecDeque<Input<In>>,
+    /// Control that waits until what the operator emits for it is out.
+    control: Option<Event<O::Out>>,
     marker: std::marker::PhantomData<fn(In)>,
 }
 
@@ -74,6 +84,8 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
             events: VecDeque::new(),
             room: room.max(1),
             error: None,
+            held: VecDeque::new(),
+            control: None,
             marker: std::marker::PhantomData,
         };
         let mut context = OperatorContext::alone(harness.clock.clock(), &harness.seat);
@@ -81,16 +93,40 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
         harness
     }
 
-    /// Hands in a record.
-    pub fn push(&mut self, record: impl Into<Record<In>>) {
-        let record = record.into();
-        self.call(|operator, out| operator.process(record, out));
+    /// A fresh instance of an operator that has a side output of `S`, and what comes out there. It
+    /// is told that the side output is full when more than `room` records wait there, until the
+    /// probe has taken some.
+    #[must_use]
+    pub fn with_side<S: Send + 'static>(
+        room: usize,
+        make: impl FnOnce(Port) -> O,
+    ) -> (Self, SideProbe<S>) {
+        let (outbox, probe) = side_probe::<S>(room);
+        let mut harness = Self {
+            operator: make(Port { edge: EdgeId(0), index: 0 }),
+            seat: Seat::alone(O::NAME),
+            clock: VirtualClock::new(),
+            events: VecDeque::new(),
+            room: usize::MAX,
+            error: None,
+            held: VecDeque::new(),
+            control: None,
+            marker: std::marker::PhantomData,
+        };
+        let mut context = OperatorContext::alone(harness.clock.clock(), &harness.seat);
+        context.offer_side(outbox);
+        harness.error = harness.operator.open(&mut context).err();
+        (harness, probe)
     }
 
-    /// Hands in a watermark.
+    /// Hands in a record. As in a job, the operator gets it when it waits for no timer.
+    pub fn push(&mut self, record: impl Into<Record<In>>) {
+        self.hand_in(Input::Record(record.into()));
+    }
+
+    /// Hands in a watermark, which waits as a record does.
     pub fn watermark(&mut self, watermark: Timestamp) {
-        self.call(|operator, out| operator.on_watermark(watermark, out));
-        self.events.push_back(Event::Watermark(watermark));
+        self.hand_in(Input::Watermark(watermark));
     }
 
     /// Moves the clock, letting timers fire on the way, each at its time.
@@ -100,14 +136,76 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
             self.clock.advance(due.saturating_since(self.clock.clock().now()));
             let now = self.clock.clock().now();
             self.call(|operator, out| operator.on_timer(now, out));
+            self.go_on();
         }
-        self.clock.advance(target.saturating_since(self.clock.clock().now()));
+        self.advance_clock(target.saturating_since(self.clock.clock().now()));
     }
 
-    /// Ends the input.
+    /// Moves the clock, and lets no timer fire: for an operator that takes over another's state.
+    pub fn advance_clock(&mut self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// Ends the input. The end waits as a record does.
     pub fn end(&mut self) {
-        self.call(|operator, out| operator.on_end(out));
-        self.events.push_back(Event::End);
+        self.hand_in(Input::End);
+    }
+
+    fn hand_in(&mut self, input: Input<In>) {
+        self.held.push_back(input);
+        self.go_on();
+    }
+
+    /// Whether the operator has to be left alone: a timer, or room in its side output, comes first.
+    fn is_held_up(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        let operator = &mut self.operator;
+        if let Some(side) = operator.side() {
+            // Into a channel of the test kit's own, which does not fail.
+            let (Poll::Ready(_) | Poll::Pending) = side.poll_flush(&mut cx, Flush::All);
+        }
+        let full = operator.side().is_some_and(|side| side.is_full());
+        full || operator.waiting()
+    }
+
+    /// Gives the operator what it was handed, as long as it takes it.
+    fn go_on(&mut self) {
+        while !self.is_held_up() {
+            self.call(|_, _| Ok(()));
+            if self.is_held_up() {
+                return;
+            }
+            if let Some(event) = self.control.take() {
+                self.pass_on(event);
+                continue;
+            }
+            match self.held.pop_front() {
+                None => return,
+                Some(Input::Record(record)) => {
+                    self.call(|operator, out| operator.process(record, out));
+                }
+                Some(Input::Watermark(watermark)) => {
+                    self.call(|operator, out| operator.on_watermark(watermark, out));
+                    self.control = Some(Event::Watermark(watermark));
+                }
+                Some(Input::End) => {
+                    self.call(|operator, out| operator.on_end(out));
+                    self.control = Some(Event::End);
+                }
+            }
+        }
+    }
+
+    /// Control goes on behind what was emitted for it, and into the side output too.
+    fn pass_on(&mut self, event: Event<O::Out>) {
+        if let Some(side) = self.operator.side() {
+            match &event {
+                Event::Watermark(watermark) => side.watermark(*watermark),
+                Event::End => side.end(),
+                Event::Record(_) => {}
+            }
+        }
+        self.events.push_back(event);
     }
 
     /// What has come out since the last call.
@@ -127,6 +225,30 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
     /// The first error that a hook returned.
     pub fn take_error(&mut self) -> Option<Error> {
         self.error.take()
+    }
+
+    /// Whether it wants no more input.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.operator.done()
+    }
+
+    /// Whether it holds output back until a timer fires.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.operator.waiting()
+    }
+
+    /// How long until its next timer.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Duration> {
+        Some(self.operator.next_timer()?.saturating_since(self.clock.clock().now()))
+    }
+
+    /// What it counts by itself: errors of users' code, retries, drops.
+    #[must_use]
+    pub fn counters(&self) -> &OperatorCounters {
+        self.seat.counters()
     }
 
     /// The operator itself.
@@ -162,7 +284,7 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
     ) {
         let mut out = Collected { events: &mut self.events, room: self.room };
         let mut result = hook(&mut self.operator, &mut out);
-        while result.is_ok() && self.operator.pending() && !self.operator.waiting() {
+        while result.is_ok() && self.operator.pending() && !self.is_held_up() {
             let mut out = Collected { events: &mut self.events, room: self.room };
             result = self.operator.resume(&mut out);
         }
@@ -178,6 +300,13 @@ impl<In, O: Operator<In>> fmt::Debug for OperatorHarness<In, O> {
             .field("events", &self.events.len())
             .finish_non_exhaustive()
     }
+}
+
+/// What an operator is handed.
+enum Input<T> {
+    Record(Record<T>),
+    Watermark(Timestamp),
+    End,
 }
 
 struct Collected<'a, T> {

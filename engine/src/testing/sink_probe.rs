@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::watched::Watched;
-use crate::error::OperatorError;
+use crate::error::{Error, OperatorError};
 use crate::record::Record;
+use crate::runtime::JobReport;
 use crate::sink::{Committable, Sink, SinkFactory, SinkStatus};
 use crate::time::Clock;
 
@@ -25,6 +26,7 @@ struct State<T> {
     demand: usize,
     delivered: VecDeque<Record<T>>,
     enough: bool,
+    error: Option<OperatorError>,
     prepared: bool,
     committed: bool,
     /// Sinks that are open, and whether there has been one.
@@ -67,6 +69,7 @@ pub fn probe_sink<T: Send + 'static>() -> (SinkProbe<T>, impl SinkFactory<Sink =
         demand: 0,
         delivered: VecDeque::new(),
         enough: false,
+        error: None,
         prepared: false,
         committed: false,
         open: 0,
@@ -84,6 +87,16 @@ impl<T> SinkProbe<T> {
     /// Has enough: the sink takes nothing more, and its input is cancelled.
     pub fn enough(&self) {
         self.0.change(|state| state.enough = true);
+    }
+
+    /// Fails: what is being written, or will be next, returns this error.
+    pub fn fail(&self, error: impl Into<OperatorError>) {
+        self.0.change(|state| state.error = Some(error.into()));
+    }
+
+    /// What has been delivered and not looked at.
+    pub(super) fn take_delivered(&self) -> Vec<Record<T>> {
+        self.0.change(|state| state.delivered.drain(..).collect())
     }
 
     /// The next record, asked for if it was not yet. `None` once the input has ended, in whatever
@@ -118,6 +131,22 @@ impl<T> SinkProbe<T> {
     /// Waits until the input has ended, and tells how. Cancel safe.
     pub async fn ended(&self) -> Ending {
         self.0.until(|state| ending(state)).await
+    }
+
+    /// Waits for the sink to be let go before its input was complete, as it is when the job fails,
+    /// and for the job's error.
+    ///
+    /// # Panics
+    ///
+    /// If a record comes, if the input was complete, or if the job ends well.
+    pub async fn expect_error(&self, job: impl Future<Output = Result<JobReport, Error>>) -> Error {
+        let ended = job.await;
+        assert_eq!(self.waiting(), 0, "an error was expected, and records came");
+        assert_eq!(self.ended().await, Ending::Dropped, "the input was complete");
+        match ended {
+            Err(error) => error,
+            Ok(report) => panic!("an error was expected, and the job {:?}", report.outcome()),
+        }
     }
 
     fn ask_for_one(&self) {
@@ -170,6 +199,17 @@ impl<T: fmt::Debug + PartialEq> SinkProbe<T> {
         assert_eq!(ending, Ending::Committed, "the input was not complete");
     }
 
+    /// Waits for the next record, and compares it with its event time.
+    ///
+    /// # Panics
+    ///
+    /// If something else comes, or the end.
+    pub async fn expect_record(&self, record: impl Into<Record<T>>) {
+        let next = self.next().await;
+        let expected = Some(record.into());
+        assert!(next == expected, "{expected:?} was expected, and {next:?} came");
+    }
+
     /// Asks for a record, waits for `duration` of tokio's time, and wants none to come. On a
     /// runtime whose time is paused that takes no time, and is over only when the whole graph
     /// stands still.
@@ -199,10 +239,12 @@ impl<T: Send + 'static> Sink for ProbedSink<T> {
                     state.demand -= 1;
                     state.delivered.push_back(record);
                 }
-                if state.enough {
-                    status = Some(SinkStatus::Enough);
+                if let Some(error) = state.error.take() {
+                    status = Some(Err(error));
+                } else if state.enough {
+                    status = Some(Ok(SinkStatus::Enough));
                 } else if rest.len() == 0 {
-                    status = Some(SinkStatus::More);
+                    status = Some(Ok(SinkStatus::More));
                 }
                 // The probe hears of each step.
                 (status.is_some() || rest.len() < before).then_some(())
@@ -210,7 +252,7 @@ impl<T: Send + 'static> Sink for ProbedSink<T> {
             self.0.until(deliver).await;
         }
         records.extend(rest);
-        Ok(status.unwrap_or(SinkStatus::More))
+        status.unwrap_or(Ok(SinkStatus::More))
     }
 
     async fn prepare(&mut self) -> Result<Committable, OperatorError> {

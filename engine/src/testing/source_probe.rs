@@ -2,14 +2,18 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use super::watched::Watched;
 use crate::batch::Barrier;
 use crate::error::OperatorError;
 use crate::record::Record;
 use crate::source::{Source, SourceBatch, SourceFactory, SourceStatus};
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 
 /// How much a probe may be ahead of the stage that reads from it.
 const AHEAD_MAX: usize = 16;
@@ -137,6 +141,39 @@ impl<T> SourceProbe<T> {
         self.0.until(|state| state.cancelled.then_some(())).await;
     }
 
+    /// Waits for the graph to let go of the source before its end.
+    ///
+    /// # Panics
+    ///
+    /// If that has not happened within `within` of tokio's time.
+    pub async fn expect_cancelled(&self, within: Duration) {
+        self.expect(self.cancelled(), within, "the source should have been cancelled").await;
+    }
+
+    /// Waits for the graph to take everything and ask for more.
+    ///
+    /// # Panics
+    ///
+    /// If that has not happened within `within` of tokio's time.
+    pub async fn expect_asked(&self, within: Duration) {
+        self.expect(self.asked(), within, "the graph should have asked for records").await;
+    }
+
+    /// Waits for `duration` of tokio's time, and wants the graph not to ask for records meanwhile:
+    /// what was sent is not all taken.
+    ///
+    /// # Panics
+    ///
+    /// If it asks.
+    pub async fn expect_not_asked(&self, duration: Duration) {
+        let asked = within(self.asked(), duration).await;
+        assert!(!asked, "the graph should not have asked for records");
+    }
+
+    async fn expect(&self, event: impl Future<Output = ()>, limit: Duration, what: &str) {
+        assert!(within(event, limit).await, "{what}: {self:?}");
+    }
+
     async fn put(&self, input: Input<T>) {
         let mut input = Some(input);
         self.0
@@ -150,6 +187,16 @@ impl<T> SourceProbe<T> {
             })
             .await;
     }
+}
+
+/// Whether something happens within so much of tokio's time.
+async fn within(event: impl Future<Output = ()>, limit: Duration) -> bool {
+    let (mut event, mut limit) = (pin!(event), pin!(Clock::system().sleep(limit)));
+    let first = std::future::poll_fn(|cx| match event.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(true),
+        Poll::Pending => limit.as_mut().poll(cx).map(|()| false),
+    });
+    first.await
 }
 
 impl<T: Send + 'static> Source for ProbedSource<T> {

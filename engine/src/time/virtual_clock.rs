@@ -58,6 +58,12 @@ impl VirtualClock {
         }
     }
 
+    /// How many timers are waiting.
+    #[must_use]
+    pub fn timers(&self) -> usize {
+        self.0.lock().sleepers.len()
+    }
+
     /// How far away the earliest waiting timer is, if there is one.
     #[must_use]
     pub fn next_timer(&self) -> Option<Duration> {

@@ -41,7 +41,7 @@ use millstream_engine::{Error, OperatorError, Record};
 use crate::DataStream;
 use crate::part::Remainder;
 use crate::recovery::{CircuitOpen, Permission, WhenOpen};
-use on_error::AtLast;
+pub(crate) use on_error::AtLast;
 
 /// What one of the fallible words does with a value.
 pub trait Fallible<T>: Clone + Send + 'static {
@@ -68,10 +68,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         fallible: F,
     ) -> DataStream<F::Out, Attempted<C, T, F>> {
         self.via_with(|operator, blueprint| {
-            let port = match &policy.at_last {
-                AtLast::DeadLetter(letters) => Some(blueprint.connect(letters.edge, operator)),
-                AtLast::Fail | AtLast::Skip => None,
-            };
+            let port = policy.connect(operator, blueprint);
             Attempt::new(policy, port, fallible)
         })
     }
@@ -101,7 +98,7 @@ struct Retry<T> {
 }
 
 /// What belongs to one run of the operator.
-struct AttemptRun<T> {
+pub(crate) struct AttemptRun<T> {
     operator: Arc<str>,
     clock: Clock,
     random: Random,
@@ -109,7 +106,7 @@ struct AttemptRun<T> {
     letters: Option<Outbox<DeadLetter<T>>>,
 }
 
-impl<T: Send, F: Fallible<T>> Attempt<T, F> {
+impl<T: Send + 'static, F: Fallible<T>> Attempt<T, F> {
     const fn new(policy: OnError<T>, port: Option<Port>, fallible: F) -> Self {
         let left = Remainder::none();
         Self { policy, port, fallible, left, retry: None, given_up: 0, run: None }
@@ -194,8 +191,7 @@ impl<T: Send, F: Fallible<T>> Attempt<T, F> {
         let Some(run) = &mut self.run else {
             return Err(error);
         };
-        let backoff = self.policy.backoff.as_ref();
-        if let Some(delay) = backoff.and_then(|backoff| backoff.delay(failed, &mut run.random)) {
+        if let Some(delay) = self.policy.delay(failed, &error, &mut run.random) {
             run.counters.errors.add(1);
             tracing::debug!(operator = %run.operator, %error, failed, ?delay, "trying again");
             let due = run.clock.now() + delay;
@@ -216,25 +212,53 @@ impl<T: Send, F: Fallible<T>> Attempt<T, F> {
             return Err(error);
         };
         self.given_up = self.given_up.saturating_add(1);
-        if self.policy.stop_after.is_some_and(|most| self.given_up >= most.get()) {
+        if self.policy.stops_after(self.given_up) {
             return Err(error);
         }
-        match (&self.policy.at_last, &mut run.letters) {
-            (AtLast::Skip, _) => {
-                run.skip(&error);
-                Ok(())
-            }
-            (AtLast::DeadLetter(_), Some(_)) => {
-                run.send(record, failed, error);
-                Ok(())
-            }
-            // Without a place for dead letters, failing is what loses nothing.
-            (AtLast::Fail, _) | (AtLast::DeadLetter(_), None) => Err(error),
-        }
+        run.give_up(&self.policy.at_last, Some(record), failed, error)
     }
 }
 
-impl<T: Send> AttemptRun<T> {
+impl<T: Send + 'static> AttemptRun<T> {
+    /// Makes ready for a run, with dead letters where there is a port for them.
+    pub(crate) fn open(context: &mut OperatorContext<'_>, port: Option<Port>) -> Self {
+        Self {
+            operator: context.name(),
+            clock: context.clock(),
+            random: context.random(),
+            counters: context.counters(),
+            letters: port.and_then(|port| context.side_output(port)),
+        }
+    }
+
+    /// Does what the policy says with a record for which there is no further attempt.
+    pub(crate) fn give_up(
+        &mut self,
+        at_last: &AtLast<T>,
+        record: Option<Record<T>>,
+        failed: u32,
+        error: OperatorError,
+    ) -> Result<(), OperatorError> {
+        match (at_last, record) {
+            (AtLast::Skip, _) => {
+                self.skip(&error);
+                Ok(())
+            }
+            (AtLast::DeadLetter(_), Some(record)) if self.letters.is_some() => {
+                self.send(record, failed, error);
+                Ok(())
+            }
+            // Without a place for dead letters, failing is what loses nothing.
+            (AtLast::Fail | AtLast::DeadLetter(_), _) => Err(error),
+        }
+    }
+
+    /// The dead letters, to be flushed and ended with the main output.
+    pub(crate) fn side(&mut self) -> Option<&mut dyn SideOutput> {
+        let letters = self.letters.as_mut()?;
+        Some(letters)
+    }
+
     fn skip(&self, error: &OperatorError) {
         self.counters.errors.add(1);
         self.counters.dropped(DropReason::Skipped, 1);
@@ -268,7 +292,7 @@ impl<T: Send> AttemptRun<T> {
     }
 }
 
-impl<T: Send, F: Fallible<T>> Clone for Attempt<T, F> {
+impl<T: Send + 'static, F: Fallible<T>> Clone for Attempt<T, F> {
     fn clone(&self) -> Self {
         Self::new(self.policy.clone(), self.port, self.fallible.clone())
     }
@@ -288,13 +312,7 @@ impl<T: Send + 'static, F: Fallible<T>> Operator<T> for Attempt<T, F> {
     const NAME: &'static str = F::NAME;
 
     fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
-        self.run = Some(AttemptRun {
-            operator: context.name(),
-            clock: context.clock(),
-            random: context.random(),
-            counters: context.counters(),
-            letters: self.port.and_then(|port| context.side_output(port)),
-        });
+        self.run = Some(AttemptRun::open(context, self.port));
         Ok(())
     }
 
@@ -340,8 +358,7 @@ impl<T: Send + 'static, F: Fallible<T>> Operator<T> for Attempt<T, F> {
 
     #[inline]
     fn side(&mut self) -> Option<&mut dyn SideOutput> {
-        let letters = self.run.as_mut()?.letters.as_mut()?;
-        Some(letters)
+        self.run.as_mut()?.side()
     }
 }
 

@@ -2,6 +2,12 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_engine::OperatorError;
+use millstream_engine::graph::{Blueprint, OperatorId, Port};
+use millstream_engine::random::Random;
 
 use super::backoff::Backoff;
 use super::dead_letter::DeadLetters;
@@ -29,14 +35,18 @@ use crate::recovery::{CircuitBreaker, WhenOpen};
 /// # }
 /// ```
 pub struct OnError<T> {
-    pub(super) backoff: Option<Backoff>,
-    pub(super) at_last: AtLast<T>,
-    pub(super) guard: Option<(CircuitBreaker, WhenOpen)>,
-    pub(super) stop_after: Option<NonZeroU32>,
+    pub(crate) backoff: Option<Backoff>,
+    pub(crate) retry_if: Option<RetryIf>,
+    pub(crate) at_last: AtLast<T>,
+    pub(crate) guard: Option<(CircuitBreaker, WhenOpen)>,
+    pub(crate) stop_after: Option<NonZeroU32>,
 }
 
+/// Which errors are worth another attempt.
+pub(crate) type RetryIf = Arc<dyn Fn(&OperatorError) -> bool + Send + Sync>;
+
 /// What is done when no further attempt is made.
-pub(super) enum AtLast<T> {
+pub(crate) enum AtLast<T> {
     Fail,
     Skip,
     DeadLetter(DeadLetters<T>),
@@ -44,7 +54,7 @@ pub(super) enum AtLast<T> {
 
 impl<T> OnError<T> {
     const fn of(backoff: Option<Backoff>, at_last: AtLast<T>) -> Self {
-        Self { backoff, at_last, guard: None, stop_after: None }
+        Self { backoff, retry_if: None, at_last, guard: None, stop_after: None }
     }
 
     /// Fails the job, with the operator's name and the error.
@@ -64,6 +74,41 @@ impl<T> OnError<T> {
     #[must_use]
     pub const fn retry(backoff: Backoff) -> Self {
         Self::of(Some(backoff), AtLast::Fail)
+    }
+
+    /// Makes no further attempt after an error for which `predicate` does not hold, such as one
+    /// that says that the request itself is wrong.
+    #[must_use]
+    pub fn only_if(
+        mut self,
+        predicate: impl Fn(&OperatorError) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.retry_if = Some(Arc::new(predicate));
+        self
+    }
+
+    /// Whether so many values given up in a row are too many.
+    pub(crate) fn stops_after(&self, given_up: u32) -> bool {
+        self.stop_after.is_some_and(|most| given_up >= most.get())
+    }
+
+    /// Lets `operator` send dead letters, if that is the policy.
+    pub(crate) fn connect(&self, operator: OperatorId, blueprint: &Blueprint) -> Option<Port> {
+        match &self.at_last {
+            AtLast::DeadLetter(letters) => Some(blueprint.connect(letters.edge, operator)),
+            AtLast::Fail | AtLast::Skip => None,
+        }
+    }
+
+    /// How long to wait before another attempt. `None` if there is to be none.
+    pub(crate) fn delay(
+        &self,
+        failed: u32,
+        error: &OperatorError,
+        random: &mut Random,
+    ) -> Option<Duration> {
+        let worth_it = self.retry_if.as_ref().is_none_or(|predicate| predicate(error));
+        self.backoff.as_ref().filter(|_| worth_it)?.delay(failed, random)
     }
 
     /// Puts the original value among the dead letters, with the error.
@@ -87,7 +132,8 @@ impl<T> OnError<T> {
     }
 
     /// Makes no attempt while `breaker` is open, and tells it of each that is made. A value whose
-    /// turn comes meanwhile waits, or is diverted.
+    /// turn comes meanwhile waits, or is diverted. Where calls are asynchronous, each of those in
+    /// flight asks for itself.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -106,7 +152,8 @@ impl<T> OnError<T> {
     }
 
     /// Fails the job when so many values in a row had to be given up, rather than go on skipping or
-    /// dead-lettering everything there is: then it is not the values. Zero counts as one.
+    /// dead-lettering everything there is: then it is not the values. Zero counts as one. Each
+    /// instance counts for itself.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -142,8 +189,8 @@ impl<T> Clone for OnError<T> {
             AtLast::Skip => AtLast::Skip,
             AtLast::DeadLetter(letters) => AtLast::DeadLetter(letters.clone()),
         };
-        let guard = self.guard.clone();
-        Self { backoff: self.backoff, at_last, guard, stop_after: self.stop_after }
+        let (guard, retry_if) = (self.guard.clone(), self.retry_if.clone());
+        Self { backoff: self.backoff, retry_if, at_last, guard, stop_after: self.stop_after }
     }
 }
 

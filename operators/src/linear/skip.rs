@@ -146,7 +146,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use millstream_engine::testing::OperatorHarness;
+    use millstream_engine::testing::{OperatorHarness, Step, assert_survives_crashes};
 
     fn check<O: Operator<u32, Out = u32>>(operator: &O, expected: &[u32]) {
         let mut used = OperatorHarness::new(operator.clone());
@@ -167,6 +167,14 @@ mod tests {
     #[test]
     fn b4_skip_leaves_out_the_first_records() {
         check(&Skip { count: 2, left: 2 }, &[3, 1]);
+    }
+
+    #[test]
+    fn l5_a_crash_anywhere_changes_nothing() {
+        let script: Vec<_> = [1, 2, 3, 1].map(|n| Step::Record(Record::new(n))).into();
+        assert_survives_crashes(&Skip { count: 2, left: 2 }, &script);
+        let (predicate, begun) = (|n: &u32| *n < 3, false);
+        assert_survives_crashes(&SkipWhile { predicate, begun }, &script);
     }
 
     #[test]

@@ -234,7 +234,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use millstream_engine::testing::OperatorHarness;
+    use millstream_engine::testing::{OperatorHarness, Step, assert_survives_crashes};
 
     /// Pushes 1 to 5 and tells what came out, and after how many the operator had enough.
     fn check<O: Operator<u32, Out = u32>>(operator: &O, expected: &[u32], done_after: Option<u32>) {
@@ -290,6 +290,16 @@ mod tests {
         check(&TakeUntil { predicate, done }, &[1, 2, 3], Some(3));
         let predicate = |n: &u32| *n > 5;
         check(&TakeUntil { predicate, done }, &[1, 2, 3, 4, 5], None);
+    }
+
+    #[test]
+    fn l5_a_crash_anywhere_changes_nothing() {
+        let script: Vec<_> = (1..=5).map(|n| Step::Record(Record::new(n))).collect();
+        assert_survives_crashes(&take(3), &script);
+        let (predicate, done) = (|n: &u32| *n != 3, false);
+        assert_survives_crashes(&TakeWhile { predicate, done }, &script);
+        let predicate = |n: &u32| *n == 3;
+        assert_survives_crashes(&TakeUntil { predicate, done }, &script);
     }
 
     #[test]

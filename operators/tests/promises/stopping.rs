@@ -5,6 +5,7 @@ use std::time::Duration;
 use millstream_engine::ErrorKind;
 use millstream_engine::edge::Discipline;
 use millstream_engine::graph::EdgeOptions;
+use millstream_engine::metrics::Why;
 use millstream_engine::runtime::{JobState, Outcome};
 use millstream_engine::testing::{Ending, VirtualClock, probe_sink, probe_source};
 use millstream_operators::prelude::*;
@@ -98,11 +99,14 @@ async fn a_stuck_job_names_the_stage_and_the_full_edge() {
     settle().await;
     clock.advance(LATER);
     let explained = job.explain();
-    assert_eq!(explained.culprit.as_deref(), Some("last → slow"));
+    let culprit = explained.culprit.clone().unwrap();
+    assert_eq!((&*culprit.stage, culprit.why), ("last → slow", Why::SinkIsSlow));
+    assert_eq!((culprit.operator.as_deref(), culprit.age), (Some("slow"), LATER));
     let full: Vec<_> = explained.full_edges.iter().map(|(name, _)| &**name).collect();
     assert_eq!(full, ["in → step", "map → last"]);
     let text = explained.to_string();
-    assert!(text.starts_with("held up by `last → slow`\n  full: in → step"), "{text}");
+    let expected = "held up by `last → slow`: `slow` waits for the outside to take, for 50.000s";
+    assert!(text.starts_with(expected), "{text}");
     let metrics = job.metrics();
     for stage in &metrics.stages {
         assert_eq!((stage.blocked_now, stage.blocked), (1, LATER), "{}", stage.name);

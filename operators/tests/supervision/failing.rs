@@ -132,3 +132,42 @@ async fn j1_after_a_failure_nothing_of_the_job_is_left_running() {
     // The blueprint has its three, and no run has any.
     assert_eq!(Arc::strong_count(&alive), 4);
 }
+
+#[tokio::test(start_paused = true)]
+async fn j7_a_breaker_guards_calls_in_flight_too() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&calls);
+    let call = move |n: u32| {
+        let earlier = counter.fetch_add(1, SeqCst);
+        async move { if earlier < 3 { Err(std::fmt::Error) } else { Ok(n) } }
+    };
+    let breaker = CircuitBreaker::after_failures(2).with_open_for(Duration::from_secs(10));
+    let flow = Dataflow::new("waits");
+    let numbers = flow.source("in", source::from_iter(0..6_u32));
+    let policy = OnError::skip().guarded_by(&breaker, WhenOpen::Wait);
+    let all = numbers.try_map_async(1, policy, call.clone()).collect();
+    let report = flow.run().await.unwrap();
+    // The third is the probe that fails, and opens it once more.
+    assert_eq!(report.take(all), Some(vec![3, 4, 5]));
+    assert_eq!(calls.load(SeqCst), 6);
+    assert!(report.elapsed() >= Duration::from_secs(20), "{:?}", report.elapsed());
+
+    calls.store(0, SeqCst);
+    let breaker = CircuitBreaker::after_failures(2);
+    let flow = Dataflow::new("diverts");
+    let numbers = flow.source("in", source::from_iter(0..6_u32));
+    let policy = OnError::skip().guarded_by(&breaker, WhenOpen::Divert);
+    let none = numbers.try_map_async(1, policy, call).collect();
+    assert_eq!(flow.run().await.unwrap().take(none), Some(vec![]));
+    assert_eq!(calls.load(SeqCst), 2);
+}
+
+#[tokio::test]
+async fn j8_the_limit_to_poison_holds_for_calls_in_flight_too() {
+    let flow = Dataflow::new("in a row");
+    let words = flow.source("words", source::from_iter(["a", "1", "b", "c", "d"]));
+    let call = |word: &'static str| async move { parse(&word) };
+    words.try_map_async(2, OnError::skip().stop_after(3), call).ignore();
+    let error = flow.run().await.unwrap_err();
+    assert!(error.cause().unwrap().is::<ParseIntError>(), "{error}");
+}

@@ -1,0 +1,30 @@
+//! Words that wait for futures: calls to services, blocking work, look-ups.
+//!
+//! Each begins a stage of its own, whose head keeps a bounded number of futures in reusable places,
+//! polled by the stage's own task: no task an item, and no allocation once they are there. They
+//! move on by themselves, whether or not anybody takes their results. With event time, results
+//! don't cross a watermark in either direction, and a barrier waits for what is in flight.
+
+mod adaptive;
+mod attempts;
+mod call_policy;
+mod calls;
+mod concurrency;
+mod emission;
+mod lanes;
+mod lookup;
+pub mod lookup_async;
+pub mod map_async;
+pub mod map_async_keyed;
+
+pub mod map_blocking;
+pub mod scan_async;
+mod slots;
+mod taken;
+pub mod try_map_async;
+
+pub use attempts::Answer;
+pub use call_policy::{CallPolicy, TimedOut};
+pub use concurrency::Concurrency;
+pub use lookup::Lookup;
+pub use try_map_async::{Called, Settle};
