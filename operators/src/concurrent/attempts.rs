@@ -9,7 +9,7 @@ use millstream_engine::OperatorError;
 use millstream_engine::metrics::OperatorCounters;
 use millstream_engine::random::Random;
 use millstream_engine::runtime::OperatorContext;
-use millstream_engine::time::{Clock, Sleep};
+use millstream_engine::time::{Clock, Instant, Sleep};
 use pin_project::pin_project;
 
 use super::calls::Caller;
@@ -143,6 +143,24 @@ fn is_over(sleep: &mut Option<Sleep>, cx: &mut Context<'_>) -> bool {
     sleep.as_mut().is_some_and(|sleep| Pin::new(sleep).poll(cx).is_ready())
 }
 
+/// Whether a call may be made.
+enum Leave {
+    Call(Option<Permit>),
+    Wait(Instant),
+    Divert,
+}
+
+fn ask<T>(on_error: &OnError<T>, now: Instant) -> Leave {
+    let Some((breaker, when_open)) = &on_error.guard else {
+        return Leave::Call(None);
+    };
+    match (breaker.try_acquire(now), when_open) {
+        (Permission::Granted(permit), _) => Leave::Call(Some(permit)),
+        (Permission::Denied { until }, WhenOpen::Wait) => Leave::Wait(until),
+        (Permission::Denied { .. }, WhenOpen::Divert) => Leave::Divert,
+    }
+}
+
 /// Tells the circuit breaker how the attempt went, if one has to be told.
 fn tell(permit: &mut Option<Permit>, run: Option<&AttemptsRun>, success: bool) {
     if let (Some(permit), Some(run)) = (permit.take(), run) {
@@ -170,22 +188,15 @@ where
             if std::mem::take(this.begin)
                 && let (Some(run), Some(original)) = (&this.run, &this.original)
             {
-                let now = run.clock.now();
-                let guard = this.policy.on_error.guard.as_ref();
-                let asked = guard.map(|(breaker, open)| (breaker.try_acquire(now), open));
-                match asked {
-                    Some((Permission::Denied { until }, WhenOpen::Wait)) => {
-                        *this.delay = Some(run.clock.sleep_until(until));
-                    }
-                    Some((Permission::Denied { .. }, WhenOpen::Divert)) => {
+                match ask(&this.policy.on_error, run.clock.now()) {
+                    Leave::Wait(until) => *this.delay = Some(run.clock.sleep_until(until)),
+                    Leave::Divert => {
                         let (original, attempts) = (this.original.take(), *this.failed);
                         let error = CircuitOpen.into();
                         return Poll::Ready(Answer::GaveUp { original, error, attempts });
                     }
-                    granted => {
-                        if let Some((Permission::Granted(permit), _)) = granted {
-                            *this.permit = Some(permit);
-                        }
+                    Leave::Call(permit) => {
+                        *this.permit = permit;
                         run.counters.retries.add(u64::from(*this.failed > 0));
                         let limit = this.policy.attempt_timeout;
                         *this.single = limit.map(|limit| run.clock.sleep(limit));
