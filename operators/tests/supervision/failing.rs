@@ -171,3 +171,21 @@ async fn j8_the_limit_to_poison_holds_for_calls_in_flight_too() {
     let error = flow.run().await.unwrap_err();
     assert!(error.cause().unwrap().is::<ParseIntError>(), "{error}");
 }
+
+#[tokio::test]
+async fn j1_a_panic_in_one_job_leaves_the_others_alone() {
+    let build = |panics: bool| {
+        let flow = Dataflow::new("one of many");
+        let numbers = flow.source("in", source::from_iter(0..5000_u32)).boundary();
+        let count = numbers.inspect(move |n| assert!(!panics || *n < 100, "bad")).count();
+        (flow, count)
+    };
+    let (good, count) = build(false);
+    let (bad, _) = build(true);
+    let jobs: Vec<_> = (0..4).map(|_| good.start_with(&small()).unwrap()).collect();
+    let error = bad.run_with(small()).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Panic(why) if why == "bad"), "{error}");
+    for job in jobs {
+        assert_eq!(job.await.unwrap().take(count), Some(5000));
+    }
+}

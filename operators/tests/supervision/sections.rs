@@ -8,19 +8,22 @@ use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::testing::{probe_sink, probe_source};
 use millstream_operators::prelude::*;
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// A section that slips at certain numbers, each once.
 fn slippery(
-    at: &'static [u32],
+    at: &[u32],
     panics: bool,
-) -> impl Fn(DataStream<u32>) -> DataStream<u32> + Send + Sync {
-    let slipped: Arc<Vec<_>> = Arc::new(at.iter().map(|_| AtomicBool::new(false)).collect());
+) -> impl Fn(DataStream<u32>) -> DataStream<u32> + Send + Sync + use<> {
+    let slipped: Vec<_> = at.iter().map(|at| (*at, AtomicBool::new(false))).collect();
+    let slipped = Arc::new(slipped);
     move |numbers| {
         let slipped = Arc::clone(&slipped);
         let step = move |n: &u32| {
-            let place = at.iter().position(|slip| slip == n);
-            if place.is_some_and(|place| !slipped[place].swap(true, SeqCst)) {
+            let mut slips = slipped.iter().filter(|(at, _)| at == n);
+            if slips.any(|(_, slipped)| !slipped.swap(true, SeqCst)) {
                 assert!(!panics, "slipped");
                 return Err(std::fmt::Error);
             }
@@ -49,6 +52,36 @@ async fn j4_a_section_that_fails_is_given_again_what_was_not_through() {
             assert_eq!(counts.records_out, Some(expected.len() as u64));
             assert_eq!(report.take(all).unwrap(), expected, "batches of {batch}");
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn j4_wherever_a_section_fails_everything_comes_out_once_and_in_order(
+        slips in prop::collection::vec(0..80_u32, 0..6),
+        panics in any::<bool>(),
+        batch in 1..6_usize,
+        capacity in 1..5_usize,
+        instances in 1..3_usize,
+    ) {
+        let flow = Dataflow::new("anywhere");
+        let numbers = flow.source("in", source::from_iter(0..80_u32)).parallel(instances);
+        // Each instance has a section of its own, and they share what has slipped.
+        let numbers = numbers.restart_section(quick(9), slippery(&slips, panics));
+        let numbers = numbers.gather().collect();
+        let options = JobOptions::default().with_batch_records(batch).with_publish_every(None);
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        let report = runtime.block_on(flow.run_with(options.with_edge_capacity(capacity)));
+        let report = report.map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let mut all = report.take(numbers).unwrap();
+        if instances > 1 {
+            all.sort_unstable();
+        }
+        let expected = (0..80).filter(|n| n % 5 != 4).flat_map(|n| vec![n; n as usize % 3]);
+        prop_assert_eq!(all, expected.collect::<Vec<_>>());
     }
 }
 
