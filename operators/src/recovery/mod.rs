@@ -6,6 +6,7 @@
 //! [`restart_section`](crate::DataStream::restart_section) what their closure says.
 
 mod circuit_breaker;
+mod map_err;
 mod nested;
 mod policy;
 mod restart_section;
@@ -15,6 +16,7 @@ mod try_catch;
 pub use circuit_breaker::{
     BreakerState, CircuitBreaker, CircuitOpen, Permission, Permit, WhenOpen,
 };
+pub use map_err::MapErr;
 pub use policy::RestartPolicy;
 pub use restart_section::RestartSection;
 pub use supervise::{Directive, Panicked, Supervised, Supervision};

@@ -156,3 +156,22 @@ async fn j10_recover_ends_in_one_last_value() {
         assert_eq!(error.operator_name(), Some("numbers"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn j10_map_err_changes_the_error_of_one_operator() {
+    let run = |word: &'static str| async move {
+        let flow = Dataflow::new("mapped");
+        let words = flow.source("words", source::from_iter(["1", word]));
+        let said = |text: &'static str| move |error| OperatorError::new(format!("{text}: {error}"));
+        let numbers = words.try_map(OnError::fail(), parse).named("parse").map_err(said("bad"));
+        let small = |n: &u32| if *n < 9 { Ok(*n) } else { Err(std::fmt::Error) };
+        numbers.try_map(OnError::fail(), small).named("small").ignore();
+        flow.run().await.unwrap_err()
+    };
+    let error = run("x").await;
+    assert_eq!(error.operator_name(), Some("parse"));
+    assert_eq!(error.cause().unwrap().to_string(), "bad: invalid digit found in string");
+    let error = run("10").await;
+    assert_eq!(error.operator_name(), Some("small"));
+    assert!(error.cause().unwrap().is::<std::fmt::Error>(), "its scope is one operator");
+}

@@ -226,3 +226,19 @@ async fn j4_a_stuck_section_bounds_what_it_is_given_and_goes_with_its_job() {
     }
     assert_eq!(Arc::strong_count(&gone), 1, "nothing of the section is left");
 }
+
+#[test]
+fn j4_a_section_is_restarted_on_several_threads() {
+    for round in 0..20 {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(2).enable_time().build().unwrap();
+        let flow = Dataflow::new("threads");
+        let numbers = flow.source("in", source::from_iter(0..500_u32));
+        let slips = [round, round * 7, 250, 251, 499];
+        let at_once = Backoff::default().with_initial(Duration::from_micros(10)).with_attempts(9);
+        let all = numbers.restart_section(at_once, slippery(&slips, round % 2 == 0)).collect();
+        let report = runtime.block_on(flow.run_with(small())).unwrap();
+        let expected = (0..500).filter(|n| n % 5 != 4).flat_map(|n| vec![n; n as usize % 3]);
+        assert_eq!(report.take(all), Some(expected.collect()), "round {round}");
+    }
+}
