@@ -29,6 +29,7 @@
 //! * [`source`] and [`sink`] have what streams begin and end in, and the contracts for your own.
 //! * [`operator::Operator`] is the contract of an operator; [`DataStream::via`] the door it goes
 //!   through.
+//! * [`hub`]s are where dataflows meet at run time.
 //! * [`JobHandle`](runtime::JobHandle) controls a running job, [`JobReport`](runtime::JobReport) is
 //!   what it ends with, [`JobOptions`](runtime::JobOptions) are the choices about a run.
 //! * [`metrics`] tells what is counted, and [`testing`] how to test operators and graphs without
@@ -48,8 +49,9 @@ pub use millstream_engine::{batch, state, tail, testing, time};
 pub use millstream_engine::{chain, edge, graph, key, metrics, operator, random, runtime};
 #[cfg(feature = "files")]
 pub use millstream_operators::file;
-pub use millstream_operators::{DataStream, Dataflow, KeyedStream, attempt, control, fan, keyed};
-pub use millstream_operators::{prelude, recovery};
+pub use millstream_operators::{
+    DataStream, Dataflow, KeyedStream, attempt, control, fan, hub, keyed, prelude, recovery,
+};
 
 /// Where records enter: sources, and the contract for your own.
 pub mod source {

@@ -4,6 +4,8 @@
 //!
 //! * **Order.** [`write`](Sink::write) gets the records in the order of the stream, a batch at a
 //!   time, and never two batches at once.
+//! * **Holding.** A sink that keeps records across calls says how many, by [`held`](Sink::held),
+//!   and until when it may, by [`flush_due`](Sink::flush_due).
 //! * **The end.** [`prepare`](Sink::prepare) and [`commit`](Sink::commit) are called at the end of
 //!   a *complete* input only. A job that fails or is aborted drops the sink instead, and a sink
 //!   must not take that for the end: what it wrote has to stay recognisable as incomplete.
@@ -23,7 +25,7 @@ use crate::metrics::OperatorCounters;
 use crate::random::Random;
 use crate::record::Record;
 use crate::runtime::Seat;
-use crate::time::Clock;
+use crate::time::{Clock, Instant};
 
 /// Whether a sink wants more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +52,10 @@ pub struct SinkContext {
     pub instances: usize,
     /// The sink's name in the graph.
     pub name: Arc<str>,
-    /// What this instance counts.
+    /// The sink's counters. It counts itself what it drops and what it tries again; what it has
+    /// `delivered` is counted for it.
     pub counters: Arc<OperatorCounters>,
-    /// Randomness of this instance's own, from the job's seed.
+    /// Chance, the same in every run with the same seed.
     pub random: Random,
 }
 
@@ -96,8 +99,9 @@ pub trait Sink: Send + 'static {
         records: &mut Vec<Record<Self::Item>>,
     ) -> impl Future<Output = Result<SinkStatus, OperatorError>> + Send;
 
-    /// Hands on what the sink itself still holds. Called when no more input is ready; not at the
-    /// end, where [`prepare`](Sink::prepare) does what is needed.
+    /// Hands on what the sink itself still holds. Called when no more input is ready, unless
+    /// [`flush_due`](Sink::flush_due) says later; not at the end, where
+    /// [`prepare`](Sink::prepare) does what is needed.
     fn flush(&mut self) -> impl Future<Output = Result<(), OperatorError>> + Send {
         async { Ok(()) }
     }
@@ -110,6 +114,19 @@ pub trait Sink: Send + 'static {
     ) -> impl Future<Output = Result<(), OperatorError>> + Send {
         let _ = barrier;
         self.flush()
+    }
+
+    /// Until when a sink that collects may go on doing so, by the job's clock. Asked after each
+    /// call: with `None`, as it stands, [`flush`](Sink::flush) is called as soon as no more input
+    /// is ready, and otherwise at that time, whether or not more input comes.
+    fn flush_due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// How many of the records that it has taken it still holds. They count as delivered once it
+    /// does no more, unless it has counted them as dropped.
+    fn held(&self) -> usize {
+        0
     }
 
     /// The first step of making the writes so far durable and visible. As it stands it flushes;

@@ -28,7 +28,8 @@ const SEAMS: [&str; 4] = ["runtime", "edge", "testing", "time"];
 const FRONT: [&str; 3] = ["DataStream", "KeyedStream", "Dataflow"];
 
 /// The folders of the operators crate in which every public function is a word of its own.
-const WORD_FOLDERS: [&str; 2] = ["operators/src/source/", "operators/src/sink/"];
+const WORD_FOLDERS: [&str; 3] =
+    ["operators/src/source/", "operators/src/sink/", "operators/src/hub/"];
 
 /// Paths of one machine. They are spelled in two parts, or this file would be at fault itself.
 const LOCAL_PATHS: [&str; 2] = [concat!("/wo", "rk/"), concat!("/tmp/", "bash_jobs")];

@@ -15,6 +15,7 @@ mod dataflow;
 pub mod fan;
 #[cfg(feature = "files")]
 pub mod file;
+pub mod hub;
 pub mod keyed;
 pub mod linear;
 mod part;

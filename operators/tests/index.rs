@@ -80,7 +80,8 @@ fn files(folder: &str) -> Vec<(String, String)> {
 /// The words that a file offers: public methods of the front, and among the sources and sinks also
 /// public functions and constructors.
 fn words_of(path: &str, text: &str) -> Vec<String> {
-    let everywhere = ["src/source/", "src/sink/"].iter().any(|folder| path.starts_with(folder));
+    let everywhere =
+        ["src/source/", "src/sink/", "src/hub/"].iter().any(|folder| path.starts_with(folder));
     let mut words = Vec::new();
     let mut owner = String::new();
     for (at, line) in text.match_indices('\n').map(|(at, _)| at + 1).map(|at| {
@@ -241,13 +242,11 @@ const CONTRACTS: [(&str, usize); 11] = [
 /// Those of them that nobody has kept yet. It only ever gets shorter.
 #[rustfmt::skip] // A line for each group, so that two who keep contracts do not meet.
 const PENDING: &[&str] = &[
-    "A7", "A8",
     "B12",
     "C4", "C5", "C9",
     "D1", "D2", "D3", "D4", "D5", "D6", "D7", "D8",
-    "E2", "E4", "E5", "E6", "E7", "E8",
-    "F3", "F4", "F5", "F6", "F7",
-    "N2",
+    "E2", "E4", "E5", "E6", "E7",
+    "F3", "F4", "F5", "F7",
 ];
 
 #[test]

@@ -26,7 +26,10 @@ pub struct SinkTail<T> {
     slot: Arc<Slot<T>>,
     seat: Seat,
     cancelled: Arc<Counter>,
-    /// A barrier that the sink has to be told of before it gets another record.
+    /// The sink has to be flushed before it gets another record: there is a barrier, or the time
+    /// for which it wanted to collect is over.
+    flushing: bool,
+    /// The barrier that it has to be told of then.
     barrier: Option<Barrier>,
     /// Something was written since the sink was last flushed.
     dirty: bool,
@@ -41,6 +44,8 @@ struct SlotState<T> {
     /// The driver is working on a command.
     busy: bool,
     enough: bool,
+    /// Until when the sink wants to collect, as it said after its last call.
+    flush_due: Option<Instant>,
     spare: Vec<Record<T>>,
 }
 
@@ -62,11 +67,31 @@ impl<T> Slot<T> {
         let next = |state: &mut SlotState<T>| match state.command.take() {
             Some(command) => {
                 state.busy = true;
+                state.flush_due = None;
                 Poll::Ready(command)
             }
             None => Poll::Pending,
         };
         std::future::poll_fn(|_| self.with(next)).await
+    }
+}
+
+/// What a sink has been given and what became of it, so that each record is counted once, when
+/// that is known.
+struct Deliveries {
+    seat: Seat,
+    taken: u64,
+    counted: u64,
+}
+
+impl Deliveries {
+    fn count(&mut self, taken: usize, held: usize) {
+        let counters = self.seat.counters();
+        self.taken += taken as u64;
+        let dropped = counters.drops().total();
+        let delivered = self.taken.saturating_sub(held as u64 + dropped);
+        counters.delivered.add(delivered.saturating_sub(self.counted));
+        self.counted = self.counted.max(delivered);
     }
 }
 
@@ -79,14 +104,19 @@ async fn drive<S: Sink>(
 ) -> Result<(), OperatorError> {
     slot.with(|state| state.busy = true);
     sink.open(&context).await?;
+    let mut deliveries = Deliveries { seat, taken: 0, counted: 0 };
     loop {
-        slot.with(|state| state.busy = false);
+        let flush_due = sink.flush_due();
+        slot.with(|state| {
+            state.busy = false;
+            state.flush_due = flush_due;
+        });
         match slot.command().await {
             Command::Write(mut records) => {
                 let offered = records.len();
                 let status = sink.write(&mut records).await?;
                 let left = if status == SinkStatus::Enough { records.len() } else { 0 };
-                seat.counters().delivered.add((offered - left) as u64);
+                deliveries.count(offered - left, sink.held());
                 cancelled.add(left as u64);
                 records.clear();
                 slot.with(|state| {
@@ -94,10 +124,17 @@ async fn drive<S: Sink>(
                     state.enough |= status == SinkStatus::Enough;
                 });
             }
-            Command::Flush => sink.flush().await?,
-            Command::Barrier(barrier) => sink.barrier(barrier).await?,
+            Command::Flush => {
+                sink.flush().await?;
+                deliveries.count(0, sink.held());
+            }
+            Command::Barrier(barrier) => {
+                sink.barrier(barrier).await?;
+                deliveries.count(0, sink.held());
+            }
             Command::End => {
                 let committable = sink.prepare().await?;
+                deliveries.count(0, sink.held());
                 return sink.commit(committable).await;
             }
         }
@@ -111,7 +148,7 @@ impl<T: Send + 'static> SinkTail<T> {
     ///
     /// What the factory returns, with the operator's name.
     pub fn new<M>(
-        run: &Run<'_, M>,
+        run: &mut Run<'_, M>,
         operator: OperatorId,
         instance: usize,
         factory: &impl SinkFactory<Sink: Sink<Item = T>>,
@@ -120,7 +157,13 @@ impl<T: Send + 'static> SinkTail<T> {
         let created = factory.create(instance);
         let sink = created.map_err(|error| Error::operator(seat.name(), error))?;
         let context = SinkContext::of(run.clock(), &seat, run.random(&seat));
-        let state = SlotState { command: None, busy: false, enough: false, spare: Vec::new() };
+        let state = SlotState {
+            command: None,
+            busy: false,
+            enough: false,
+            flush_due: None,
+            spare: Vec::new(),
+        };
         let slot = Arc::new(Slot(Mutex::new(state)));
         let cancelled = run.cancelled();
         let driver =
@@ -132,6 +175,7 @@ impl<T: Send + 'static> SinkTail<T> {
             slot,
             seat,
             cancelled,
+            flushing: false,
             barrier: None,
             dirty: false,
             ending: false,
@@ -160,17 +204,20 @@ impl<T: Send + 'static> SinkTail<T> {
 
     /// What to tell the sink next, if there is anything to tell it now.
     fn next_command(&mut self, flush: Flush) -> Option<Command<T>> {
-        let full = self.records.len() >= self.limit || self.barrier.is_some();
+        let full = self.records.len() >= self.limit || self.flushing;
         if !self.records.is_empty() && (full || flush == Flush::All) {
             self.dirty = true;
             let spare = self.slot.with(|state| std::mem::take(&mut state.spare));
             return Some(Command::Write(std::mem::replace(&mut self.records, spare)));
         }
         if let Some(barrier) = self.barrier.take() {
+            self.flushing = false;
             self.dirty = false;
             return Some(Command::Barrier(barrier));
         }
-        if flush == Flush::All && self.dirty && !self.ending {
+        let rests = flush == Flush::All && self.dirty && !self.ending;
+        let collects = || self.slot.with(|state| state.flush_due.is_some());
+        if std::mem::take(&mut self.flushing) || (rests && !collects()) {
             self.dirty = false;
             return Some(Command::Flush);
         }
@@ -194,11 +241,12 @@ impl<T: Send + 'static> SinkTail<T> {
             if enough {
                 self.cancelled.add(self.records.len() as u64);
                 self.records.clear();
+                self.flushing = false;
                 self.barrier = None;
             }
             if !idle {
                 // While it writes, there may be room for more.
-                let room = self.records.len() < self.limit && self.barrier.is_none();
+                let room = self.records.len() < self.limit && !self.flushing;
                 let satisfied = flush == Flush::Room && room;
                 return if satisfied { Poll::Ready(Ok(())) } else { Poll::Pending };
             }
@@ -218,11 +266,7 @@ impl<T: Send + 'static> Tail<T> for SinkTail<T> {
     }
 
     fn resume(&mut self) -> Flow {
-        if self.records.len() < self.limit && self.barrier.is_none() {
-            Flow::More
-        } else {
-            Flow::Stop
-        }
+        if self.records.len() < self.limit && !self.flushing { Flow::More } else { Flow::Stop }
     }
 
     fn watermark(&mut self, _watermark: Timestamp) -> Flow {
@@ -231,12 +275,19 @@ impl<T: Send + 'static> Tail<T> for SinkTail<T> {
 
     fn idle(&mut self, _idle: bool) {}
 
-    fn timer(&mut self, _now: Instant) -> Flow {
-        Flow::More
+    fn timer(&mut self, now: Instant) -> Flow {
+        if self.next_timer().is_none_or(|due| due > now) {
+            return Flow::More;
+        }
+        self.flushing = true;
+        Flow::Stop
     }
 
     fn next_timer(&self) -> Option<Instant> {
-        None
+        if self.flushing || self.ending {
+            return None;
+        }
+        self.slot.with(|state| state.flush_due)
     }
 
     fn waiting(&self) -> bool {
@@ -245,6 +296,7 @@ impl<T: Send + 'static> Tail<T> for SinkTail<T> {
 
     fn barrier(&mut self, barrier: Barrier) -> Flow {
         self.barrier = Some(barrier);
+        self.flushing = true;
         Flow::Stop
     }
 

@@ -83,7 +83,8 @@ impl Backoff {
     }
 
     /// How long to wait after so many failed attempts. `None` if that was the last one.
-    pub(crate) fn delay(&self, failed: u32, random: &mut Random) -> Option<Duration> {
+    #[must_use]
+    pub fn delay(&self, failed: u32, random: &mut Random) -> Option<Duration> {
         if failed >= self.attempts {
             return None;
         }

@@ -52,7 +52,7 @@ impl Dataflow {
 /// Where operators send the values that they give up on. Made by [`Dataflow::dead_letters`], and
 /// good for operators of that dataflow only.
 pub struct DeadLetters<T> {
-    pub(super) edge: EdgeId,
+    pub(crate) edge: EdgeId,
     marker: PhantomData<fn(T)>,
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use millstream_engine::batch::Barrier;
 use millstream_engine::random::Random;
 use millstream_engine::sink::{Committable, Sink, SinkContext, SinkFactory, SinkStatus};
+use millstream_engine::time::Instant;
 use millstream_engine::{OperatorError, Record};
 
 use crate::recovery::{RestartPolicy, Restarts};
@@ -230,6 +231,14 @@ impl<F: SinkFactory<Sink: Sink<Item: Clone + Sync>> + Sync> Sink for RestartingS
                 Err(error) => self.rest(error).await?,
             }
         }
+    }
+
+    fn flush_due(&self) -> Option<Instant> {
+        self.sink.as_ref()?.flush_due()
+    }
+
+    fn held(&self) -> usize {
+        self.sink.as_ref().map_or(self.unflushed.len(), Sink::held)
     }
 
     async fn prepare(&mut self) -> Result<Committable, OperatorError> {

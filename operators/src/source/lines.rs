@@ -95,6 +95,28 @@ impl SourceFactory for Lines {
     }
 }
 
+/// The [`Lines`] of a file that does not grow any more: `Lines::open` by another name. One that
+/// does is for [`file_tail`](super::file_tail).
+///
+/// ```
+/// use millstream_operators::prelude::*;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("words.txt");
+/// std::fs::write(&path, "a\nb\n")?;
+/// let flow = Dataflow::new("words");
+/// let count = flow.source("words", source::file_lines(&path)).count();
+/// assert_eq!(flow.run().await?.take(count), Some(2));
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn file_lines(path: impl AsRef<Path>) -> Lines {
+    Lines::open(path)
+}
+
 /// Takes an input apart into lines, and decodes those.
 struct LineReader<D> {
     input: Input,

@@ -1,0 +1,23 @@
+//! Hubs: who comes and goes, who waits for whom, and what everybody hears at the end.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "the helpers of a test may fail it"
+)]
+
+mod broadcast;
+mod merge;
+
+use millstream_operators::prelude::*;
+
+/// Lets every other task run until nothing moves any more.
+pub(crate) async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+pub(crate) fn small() -> JobOptions {
+    JobOptions::default().with_batch_records(4).with_edge_capacity(4)
+}
