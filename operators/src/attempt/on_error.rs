@@ -87,6 +87,11 @@ impl<T> OnError<T> {
         self
     }
 
+    /// Whether there is more to heed than attempts and what follows them.
+    pub(crate) const fn is_guarded(&self) -> bool {
+        self.guard.is_some() || self.stop_after.is_some()
+    }
+
     /// Whether so many values given up in a row are too many.
     pub(crate) fn stops_after(&self, given_up: u32) -> bool {
         self.stop_after.is_some_and(|most| given_up >= most.get())

@@ -189,3 +189,11 @@ async fn j1_a_panic_in_one_job_leaves_the_others_alone() {
         assert_eq!(job.await.unwrap().take(count), Some(5000));
     }
 }
+
+#[test]
+#[should_panic(expected = "a group heeds no breaker")]
+fn j7_a_breaker_that_nobody_would_ask_is_refused() {
+    let policy = OnError::<u32>::skip();
+    let policy = policy.guarded_by(&CircuitBreaker::after_failures(1), WhenOpen::Wait);
+    let _batching = sink::Batching::new(8).on_error(policy);
+}
