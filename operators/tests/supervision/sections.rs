@@ -55,8 +55,12 @@ async fn j4_a_section_that_fails_is_given_again_what_was_not_through() {
     }
 }
 
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn j4_wherever_a_section_fails_everything_comes_out_once_and_in_order(
