@@ -174,6 +174,10 @@ impl<T: Send> Tail<T> for Batcher<T> {
         self.next.poll_wanted(cx)
     }
 
+    fn watch(&mut self, on: bool) {
+        self.next.watch(on);
+    }
+
     fn publish(&mut self) {
         self.next.publish();
     }

@@ -32,13 +32,23 @@ struct LinkState {
     held_watermark: Option<Timestamp>,
     held_end: bool,
     error: Option<Error>,
+    /// Whether to say who is at work.
+    watched: bool,
     rejected: u64,
     added: u64,
 }
 
 impl LinkState {
     const fn new(seat: Seat) -> Self {
-        Self { seat, held_watermark: None, held_end: false, error: None, rejected: 0, added: 0 }
+        Self {
+            seat,
+            held_watermark: None,
+            held_end: false,
+            error: None,
+            watched: false,
+            rejected: 0,
+            added: 0,
+        }
     }
 
     #[cold]
@@ -74,11 +84,13 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         hook: impl FnOnce(&mut O, &mut Outlet<'_, O::Out, N, M>) -> Result<(), OperatorError>,
     ) -> Flow {
         let guard = self.state.seat.guard();
-        if M::BY_OPERATOR {
+        let watched = M::BY_OPERATOR && self.state.watched;
+        if watched {
             self.state.seat.begin_work();
         }
         let mut outlet = Outlet {
-            seat: &self.state.seat,
+            // A plain function has nothing to do behind what it emits.
+            watched: (watched && !O::STATELESS).then_some(&self.state.seat),
             next: &mut self.next,
             overflow: &mut self.overflow,
             full: false,
@@ -303,6 +315,13 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         self.next.poll_wanted(cx)
     }
 
+    fn watch(&mut self, on: bool) {
+        if M::BY_OPERATOR {
+            self.state.watched = on;
+        }
+        self.next.watch(on);
+    }
+
     fn publish(&mut self) {
         if M::BY_OPERATOR {
             self.state.publish();
@@ -318,7 +337,7 @@ struct EmittedTwice;
 
 /// The collector of a link: passes on while there is room, and keeps what comes after that.
 struct Outlet<'a, T, N, M: Counting> {
-    seat: &'a Seat,
+    watched: Option<&'a Seat>,
     next: &'a mut N,
     overflow: &'a mut VecDeque<Record<T>>,
     full: bool,
@@ -353,8 +372,10 @@ impl<T, N: Tail<T>, M: Counting> Collector<T> for Outlet<'_, T, N, M> {
         } else if self.next.push(record) == Flow::Stop {
             self.full = true;
         }
-        if M::BY_OPERATOR {
-            self.seat.begin_work();
+        if M::BY_OPERATOR
+            && let Some(seat) = self.watched
+        {
+            seat.begin_work();
         }
     }
 

@@ -94,6 +94,12 @@ pub trait Tail<T>: Send {
     /// so that the second input of a `concat` does not start before the first has ended.
     fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
+    /// Whether operators are to say when they are at work, where the run counts by operator. The
+    /// stage wants it of slow chains only: it costs more than a cheap operator does.
+    fn watch(&mut self, on: bool) {
+        let _ = on;
+    }
+
     /// Publishes what has been counted since the last call.
     fn publish(&mut self);
 }
@@ -232,6 +238,10 @@ impl<T, N: Tail<T> + ?Sized> Tail<T> for Box<N> {
 
     fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         (**self).poll_wanted(cx)
+    }
+
+    fn watch(&mut self, on: bool) {
+        (**self).watch(on);
     }
 
     fn publish(&mut self) {

@@ -8,6 +8,7 @@ use super::{OperatorContext, Run, Seat};
 use crate::batch::Barrier;
 use crate::error::{Error, OperatorError};
 use crate::graph::OperatorId;
+use crate::metrics::Counting;
 use crate::record::Record;
 use crate::tail::{Flow, Flush, Tail};
 use crate::time::{Instant, Timestamp};
@@ -38,33 +39,29 @@ pub trait Consumer<T>: Clone + Send + 'static {
 }
 
 /// A [`Consumer`] at the end of a chain.
-pub struct ConsumerTail<T, S> {
+pub struct ConsumerTail<T, S, M> {
     consumer: S,
     seat: Seat,
     consumed: u64,
     error: Option<Error>,
-    marker: PhantomData<fn(T)>,
+    watched: bool,
+    marker: PhantomData<fn(T) -> M>,
 }
 
-impl<T, S: Consumer<T>> ConsumerTail<T, S> {
+impl<T, S: Consumer<T>, M: Counting> ConsumerTail<T, S, M> {
     /// The tail for one instance of one run, known to the graph as `operator`.
     #[must_use]
-    pub fn new<M>(
-        run: &mut Run<'_, M>,
-        operator: OperatorId,
-        instance: usize,
-        consumer: &S,
-    ) -> Self {
+    pub fn new(run: &mut Run<'_, M>, operator: OperatorId, instance: usize, consumer: &S) -> Self {
         let seat = run.seat(operator, instance);
         let mut consumer = consumer.clone();
         consumer.open(&run.operator_context(&seat));
-        Self { consumer, seat, consumed: 0, error: None, marker: PhantomData }
+        Self { consumer, seat, consumed: 0, error: None, watched: false, marker: PhantomData }
     }
 
     #[inline]
     fn call(&mut self, hook: impl FnOnce(&mut S) -> Result<(), OperatorError>) -> Flow {
         let guard = self.seat.guard();
-        if self.seat.by_operator() {
+        if M::BY_OPERATOR && self.watched {
             self.seat.begin_work();
         }
         let result = hook(&mut self.consumer);
@@ -83,7 +80,7 @@ impl<T, S: Consumer<T>> ConsumerTail<T, S> {
     }
 }
 
-impl<T: Send, S: Consumer<T>> Tail<T> for ConsumerTail<T, S> {
+impl<T: Send, S: Consumer<T>, M: Counting> Tail<T> for ConsumerTail<T, S, M> {
     #[inline]
     fn push(&mut self, record: Record<T>) -> Flow {
         if self.call(|consumer| consumer.consume(record)) == Flow::Stop {
@@ -139,12 +136,16 @@ impl<T: Send, S: Consumer<T>> Tail<T> for ConsumerTail<T, S> {
         Poll::Ready(())
     }
 
+    fn watch(&mut self, on: bool) {
+        self.watched = on;
+    }
+
     fn publish(&mut self) {
         self.seat.counters().delivered.add(std::mem::take(&mut self.consumed));
     }
 }
 
-impl<T, S> fmt::Debug for ConsumerTail<T, S> {
+impl<T, S, M> fmt::Debug for ConsumerTail<T, S, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConsumerTail").field("sink", &self.seat.name()).finish_non_exhaustive()
     }

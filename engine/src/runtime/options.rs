@@ -56,7 +56,8 @@ impl JobOptions {
     }
 
     /// Counts at every operator what it filters out and adds, not only at the ends of each stage.
-    /// It costs some percent on a chain of very cheap operators. Default: off.
+    /// [`explain`](super::JobHandle::explain) then also knows which operator of a slow stage is at
+    /// work. It costs some tenths of a nanosecond for each operator and record. Default: off.
     #[must_use]
     pub const fn with_operator_counts(mut self, on: bool) -> Self {
         self.count_by_operator = on;

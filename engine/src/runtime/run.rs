@@ -145,7 +145,6 @@ impl<'a, M> Run<'a, M> {
             culprit: Arc::clone(&self.core.culprit),
             end: Arc::clone(&self.core.end),
             stage: self.core.stage_counters(),
-            by_operator: registry.by_operator,
         }
     }
 

@@ -19,7 +19,6 @@ pub struct Seat {
     pub(super) end: Arc<StageEnd>,
     /// The stage's, for who is at work.
     pub(super) stage: Arc<StageCounters>,
-    pub(super) by_operator: bool,
 }
 
 impl Seat {
@@ -34,7 +33,6 @@ impl Seat {
             culprit: Arc::default(),
             end: Arc::default(),
             stage: Arc::default(),
-            by_operator: false,
         }
     }
 
@@ -46,11 +44,6 @@ impl Seat {
 
     pub(crate) const fn id(&self) -> OperatorId {
         self.id
-    }
-
-    /// Whether the run counts by operator, and so may spend something on knowing who is at work.
-    pub(crate) const fn by_operator(&self) -> bool {
-        self.by_operator
     }
 
     /// Lets it be known that this operator is at work from here on.

@@ -51,6 +51,8 @@ pub(super) struct Stage<T> {
     offered: usize,
     /// The steps that a poll may take.
     steps: usize,
+    /// Whether operators say when they are at work.
+    watching: bool,
     /// The records that the next slice may take.
     slice: usize,
     /// Somebody behind the stage has asked for records.
@@ -92,6 +94,7 @@ impl<T> Stage<T> {
             spare: Vec::new(),
             offered: 0,
             steps: STEPS_MAX,
+            watching: false,
             slice: SLICE_START,
             wanted: false,
             stopped: false,
@@ -150,6 +153,11 @@ impl<T> Stage<T> {
     /// when it was through.
     fn run_slice(&mut self, before: Instant) -> Instant {
         self.offered = self.batch.records.len();
+        let slow = self.slice <= SLICE_START;
+        if slow != self.watching {
+            self.watching = slow;
+            self.kernel.watch(slow);
+        }
         let last_mark = self.batch.marks.last().map(|mark| mark.watermark);
         self.stopped = self.kernel.run(&mut self.batch, self.slice, &mut self.spare) == Flow::Stop;
         let taken = self.count_taken();

@@ -2,6 +2,7 @@
 //! names.
 
 use millstream_engine::testing::probe_sink;
+use millstream_engine::time::VirtualClock;
 use millstream_operators::prelude::*;
 
 use super::{Expand, Numbers, settle};
@@ -26,8 +27,11 @@ async fn stalled(
     (usize::try_from(pulled).unwrap(), bound)
 }
 
+/// On a clock that stands still, so that no stage stops in mid-work because the machine is slow:
+/// where a sender sleeps until there is more room, that decides how full an edge ends up.
 fn options(capacity: usize, batch: usize) -> JobOptions {
-    JobOptions::default().with_edge_capacity(capacity).with_batch_records(batch)
+    let options = JobOptions::default().with_edge_capacity(capacity).with_batch_records(batch);
+    options.with_clock(VirtualClock::new().clock())
 }
 
 #[tokio::test]
