@@ -50,7 +50,7 @@ pub use millstream_engine::{chain, edge, graph, key, metrics, operator, random, 
 #[cfg(feature = "files")]
 pub use millstream_operators::file;
 pub use millstream_operators::{
-    DataStream, Dataflow, KeyedStream, attempt, fan, hub, keyed, prelude,
+    DataStream, Dataflow, KeyedStream, attempt, control, fan, hub, keyed, prelude, recovery,
 };
 
 /// Where records enter: sources, and the contract for your own.

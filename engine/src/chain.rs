@@ -54,6 +54,12 @@ impl<C, O> Via<C, O> {
     pub const fn new(chain: C, operator: O, id: OperatorId) -> Self {
         Self { chain, operator, id }
     }
+
+    /// Takes it apart again, for a word that changes the operator said last.
+    #[must_use]
+    pub fn into_parts(self) -> (C, O, OperatorId) {
+        (self.chain, self.operator, self.id)
+    }
 }
 
 impl<C: Chain, O: Operator<C::Item>> Chain for Via<C, O> {

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::runtime::JobReport;
@@ -17,6 +18,12 @@ impl OperatorError {
     /// Wraps an error.
     pub fn new(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self(error.into())
+    }
+
+    /// The error inside, for looking at it and downcasting.
+    #[must_use]
+    pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.0
     }
 
     /// The error inside.
@@ -48,13 +55,15 @@ impl fmt::Display for OperatorError {
 ///
 /// The message names the operator and shows the cause; [`cause`](Error::cause) gives the cause
 /// itself, and [`source`](StdError::source) what lies behind it, so that a printed chain says
-/// nothing twice. `Debug` prints the same message, because that is what `main` prints.
+/// nothing twice. `Debug` prints the same message, because that is what `main` prints, and behind
+/// it what [else](Error::others) went wrong.
 #[derive(Clone)]
 pub struct Error {
     kind: ErrorKind,
     operator: Option<Arc<str>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
     report: Option<Arc<JobReport>>,
+    others: Option<Arc<Vec<Error>>>,
 }
 
 /// The kinds of [`Error`].
@@ -83,41 +92,39 @@ impl Error {
     #[must_use]
     pub fn operator(operator: &Arc<str>, cause: OperatorError) -> Self {
         Self {
-            kind: ErrorKind::Operator,
             operator: Some(Arc::clone(operator)),
             source: Some(Arc::from(cause.into_inner())),
-            report: None,
+            ..Self::of(ErrorKind::Operator)
         }
     }
 
+    const fn of(kind: ErrorKind) -> Self {
+        Self { kind, operator: None, source: None, report: None, others: None }
+    }
+
     pub(crate) fn panic(operator: Option<Arc<str>>, message: String) -> Self {
-        Self { kind: ErrorKind::Panic(message), operator, source: None, report: None }
+        Self { operator, ..Self::of(ErrorKind::Panic(message)) }
     }
 
     pub(crate) fn disconnected(operator: &Arc<str>) -> Self {
         let operator = Some(Arc::clone(operator));
-        Self { kind: ErrorKind::Disconnected, operator, source: None, report: None }
+        Self { operator, ..Self::of(ErrorKind::Disconnected) }
     }
 
     pub(crate) const fn aborted() -> Self {
-        Self { kind: ErrorKind::Aborted, operator: None, source: None, report: None }
+        Self::of(ErrorKind::Aborted)
     }
 
     pub(crate) const fn drain_deadline() -> Self {
-        Self { kind: ErrorKind::DrainDeadline, operator: None, source: None, report: None }
+        Self::of(ErrorKind::DrainDeadline)
     }
 
     pub(crate) fn signals(cause: std::io::Error) -> Self {
-        Self {
-            kind: ErrorKind::Signals,
-            operator: None,
-            source: Some(Arc::new(cause)),
-            report: None,
-        }
+        Self { source: Some(Arc::new(cause)), ..Self::of(ErrorKind::Signals) }
     }
 
     pub(crate) const fn build(mistakes: Vec<BuildError>) -> Self {
-        Self { kind: ErrorKind::Build(mistakes), operator: None, source: None, report: None }
+        Self::of(ErrorKind::Build(mistakes))
     }
 
     /// What kind of failure it is.
@@ -143,10 +150,47 @@ impl Error {
         self
     }
 
+    /// The exit code for a program that is over with this job: 2 if the job was stopped before
+    /// everything was delivered, by an abort, a second signal or a deadline, and 1 if it failed. A
+    /// [`JobReport`] is 0: nothing was lost.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self.kind {
+            ErrorKind::Aborted | ErrorKind::DrainDeadline => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+
+    /// What else went wrong before the job had come to rest, in the order in which it was noticed;
+    /// the first eight of them. The error itself came first, and is what to look at first. A
+    /// neighbour's complaint that a stage is gone is no error of its own, and is not among them.
+    #[must_use]
+    pub fn others(&self) -> &[Self] {
+        self.others.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether it only says that a neighbour is gone.
+    pub(crate) const fn is_complaint(&self) -> bool {
+        matches!(self.kind, ErrorKind::Disconnected)
+    }
+
+    pub(crate) fn with_others(mut self, others: Vec<Self>) -> Self {
+        if !others.is_empty() {
+            self.others = Some(Arc::new(others));
+        }
+        self
+    }
+
     /// The operator's own error, for downcasting.
     #[must_use]
     pub fn cause(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
         self.source.as_deref()
+    }
+
+    /// The same, to be kept when the error itself is not.
+    #[must_use]
+    pub fn shared_cause(&self) -> Option<Arc<dyn StdError + Send + Sync>> {
+        self.source.clone()
     }
 }
 
@@ -158,7 +202,7 @@ impl fmt::Debug for Error {
             write!(f, ": {error}")?;
             cause = error.source();
         }
-        Ok(())
+        self.others().iter().try_for_each(|other| write!(f, "; then {other:?}"))
     }
 }
 

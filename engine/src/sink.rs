@@ -19,10 +19,12 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use crate::batch::Barrier;
 use crate::error::OperatorError;
 use crate::metrics::OperatorCounters;
 use crate::random::Random;
 use crate::record::Record;
+use crate::runtime::Seat;
 use crate::time::{Clock, Instant};
 
 /// Whether a sink wants more.
@@ -48,7 +50,7 @@ pub struct SinkContext {
     pub instance: usize,
     /// How many instances there are.
     pub instances: usize,
-    /// The sink's name.
+    /// The sink's name in the graph.
     pub name: Arc<str>,
     /// The sink's counters. It counts itself what it drops and what it tries again; what it has
     /// `delivered` is counted for it.
@@ -61,13 +63,17 @@ impl SinkContext {
     /// The context of a sink that runs alone.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
+        Self::of(clock, &Seat::alone("sink"), Random::new(0))
+    }
+
+    pub(crate) fn of(clock: Clock, seat: &Seat, random: Random) -> Self {
         Self {
             clock,
-            instance: 0,
-            instances: 1,
-            name: Arc::from("sink"),
-            counters: Arc::default(),
-            random: Random::new(0),
+            instance: seat.instance(),
+            instances: seat.instances(),
+            name: Arc::clone(seat.name()),
+            counters: seat.shared_counters(),
+            random,
         }
     }
 }
@@ -94,10 +100,20 @@ pub trait Sink: Send + 'static {
     ) -> impl Future<Output = Result<SinkStatus, OperatorError>> + Send;
 
     /// Hands on what the sink itself still holds. Called when no more input is ready, unless
-    /// [`flush_due`](Sink::flush_due) says later, and at a barrier; not at the end, where
+    /// [`flush_due`](Sink::flush_due) says later; not at the end, where
     /// [`prepare`](Sink::prepare) does what is needed.
     fn flush(&mut self) -> impl Future<Output = Result<(), OperatorError>> + Send {
         async { Ok(()) }
+    }
+
+    /// A barrier has come behind the records written so far: whoever put it in wants to know that
+    /// they are through. As it stands it flushes; whoever writes it anew sees to that too.
+    fn barrier(
+        &mut self,
+        barrier: Barrier,
+    ) -> impl Future<Output = Result<(), OperatorError>> + Send {
+        let _ = barrier;
+        self.flush()
     }
 
     /// Until when a sink that collects may go on doing so, by the job's clock. Asked after each

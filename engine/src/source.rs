@@ -19,11 +19,14 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::batch::{Barrier, Batch};
 use crate::error::OperatorError;
+use crate::metrics::OperatorCounters;
+use crate::random::Random;
 use crate::record::Record;
+use crate::runtime::Seat;
 use crate::time::{Clock, Timestamp};
 
 /// Whether a source has more.
@@ -84,13 +87,31 @@ pub struct SourceContext {
     pub instances: usize,
     /// Where to go on reading, if an earlier run got there. No job restores positions yet.
     pub position: Option<Position>,
+    /// The source's name in the graph.
+    pub name: Arc<str>,
+    /// What this instance counts.
+    pub counters: Arc<OperatorCounters>,
+    /// Randomness of this instance's own, from the job's seed.
+    pub random: Random,
 }
 
 impl SourceContext {
     /// The context of a source that runs alone, from the beginning.
     #[must_use]
-    pub const fn new(clock: Clock) -> Self {
-        Self { clock, instance: 0, instances: 1, position: None }
+    pub fn new(clock: Clock) -> Self {
+        Self::of(clock, &Seat::alone("source"), Random::new(0))
+    }
+
+    pub(crate) fn of(clock: Clock, seat: &Seat, random: Random) -> Self {
+        Self {
+            clock,
+            instance: seat.instance(),
+            instances: seat.instances(),
+            position: None,
+            name: Arc::clone(seat.name()),
+            counters: seat.shared_counters(),
+            random,
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 pub mod attempt;
 pub mod buffer;
 pub mod concurrent;
+pub mod control;
 mod dataflow;
 pub mod fan;
 #[cfg(feature = "files")]
@@ -20,6 +21,7 @@ pub mod keyed;
 pub mod linear;
 mod part;
 pub mod prelude;
+pub mod recovery;
 pub mod sink;
 pub mod source;
 mod stream;

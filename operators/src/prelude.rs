@@ -2,7 +2,9 @@
 
 pub use crate::attempt::{Backoff, DeadLetter, DeadLetters, OnError};
 pub use crate::concurrent::{CallPolicy, Concurrency, Lookup};
+pub use crate::control::KillSwitch;
 pub use crate::fan::{OnCancel, SideTag};
+pub use crate::recovery::{CircuitBreaker, RestartPolicy, Supervision};
 pub use crate::{DataStream, Dataflow, KeyedStream, sink, source};
 pub use millstream_engine::chain::Chain;
 pub use millstream_engine::edge::WhenFull;

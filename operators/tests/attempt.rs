@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use millstream_engine::ErrorKind;
+use millstream_engine::batch::Barrier;
 use millstream_engine::metrics::OperatorMetrics;
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::sink::{Sink, SinkStatus};
+use millstream_engine::testing::probe_source;
 use millstream_engine::time::VirtualClock;
 use millstream_operators::prelude::*;
 use proptest::prelude::*;
@@ -271,6 +273,48 @@ async fn j5_a_failing_sink_of_dead_letters_stops_the_job() {
     let error = flow.run().await.unwrap_err();
     assert_eq!(error.operator_name(), Some("letter box"));
     assert_eq!(error.cause().unwrap().to_string(), "the disk is full");
+}
+
+/// Writes down what it is given, and which barriers come behind that.
+#[derive(Clone, Default)]
+struct Journal(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl Sink for Journal {
+    type Item = DeadLetter<&'static str>;
+
+    async fn write(
+        &mut self,
+        records: &mut Vec<Record<Self::Item>>,
+    ) -> Result<SinkStatus, OperatorError> {
+        let letters = records.drain(..).map(|record| record.value.original.to_owned());
+        self.0.lock().unwrap().extend(letters);
+        Ok(SinkStatus::More)
+    }
+
+    async fn barrier(&mut self, barrier: Barrier) -> Result<(), OperatorError> {
+        self.0.lock().unwrap().push(format!("barrier {}", barrier.0));
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn j5_a_barrier_reaches_the_dead_letters_behind_what_failed_before_it() {
+    let journal = Journal::default();
+    let flow = Dataflow::new("barrier");
+    let (dead, letters) = flow.dead_letters("bad words");
+    let (source, words) = probe_source();
+    let words = flow.source("words", words);
+    words.try_map(OnError::dead_letter(&dead), parse).boundary().ignore();
+    letters.boundary().sink("letter box", journal.clone());
+    let job = flow.start().unwrap();
+    for (number, word) in [(1, "one"), (2, "2"), (3, "three")] {
+        source.send(word).await;
+        source.barrier(Barrier(number)).await;
+    }
+    source.end().await;
+    job.await.unwrap();
+    let expected = ["one", "barrier 1", "barrier 2", "three", "barrier 3"];
+    assert_eq!(*journal.0.lock().unwrap(), expected);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ fn raise(name: &str) {
 }
 
 #[tokio::test]
-async fn the_first_signal_drains_and_the_second_aborts() {
+async fn k2_the_first_signal_drains_and_the_second_aborts() {
     let flow = Dataflow::new("signalled");
     let (source, numbers) = probe_source::<u32>();
     let (_sink, stuck) = probe_sink::<u32>();

@@ -40,6 +40,13 @@ pub struct Outbox<T> {
 }
 
 impl<T> Outbox<T> {
+    /// An outbox for a channel that belongs to no edge of the graph, such as one that leads out of
+    /// the job. `operator` is who complains when the receiver goes away without a word.
+    #[must_use]
+    pub fn to(sender: Sender<T>, operator: Arc<str>) -> Self {
+        Self::new(sender, None, operator, Arc::default())
+    }
+
     pub(crate) fn new(
         sender: Sender<T>,
         weight: Option<Weight<T>>,

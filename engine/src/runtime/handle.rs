@@ -21,6 +21,8 @@ use crate::metrics::{Explanation, JobMetrics};
 pub enum JobState {
     /// Its sources are being read.
     Running,
+    /// Its sources are held up; everything else goes on.
+    Paused,
     /// Its sources have been told to end, and what they had read is being finished.
     Draining,
     /// It is over.
@@ -73,6 +75,19 @@ impl JobHandle {
     /// report says how much it was.
     pub fn abort(&self) {
         self.shared.halt();
+    }
+
+    /// Holds the sources up until [`resume`](JobHandle::resume): they live on, and may read a batch
+    /// ahead, but nothing more is taken from them. What is in flight is finished, timers go off as
+    /// they are due, and nothing is dropped. A job that drains is not paused, and one that is
+    /// paused can be drained, with all that its sources had read. Asked again, it does nothing.
+    pub fn pause(&self) {
+        self.shared.pause(true);
+    }
+
+    /// Lets the sources of a paused job go on.
+    pub fn resume(&self) {
+        self.shared.pause(false);
     }
 
     /// The job's numbers at this moment. Works while stages are blocked.

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::sync::watch;
@@ -15,6 +15,7 @@ use tracing::{Instrument as _, Span};
 
 use super::disorder::Disorder;
 use super::handle::{JobHandle, JobState};
+use super::pause::Gate;
 use super::report::{JobReport, Outcome};
 use super::run::{RunCore, StageTask};
 use super::signals::Signals;
@@ -38,20 +39,64 @@ pub(crate) struct JobShared {
     pub(crate) abort: CancellationToken,
     /// Everything ends at its next step when this is set, before the supervisor gets to it.
     halted: AtomicBool,
+    /// Closed while the job is paused.
+    pub(super) gate: Gate,
     drain_deadline: watch::Sender<Option<Instant>>,
-    failure: Mutex<Option<Error>>,
+    failures: Mutex<Failures>,
     outcome: OnceLock<Outcome>,
     pub(super) state: watch::Sender<JobState>,
 }
 
+/// How many errors behind the first one are kept.
+const OTHERS_MAX: usize = 8;
+
+/// The errors of a job: the first, and those that came while the others were being stopped.
+#[derive(Debug, Default)]
+struct Failures {
+    first: Option<Error>,
+    others: Vec<Error>,
+}
+
+impl Failures {
+    fn add(&mut self, error: Error) {
+        match &self.first {
+            Some(first) if !first.is_complaint() => {
+                if !error.is_complaint() && self.others.len() < OTHERS_MAX {
+                    self.others.push(error);
+                }
+            }
+            // What only complains of a neighbour is no cause.
+            Some(_) if error.is_complaint() => {}
+            _ => self.first = Some(error),
+        }
+    }
+}
+
 impl JobShared {
-    /// Keeps the first error, whatever follows from it.
-    fn fail(&self, error: Error) {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    fn failures(&self) -> MutexGuard<'_, Failures> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_failure(&self) -> Option<Error> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Keeps the first error as the cause, and some of what follows.
+    pub(super) fn fail(&self, error: Error) {
+        self.failures().add(error);
+    }
+
+    /// The cause so far.
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.failures().first.clone()
+    }
+
+    /// The error of a job that is over. `stopped` is why it was stopped, if it was no failure.
+    fn verdict(&self, stopped: Option<Error>) -> Option<Error> {
+        let Failures { first, mut others } = std::mem::take(&mut *self.failures());
+        let Some(stopped) = stopped else {
+            return first.map(|first| first.with_others(others));
+        };
+        let real = first.filter(|first| !first.is_complaint());
+        others.splice(..0, real);
+        others.truncate(OTHERS_MAX);
+        Some(stopped.with_others(others))
     }
 
     /// How the job ended, once it has.
@@ -77,13 +122,31 @@ impl JobShared {
             *earliest = earliest.map(|at| at.min(deadline)).or(Some(deadline))
         });
         self.state.send_if_modified(|state| {
-            let running = *state == JobState::Running;
+            let running = matches!(*state, JobState::Running | JobState::Paused);
             if running {
                 *state = JobState::Draining;
             }
+            // What a paused source has read is drained with the rest.
+            self.gate.open();
             running
         });
         self.drain.cancel();
+    }
+
+    /// Holds the sources up, or lets them go on. A job that drains or is over does neither.
+    pub(super) fn pause(&self, pause: bool) {
+        let (from, to) = match pause {
+            true => (JobState::Running, JobState::Paused),
+            false => (JobState::Paused, JobState::Running),
+        };
+        self.state.send_if_modified(|state| {
+            let applies = *state == from;
+            if applies {
+                *state = to;
+                if pause { self.gate.close() } else { self.gate.open() }
+            }
+            applies
+        });
     }
 }
 
@@ -109,8 +172,9 @@ pub fn start(blueprint: &Blueprint, options: &JobOptions) -> Result<JobHandle, E
         drain: CancellationToken::new(),
         abort: CancellationToken::new(),
         halted: AtomicBool::new(false),
+        gate: Gate::default(),
         drain_deadline: watch::Sender::new(None),
-        failure: Mutex::new(None),
+        failures: Mutex::default(),
         outcome: OnceLock::new(),
         state: watch::Sender::new(JobState::Running),
     });
@@ -213,7 +277,7 @@ async fn run_stage(task: StageTask, shared: Arc<JobShared>) {
             tracing::warn!(%error, "failed, and the job goes on without it");
         }
         Some(Err(error)) => {
-            if !matches!(error.kind(), ErrorKind::Disconnected) {
+            if !error.is_complaint() {
                 tracing::error!(%error, "failed");
             }
             shared.fail(error);
@@ -311,11 +375,15 @@ async fn supervise(mut owned: Owned, mut signals: Option<Signals>) -> Result<Job
         match next_event(stages, &shared, &mut signals, watchdog.as_ref()).await {
             Event::AllEnded => break None,
             Event::StageEnded => {
-                if let Some(error) = shared.take_failure() {
-                    break Some(error);
+                if shared.failure().is_some() {
+                    break None;
                 }
             }
-            Event::Aborted => break Some(Error::aborted()),
+            // Whoever fails a job from outside halts it, too.
+            Event::Aborted => {
+                let failed = shared.failure().filter(|first| !first.is_complaint()).is_some();
+                break (!failed).then(Error::aborted);
+            }
             Event::DeadlinePassed => break Some(Error::drain_deadline()),
             Event::DrainRequested => tracing::info!("draining"),
             Event::Publish => publisher.publish(&shared.registry.snapshot()),
@@ -328,7 +396,7 @@ async fn supervise(mut owned: Owned, mut signals: Option<Signals>) -> Result<Job
     };
     // Stops what is left of the stages, and waits until it is gone.
     stages.shutdown().await;
-    let error = stopped.or_else(|| shared.take_failure());
+    let error = shared.verdict(stopped);
     let outcome = match &error {
         None if shared.drain.is_cancelled() => Outcome::Drained,
         None => Outcome::Completed,

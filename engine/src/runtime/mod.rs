@@ -5,8 +5,10 @@ mod disorder;
 mod handle;
 mod head;
 mod job;
+mod link;
 mod options;
 mod output;
+mod pause;
 mod report;
 mod run;
 mod seat;
@@ -21,14 +23,16 @@ pub use consumer::{Consumer, ConsumerTail};
 pub use handle::{JobHandle, JobObserver, JobState};
 pub use head::{Head, HeadFactory};
 pub use job::start;
+pub use link::JobLink;
 pub use options::JobOptions;
 pub use output::Output;
 pub use report::{EdgeReport, JobReport, Outcome};
-pub use run::{BlockedTime, OperatorContext, Run};
+pub use run::{BlockedTime, Detached, OperatorContext, Run};
 pub use sink::SinkTail;
 pub use source::FromSource;
 
 pub use seat::Seat;
 
 pub(crate) use head::Seated;
+pub(crate) use link::StageEnd;
 pub(crate) use output::Outputs;

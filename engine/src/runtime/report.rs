@@ -1,6 +1,7 @@
 //! What a job says of itself when it is over.
 
 use std::fmt;
+use std::process::{ExitCode, Termination};
 use std::time::Duration;
 
 use super::{Output, Outputs};
@@ -108,6 +109,14 @@ impl JobReport {
         let put = edge.sent.saturating_sub(dropped);
         let handled = stage.map_or(edge.received, |stage| stage.records_in).min(put);
         EdgeReport { sent: edge.sent, handled, dropped, abandoned: put - handled }
+    }
+}
+
+/// A `main` may return `Result<JobReport, Error>`: a job that has a report lost nothing, and
+/// exits with 0. What went wrong otherwise, [`Error::exit_code`](crate::Error::exit_code) tells.
+impl Termination for JobReport {
+    fn report(self) -> ExitCode {
+        ExitCode::SUCCESS
     }
 }
 

@@ -4,12 +4,12 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use super::job::JobShared;
 use super::stage::{RunnableStage, Stage};
-use super::{Head, Outputs, Seat};
+use super::{Head, JobLink, Outputs, Seat, StageEnd};
 use crate::batch::default_batch;
 use crate::edge::{
     Forgiving, Inputs, Merge, Order, Outbox, Rank, Receiver, Routed, Sender, Sorting, Terms,
@@ -38,6 +38,7 @@ pub(super) struct RunCore {
     stage: StageId,
     instance: usize,
     culprit: Arc<OnceLock<Arc<str>>>,
+    end: Arc<StageEnd>,
 }
 
 /// A stage that is ready to be spawned.
@@ -71,6 +72,7 @@ impl RunCore {
             stage: StageId(0),
             instance: 0,
             culprit: Arc::default(),
+            end: Arc::default(),
         }
     }
 
@@ -79,6 +81,7 @@ impl RunCore {
         self.stage = StageId(stage);
         self.instance = instance;
         self.culprit = Arc::default();
+        self.end = Arc::default();
     }
 
     fn stage_counters(&self) -> Arc<StageCounters> {
@@ -169,6 +172,7 @@ impl<'a, M> Run<'a, M> {
             instances: stage.map_or(1, |stage| stage.parallelism),
             counters: counters.map(Arc::clone).unwrap_or_default(),
             culprit: Arc::clone(&self.core.culprit),
+            end: Arc::clone(&self.core.end),
             stage: self.core.stage_counters(),
         }
     }
@@ -180,6 +184,7 @@ impl<'a, M> Run<'a, M> {
             seed: self.core.shared.options.seed,
             outputs: self.core.shared.outputs.clone(),
             seat,
+            job: Arc::downgrade(&self.core.shared),
             run: Some((self.core, self.graph)),
             side: None,
         }
@@ -189,6 +194,11 @@ impl<'a, M> Run<'a, M> {
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.core.shared.registry.clock.clone()
+    }
+
+    /// Randomness of an instance's own, from the job's seed.
+    pub(crate) fn random(&self, seat: &Seat) -> Random {
+        seat.random(self.core.shared.options.seed)
     }
 
     /// The job's stop signals.
@@ -248,7 +258,8 @@ impl<'a, M> Run<'a, M> {
     /// Puts a finished stage into the run.
     pub fn stage<T: Send + 'static>(&mut self, head: Box<dyn Head<T>>, kernel: Box<dyn Tail<T>>) {
         let counters = self.core.stage_counters();
-        let stage = Stage::new(head, kernel, self.clock(), Arc::clone(&counters));
+        let end = Arc::clone(&self.core.end);
+        let stage = Stage::new(head, kernel, self.clock(), Arc::clone(&counters), end);
         let planned = self.core.shared.registry.plan.stages.get(self.core.stage.0);
         self.core.tasks.push(StageTask {
             name: planned.map_or_else(|| Arc::from("?"), |stage| Arc::clone(&stage.name)),
@@ -295,6 +306,7 @@ fn outboxes<T: Send + 'static>(
             counters: Arc::default(),
             culprit: Arc::clone(&core.culprit),
             stage: core.stage_counters(),
+            end: Arc::clone(&core.end),
         }
     });
     let clock = core.shared.registry.clock.clone();
@@ -324,6 +336,7 @@ pub struct OperatorContext<'a> {
     seed: u64,
     outputs: Outputs,
     seat: &'a Seat,
+    job: Weak<JobShared>,
     /// Absent where an operator is driven by hand.
     run: Option<(&'a mut RunCore, &'a Graph)>,
     /// What is offered as a side output there.
@@ -333,7 +346,8 @@ pub struct OperatorContext<'a> {
 impl<'a> OperatorContext<'a> {
     /// The context of an operator that is driven by hand.
     pub(crate) fn alone(clock: Clock, seat: &'a Seat) -> Self {
-        Self { clock, seed: 0, outputs: Outputs::default(), seat, run: None, side: None }
+        let (outputs, job) = (Outputs::default(), Weak::new());
+        Self { clock, seed: 0, outputs, seat, job, run: None, side: None }
     }
 
     /// Offers a side output to an operator that is driven by hand.
@@ -374,7 +388,7 @@ impl<'a> OperatorContext<'a> {
     /// Randomness of this instance's own, from the job's seed.
     #[must_use]
     pub fn random(&self) -> Random {
-        Random::fork(self.seed, self.seat.id.0, self.seat.instance)
+        self.seat.random(self.seed)
     }
 
     /// How long the stage has been kept from going on by what comes behind it.
@@ -383,7 +397,7 @@ impl<'a> OperatorContext<'a> {
         BlockedTime(self.run.as_ref().map(|(core, _)| core.stage_counters()))
     }
 
-    /// A side output. `None` where the operator is driven by hand and has none.
+    /// A side output. `None` where the operator is driven by hand or opened again, and has none.
     #[must_use]
     pub fn side_output<T: Send + 'static>(&mut self, port: Port) -> Option<Outbox<T>> {
         let Some((core, graph)) = self.run.as_mut() else {
@@ -396,6 +410,61 @@ impl<'a> OperatorContext<'a> {
     pub fn output<T: Send + 'static>(&self) -> impl Fn(T) + Send + use<T> {
         let (outputs, operator) = (self.outputs.clone(), self.seat.id);
         move |value| outputs.put(operator, value)
+    }
+
+    /// A link to the job, for whoever outside may fail it, and to learn how it ends.
+    #[must_use]
+    pub fn job(&self) -> JobLink {
+        JobLink {
+            end: Arc::clone(&self.seat.end),
+            job: self.job.clone(),
+            operator: Arc::clone(&self.seat.name),
+        }
+    }
+
+    /// What is needed to open an operator in this place later, in the middle of the run.
+    #[must_use]
+    pub fn detached(&self) -> Detached {
+        Detached {
+            clock: self.clock.clone(),
+            seed: self.seed,
+            outputs: self.outputs.clone(),
+            seat: self.seat.clone(),
+            job: self.job.clone(),
+        }
+    }
+}
+
+/// An operator's place in a run, kept for later: whoever replaces an operator in the middle of a
+/// run opens the new one by it. There are no side outputs to be had any more, because the first
+/// operator took them.
+pub struct Detached {
+    clock: Clock,
+    seed: u64,
+    outputs: Outputs,
+    seat: Seat,
+    job: Weak<JobShared>,
+}
+
+impl Detached {
+    /// What the operator may ask for.
+    #[must_use]
+    pub fn context(&self) -> OperatorContext<'_> {
+        OperatorContext {
+            clock: self.clock.clone(),
+            seed: self.seed,
+            outputs: self.outputs.clone(),
+            seat: &self.seat,
+            job: self.job.clone(),
+            run: None,
+            side: None,
+        }
+    }
+}
+
+impl fmt::Debug for Detached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Detached").field("seat", &self.seat).finish_non_exhaustive()
     }
 }
 

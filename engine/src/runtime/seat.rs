@@ -4,6 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use crate::graph::OperatorId;
 use crate::metrics::{OperatorCounters, StageCounters};
+use crate::random::Random;
+use crate::runtime::StageEnd;
 
 /// One operator of one instance.
 #[derive(Clone, Debug)]
@@ -14,6 +16,7 @@ pub struct Seat {
     pub(super) instances: usize,
     pub(super) counters: Arc<OperatorCounters>,
     pub(crate) culprit: Arc<OnceLock<Arc<str>>>,
+    pub(super) end: Arc<StageEnd>,
     /// The stage's, for who is at work.
     pub(super) stage: Arc<StageCounters>,
 }
@@ -28,11 +31,14 @@ impl Seat {
             instances: 1,
             counters: Arc::default(),
             culprit: Arc::default(),
+            end: Arc::default(),
             stage: Arc::default(),
         }
     }
 
-    pub(crate) const fn name(&self) -> &Arc<str> {
+    /// The operator's name in the graph.
+    #[must_use]
+    pub const fn name(&self) -> &Arc<str> {
         &self.name
     }
 
@@ -51,8 +57,27 @@ impl Seat {
         self.stage.activity.work_at(None);
     }
 
-    pub(crate) fn counters(&self) -> &OperatorCounters {
+    /// What this instance counts.
+    #[must_use]
+    pub fn counters(&self) -> &OperatorCounters {
         &self.counters
+    }
+
+    pub(crate) const fn instance(&self) -> usize {
+        self.instance
+    }
+
+    pub(crate) const fn instances(&self) -> usize {
+        self.instances
+    }
+
+    pub(crate) fn shared_counters(&self) -> Arc<OperatorCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Randomness of this instance's own, from a job's seed.
+    pub(crate) fn random(&self, seed: u64) -> Random {
+        Random::fork(seed, self.id.0, self.instance)
     }
 
     /// Names this operator if the code until [`Guard::disarm`] panics. Inner operators come first,

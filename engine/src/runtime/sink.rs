@@ -29,6 +29,8 @@ pub struct SinkTail<T> {
     /// The sink has to be flushed before it gets another record: there is a barrier, or the time
     /// for which it wanted to collect is over.
     flushing: bool,
+    /// The barrier that it has to be told of then.
+    barrier: Option<Barrier>,
     /// Something was written since the sink was last flushed.
     dirty: bool,
     ending: bool,
@@ -50,6 +52,7 @@ struct SlotState<T> {
 enum Command<T> {
     Write(Vec<Record<T>>),
     Flush,
+    Barrier(Barrier),
     /// The input is complete: prepare and commit.
     End,
 }
@@ -125,6 +128,10 @@ async fn drive<S: Sink>(
                 sink.flush().await?;
                 deliveries.count(0, sink.held());
             }
+            Command::Barrier(barrier) => {
+                sink.barrier(barrier).await?;
+                deliveries.count(0, sink.held());
+            }
             Command::End => {
                 let committable = sink.prepare().await?;
                 deliveries.count(0, sink.held());
@@ -149,15 +156,7 @@ impl<T: Send + 'static> SinkTail<T> {
         let seat = run.seat(operator, instance);
         let created = factory.create(instance);
         let sink = created.map_err(|error| Error::operator(seat.name(), error))?;
-        let context = run.operator_context(&seat);
-        let context = SinkContext {
-            clock: context.clock(),
-            instance,
-            instances: seat.instances,
-            name: context.name(),
-            counters: context.counters(),
-            random: context.random(),
-        };
+        let context = SinkContext::of(run.clock(), &seat, run.random(&seat));
         let state = SlotState {
             command: None,
             busy: false,
@@ -177,6 +176,7 @@ impl<T: Send + 'static> SinkTail<T> {
             seat,
             cancelled,
             flushing: false,
+            barrier: None,
             dirty: false,
             ending: false,
             closed: false,
@@ -210,6 +210,11 @@ impl<T: Send + 'static> SinkTail<T> {
             let spare = self.slot.with(|state| std::mem::take(&mut state.spare));
             return Some(Command::Write(std::mem::replace(&mut self.records, spare)));
         }
+        if let Some(barrier) = self.barrier.take() {
+            self.flushing = false;
+            self.dirty = false;
+            return Some(Command::Barrier(barrier));
+        }
         let rests = flush == Flush::All && self.dirty && !self.ending;
         let collects = || self.slot.with(|state| state.flush_due.is_some());
         if std::mem::take(&mut self.flushing) || (rests && !collects()) {
@@ -237,6 +242,7 @@ impl<T: Send + 'static> SinkTail<T> {
                 self.cancelled.add(self.records.len() as u64);
                 self.records.clear();
                 self.flushing = false;
+                self.barrier = None;
             }
             if !idle {
                 // While it writes, there may be room for more.
@@ -288,7 +294,8 @@ impl<T: Send + 'static> Tail<T> for SinkTail<T> {
         false
     }
 
-    fn barrier(&mut self, _barrier: Barrier) -> Flow {
+    fn barrier(&mut self, barrier: Barrier) -> Flow {
+        self.barrier = Some(barrier);
         self.flushing = true;
         Flow::Stop
     }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio_util::sync::CancellationToken;
 
+use super::job::JobShared;
 use super::{Head, Run, Seat};
 use crate::batch::Batch;
 use crate::chain::Chain;
@@ -45,15 +46,9 @@ impl<F: SourceFactory> Chain for FromSource<F> {
         let seat = run.seat(self.operator, instance);
         let created = self.factory.create(instance);
         let source = created.map_err(|error| Error::operator(seat.name(), error))?;
-        let context = SourceContext {
-            clock: run.clock(),
-            instance,
-            instances: seat.instances,
-            position: None,
-        };
+        let context = SourceContext::of(run.clock(), &seat, run.random(&seat));
         let limit = run.batch_records::<Self::Item>();
-        let drain = run.shared().drain.clone();
-        let head = SourceHead::new(source, context, limit, seat, drain);
+        let head = SourceHead::new(source, context, limit, seat, Arc::clone(run.shared()));
         run.stage(Box::new(head), Box::new(next));
         Ok(())
     }
@@ -65,6 +60,7 @@ struct SourceHead<T> {
     driver: Option<Driver>,
     slot: Arc<Slot<T>>,
     seat: Seat,
+    job: Arc<JobShared>,
 }
 
 type Driver = Pin<Box<dyn Future<Output = Result<(), OperatorError>> + Send>>;
@@ -136,12 +132,13 @@ impl<T: Send + 'static> SourceHead<T> {
         context: SourceContext,
         limit: usize,
         seat: Seat,
-        drain: CancellationToken,
+        job: Arc<JobShared>,
     ) -> Self {
         let inner = Mutex::new(SlotState { filled: None, spare: Vec::new() });
         let slot = Arc::new(Slot { limit, inner });
+        let drain = job.drain.clone();
         let driver = Box::pin(drive(source, context, Arc::clone(&slot), drain));
-        Self { driver: Some(driver), slot, seat }
+        Self { driver: Some(driver), slot, seat, job }
     }
 }
 
@@ -158,6 +155,10 @@ impl<T: Send> Head<T> for SourceHead<T> {
         if let Poll::Ready(Err(error)) = driven {
             self.seat.counters().errors.add(1);
             return Poll::Ready(Err(Error::operator(self.seat.name(), error)));
+        }
+        // A source that is paused lives on; what it has read waits in the slot, and so does it.
+        if self.job.gate.poll_open(cx).is_pending() {
+            return Poll::Pending;
         }
         let Some((filled, status)) = self.slot.with(|state| state.filled.take()) else {
             return Poll::Pending;

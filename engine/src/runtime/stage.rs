@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::Head;
+use super::{Head, StageEnd};
 use crate::batch::Batch;
 use crate::error::Error;
 use crate::metrics::{Doing, StageCounters};
@@ -66,6 +66,7 @@ pub(super) struct Stage<T> {
     /// The kernel has been told of the end.
     ending: bool,
     timer: Option<(Instant, Sleep)>,
+    end: Arc<StageEnd>,
 }
 
 enum Step {
@@ -82,6 +83,7 @@ impl<T> Stage<T> {
         kernel: Box<dyn Tail<T>>,
         clock: Clock,
         counters: Arc<StageCounters>,
+        end: Arc<StageEnd>,
     ) -> Self {
         Self {
             head,
@@ -100,6 +102,7 @@ impl<T> Stage<T> {
             enough: false,
             ending: false,
             timer: None,
+            end,
         }
     }
 
@@ -313,6 +316,7 @@ impl<T: Send> RunnableStage for Stage<T> {
                 Ok(Step::Finished) => {
                     self.kernel.publish();
                     self.counters.finished.store(true, Relaxed);
+                    self.end.finish();
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) => {

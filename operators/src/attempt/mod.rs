@@ -40,6 +40,7 @@ use millstream_engine::{Error, OperatorError, Record};
 
 use crate::DataStream;
 use crate::part::Remainder;
+use crate::recovery::{CircuitOpen, Permission, WhenOpen};
 pub(crate) use on_error::AtLast;
 
 /// What one of the fallible words does with a value.
@@ -83,10 +84,12 @@ pub struct Attempt<T, F: Fallible<T>> {
     fallible: F,
     left: Remainder<F::Items>,
     retry: Option<Retry<T>>,
+    /// The values given up since the last success.
+    given_up: u32,
     run: Option<AttemptRun<T>>,
 }
 
-/// A value that is to be tried again.
+/// A value that waits to be tried: again, or until a circuit breaker lets it through.
 struct Retry<T> {
     record: Record<T>,
     /// The attempts that have failed.
@@ -105,7 +108,8 @@ pub(crate) struct AttemptRun<T> {
 
 impl<T: Send + 'static, F: Fallible<T>> Attempt<T, F> {
     const fn new(policy: OnError<T>, port: Option<Port>, fallible: F) -> Self {
-        Self { policy, port, fallible, left: Remainder::none(), retry: None, run: None }
+        let left = Remainder::none();
+        Self { policy, port, fallible, left, retry: None, given_up: 0, run: None }
     }
 
     #[inline]
@@ -115,8 +119,60 @@ impl<T: Send + 'static, F: Fallible<T>> Attempt<T, F> {
         failed: u32,
         out: &mut impl Collector<F::Out>,
     ) -> Result<(), OperatorError> {
-        match self.fallible.attempt(&record.value) {
+        if self.policy.guard.is_some() {
+            return self.try_guarded(record, failed, out);
+        }
+        let attempt = self.fallible.attempt(&record.value);
+        self.conclude(record, failed, attempt, out)
+    }
+
+    /// The same, if the circuit breaker allows it.
+    fn try_guarded(
+        &mut self,
+        record: Record<T>,
+        failed: u32,
+        out: &mut impl Collector<F::Out>,
+    ) -> Result<(), OperatorError> {
+        let (Some((breaker, when_open)), Some(run)) = (&self.policy.guard, &self.run) else {
+            return Err(CircuitOpen.into());
+        };
+        match (breaker.try_acquire(run.clock.now()), when_open) {
+            (Permission::Granted(permit), _) => {
+                let attempt = self.fallible.attempt(&record.value);
+                let now = run.clock.now();
+                if attempt.is_ok() {
+                    permit.success(now)
+                } else {
+                    permit.failure(now)
+                }
+                self.conclude(record, failed, attempt, out)
+            }
+            (Permission::Denied { until }, WhenOpen::Wait) => {
+                self.retry = Some(Retry { record, failed, due: until });
+                Ok(())
+            }
+            (Permission::Denied { .. }, WhenOpen::Divert) => {
+                self.give_up(record, failed, CircuitOpen.into())
+            }
+        }
+    }
+
+    #[inline]
+    fn conclude(
+        &mut self,
+        record: Record<T>,
+        failed: u32,
+        attempt: Result<F::Answer, OperatorError>,
+        out: &mut impl Collector<F::Out>,
+    ) -> Result<(), OperatorError> {
+        if failed > 0
+            && let Some(run) = &self.run
+        {
+            run.counters.retries.add(1);
+        }
+        match attempt {
             Ok(answer) => {
+                self.given_up = 0;
                 let items = F::items(answer, record.value);
                 self.left.emit(items, record.time, out);
                 Ok(())
@@ -141,6 +197,23 @@ impl<T: Send + 'static, F: Fallible<T>> Attempt<T, F> {
             let due = run.clock.now() + delay;
             self.retry = Some(Retry { record, failed, due });
             return Ok(());
+        }
+        self.give_up(record, failed, error)
+    }
+
+    /// Does what is said about a value for which no further attempt is made.
+    fn give_up(
+        &mut self,
+        record: Record<T>,
+        failed: u32,
+        error: OperatorError,
+    ) -> Result<(), OperatorError> {
+        let Some(run) = &mut self.run else {
+            return Err(error);
+        };
+        self.given_up = self.given_up.saturating_add(1);
+        if self.policy.stops_after(self.given_up) {
+            return Err(error);
         }
         run.give_up(&self.policy.at_last, Some(record), failed, error)
     }
@@ -260,9 +333,6 @@ impl<T: Send + 'static, F: Fallible<T>> Operator<T> for Attempt<T, F> {
         let Some(retry) = self.retry.take_if(|retry| retry.due <= now) else {
             return Ok(());
         };
-        if let Some(run) = &self.run {
-            run.counters.retries.add(1);
-        }
         self.try_once(retry.record, retry.failed, out)
     }
 

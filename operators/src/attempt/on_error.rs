@@ -1,6 +1,7 @@
 //! `OnError`: what a fallible operator does with a value that failed.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use millstream_engine::random::Random;
 
 use super::backoff::Backoff;
 use super::dead_letter::DeadLetters;
+use crate::recovery::{CircuitBreaker, WhenOpen};
 
 /// What becomes of a value for which an operator returned an error: the job fails (the default),
 /// the value is skipped, tried again, or put among the dead letters. All of it is counted, and
@@ -36,6 +38,8 @@ pub struct OnError<T> {
     pub(crate) backoff: Option<Backoff>,
     pub(crate) retry_if: Option<RetryIf>,
     pub(crate) at_last: AtLast<T>,
+    pub(crate) guard: Option<(CircuitBreaker, WhenOpen)>,
+    pub(crate) stop_after: Option<NonZeroU32>,
 }
 
 /// Which errors are worth another attempt.
@@ -49,23 +53,27 @@ pub(crate) enum AtLast<T> {
 }
 
 impl<T> OnError<T> {
+    const fn of(backoff: Option<Backoff>, at_last: AtLast<T>) -> Self {
+        Self { backoff, retry_if: None, at_last, guard: None, stop_after: None }
+    }
+
     /// Fails the job, with the operator's name and the error.
     #[must_use]
     pub const fn fail() -> Self {
-        Self { backoff: None, retry_if: None, at_last: AtLast::Fail }
+        Self::of(None, AtLast::Fail)
     }
 
     /// Drops the value, counts it as skipped, and goes on.
     #[must_use]
     pub const fn skip() -> Self {
-        Self { backoff: None, retry_if: None, at_last: AtLast::Skip }
+        Self::of(None, AtLast::Skip)
     }
 
     /// Tries again on the original value after a delay, while everything behind it waits: order is
     /// kept. When the attempts run out the job fails, unless something else is said.
     #[must_use]
     pub const fn retry(backoff: Backoff) -> Self {
-        Self { backoff: Some(backoff), retry_if: None, at_last: AtLast::Fail }
+        Self::of(Some(backoff), AtLast::Fail)
     }
 
     /// Makes no further attempt after an error for which `predicate` does not hold, such as one
@@ -77,6 +85,16 @@ impl<T> OnError<T> {
     ) -> Self {
         self.retry_if = Some(Arc::new(predicate));
         self
+    }
+
+    /// Whether there is more to heed than attempts and what follows them.
+    pub(crate) const fn is_guarded(&self) -> bool {
+        self.guard.is_some() || self.stop_after.is_some()
+    }
+
+    /// Whether so many values given up in a row are too many.
+    pub(crate) fn stops_after(&self, given_up: u32) -> bool {
+        self.stop_after.is_some_and(|most| given_up >= most.get())
     }
 
     /// Lets `operator` send dead letters, if that is the policy.
@@ -117,6 +135,50 @@ impl<T> OnError<T> {
         self.at_last = AtLast::DeadLetter(letters.clone());
         self
     }
+
+    /// Makes no attempt while `breaker` is open, and tells it of each that is made. A value whose
+    /// turn comes meanwhile waits, or is diverted. Where calls are asynchronous, each of those in
+    /// flight asks for itself.
+    ///
+    /// ```
+    /// use millstream_operators::prelude::*;
+    /// use millstream_operators::recovery::{CircuitBreaker, WhenOpen};
+    ///
+    /// let breaker = CircuitBreaker::after_failures(5);
+    /// let policy = OnError::skip().guarded_by(&breaker, WhenOpen::Wait);
+    /// # let flow = Dataflow::new("doc");
+    /// # let words = flow.source("words", source::from_iter(["1"]));
+    /// words.try_map(policy, |word| word.parse::<u32>()).ignore();
+    /// ```
+    #[must_use]
+    pub fn guarded_by(mut self, breaker: &CircuitBreaker, when_open: WhenOpen) -> Self {
+        self.guard = Some((breaker.clone(), when_open));
+        self
+    }
+
+    /// Fails the job when so many values in a row had to be given up, rather than go on skipping or
+    /// dead-lettering everything there is: then it is not the values. Zero counts as one. Each
+    /// instance counts for itself.
+    ///
+    /// ```
+    /// use millstream_operators::prelude::*;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let flow = Dataflow::new("all bad");
+    /// let words = flow.source("words", source::from_iter(["1", "a", "2", "b", "c", "3"]));
+    /// words.try_map(OnError::skip().stop_after(2), |word| word.parse::<u32>()).ignore();
+    /// assert_eq!(flow.run().await.unwrap_err().operator_name(), Some("try_map"));
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn stop_after(mut self, values_in_a_row: u32) -> Self {
+        self.stop_after = NonZeroU32::new(values_in_a_row);
+        if self.stop_after.is_none() {
+            self.stop_after = Some(NonZeroU32::MIN);
+        }
+        self
+    }
 }
 
 impl<T> Default for OnError<T> {
@@ -132,7 +194,8 @@ impl<T> Clone for OnError<T> {
             AtLast::Skip => AtLast::Skip,
             AtLast::DeadLetter(letters) => AtLast::DeadLetter(letters.clone()),
         };
-        Self { backoff: self.backoff, retry_if: self.retry_if.clone(), at_last }
+        let (guard, retry_if) = (self.guard.clone(), self.retry_if.clone());
+        Self { backoff: self.backoff, retry_if, at_last, guard, stop_after: self.stop_after }
     }
 }
 
@@ -146,6 +209,8 @@ impl<T> fmt::Debug for OnError<T> {
         f.debug_struct("OnError")
             .field("backoff", &self.backoff)
             .field("at_last", &at_last)
+            .field("guard", &self.guard)
+            .field("stop_after", &self.stop_after)
             .finish()
     }
 }

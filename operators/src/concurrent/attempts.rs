@@ -9,12 +9,13 @@ use millstream_engine::OperatorError;
 use millstream_engine::metrics::OperatorCounters;
 use millstream_engine::random::Random;
 use millstream_engine::runtime::OperatorContext;
-use millstream_engine::time::{Clock, Sleep};
+use millstream_engine::time::{Clock, Instant, Sleep};
 use pin_project::pin_project;
 
 use super::calls::Caller;
 use super::{CallPolicy, TimedOut};
 use crate::attempt::{AtLast, OnError};
+use crate::recovery::{CircuitOpen, Permission, Permit, WhenOpen};
 
 /// What came of a value.
 #[derive(Debug)]
@@ -81,7 +82,9 @@ where
 
     fn call(&mut self, value: T) -> Self::Call {
         let policy = Arc::clone(&self.policy);
-        let kept = policy.on_error.backoff.is_some()
+        let guarded = policy.on_error.guard.is_some();
+        let kept = guarded
+            || policy.on_error.backoff.is_some()
             || matches!(policy.on_error.at_last, AtLast::DeadLetter(_));
         let original = kept.then(|| value.clone());
         let run = self.run.as_mut().map(|run| {
@@ -89,13 +92,16 @@ where
             let random = Random::new(run.random.next_u64());
             AttemptsRun { random, ..run.clone() }
         });
-        let call = (self.f)(value);
+        // Whether a guarded call may be made is asked when it is polled.
+        let call = (!guarded).then(|| (self.f)(value));
         let sleep = |limit| run.as_ref().zip(limit).map(|(run, limit)| run.clock.sleep(limit));
         let (whole, single) = (sleep(policy.timeout), sleep(policy.attempt_timeout));
         Attempting {
             f: self.f.clone(),
-            call: Some(call),
+            call,
             original,
+            begin: guarded,
+            permit: None,
             failed: 0,
             delay: None,
             whole,
@@ -117,6 +123,10 @@ pub(super) struct Attempting<T, F, R> {
     #[pin]
     call: Option<R>,
     original: Option<T>,
+    /// An attempt is to be made.
+    begin: bool,
+    /// Leave for the attempt, of the circuit breaker.
+    permit: Option<Permit>,
     /// The attempts that have failed.
     failed: u32,
     /// Until the next attempt.
@@ -133,6 +143,36 @@ fn is_over(sleep: &mut Option<Sleep>, cx: &mut Context<'_>) -> bool {
     sleep.as_mut().is_some_and(|sleep| Pin::new(sleep).poll(cx).is_ready())
 }
 
+/// Whether a call may be made.
+enum Leave {
+    Call(Option<Permit>),
+    Wait(Instant),
+    Divert,
+}
+
+fn ask<T>(on_error: &OnError<T>, now: Instant) -> Leave {
+    let Some((breaker, when_open)) = &on_error.guard else {
+        return Leave::Call(None);
+    };
+    match (breaker.try_acquire(now), when_open) {
+        (Permission::Granted(permit), _) => Leave::Call(Some(permit)),
+        (Permission::Denied { until }, WhenOpen::Wait) => Leave::Wait(until),
+        (Permission::Denied { .. }, WhenOpen::Divert) => Leave::Divert,
+    }
+}
+
+/// Tells the circuit breaker how the attempt went, if one has to be told.
+fn tell(permit: &mut Option<Permit>, run: Option<&AttemptsRun>, success: bool) {
+    if let (Some(permit), Some(run)) = (permit.take(), run) {
+        let now = run.clock.now();
+        if success {
+            permit.success(now);
+        } else {
+            permit.failure(now);
+        }
+    }
+}
+
 impl<T, U, E, R, F> Future for Attempting<T, F, R>
 where
     T: Clone,
@@ -145,10 +185,32 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
+            if std::mem::take(this.begin)
+                && let (Some(run), Some(original)) = (&this.run, &this.original)
+            {
+                match ask(&this.policy.on_error, run.clock.now()) {
+                    Leave::Wait(until) => *this.delay = Some(run.clock.sleep_until(until)),
+                    Leave::Divert => {
+                        let (original, attempts) = (this.original.take(), *this.failed);
+                        let error = CircuitOpen.into();
+                        return Poll::Ready(Answer::GaveUp { original, error, attempts });
+                    }
+                    Leave::Call(permit) => {
+                        *this.permit = permit;
+                        run.counters.retries.add(u64::from(*this.failed > 0));
+                        let limit = this.policy.attempt_timeout;
+                        *this.single = limit.map(|limit| run.clock.sleep(limit));
+                        this.call.set(Some((this.f)(original.clone())));
+                    }
+                }
+            }
             let error = if let Some(call) = this.call.as_mut().as_pin_mut() {
                 // An answer that is there counts, however late it is looked at.
                 match call.poll(cx) {
-                    Poll::Ready(Ok(result)) => return Poll::Ready(Answer::Done(result)),
+                    Poll::Ready(Ok(result)) => {
+                        tell(this.permit, this.run.as_ref(), true);
+                        return Poll::Ready(Answer::Done(result));
+                    }
                     Poll::Ready(Err(error)) => Some(error.into()),
                     Poll::Pending if is_over(this.single, cx) => {
                         this.policy.attempt_timeout.map(|limit| TimedOut(limit).into())
@@ -161,6 +223,7 @@ where
             let attempting = this.call.is_some();
             if let Some(error) = error {
                 this.call.set(None);
+                tell(this.permit, this.run.as_ref(), false);
                 *this.failed = this.failed.saturating_add(1);
                 let retry = this.run.as_mut().and_then(|run| {
                     let delay =
@@ -181,6 +244,7 @@ where
             if is_over(this.whole, cx) {
                 let limit = this.policy.timeout.unwrap_or_default();
                 this.call.set(None);
+                tell(this.permit, this.run.as_ref(), false);
                 let attempts = *this.failed + u32::from(attempting);
                 let (original, error) = (this.original.take(), TimedOut(limit).into());
                 return Poll::Ready(Answer::GaveUp { original, error, attempts });
@@ -189,12 +253,7 @@ where
                 return Poll::Pending;
             }
             *this.delay = None;
-            if let (Some(run), Some(original)) = (&this.run, &this.original) {
-                run.counters.retries.add(1);
-                let limit = this.policy.attempt_timeout;
-                *this.single = limit.map(|limit| run.clock.sleep(limit));
-                this.call.set(Some((this.f)(original.clone())));
-            }
+            *this.begin = true;
         }
     }
 }

@@ -159,7 +159,7 @@ impl<T: Clone + Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         let policy = attempts.on_error().clone();
         self.call("calls", concurrency, order, lane, attempts).via_with(|operator, blueprint| {
             let port = policy.connect(operator, blueprint);
-            Settle { policy, port, run: None }
+            Settle { policy, port, given_up: 0, run: None }
         })
     }
 }
@@ -168,12 +168,14 @@ impl<T: Clone + Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
 pub struct Settle<T> {
     policy: OnError<T>,
     port: Option<Port>,
+    /// The values given up since the last result.
+    given_up: u32,
     run: Option<AttemptRun<T>>,
 }
 
 impl<T> Clone for Settle<T> {
     fn clone(&self) -> Self {
-        Self { policy: self.policy.clone(), port: self.port, run: None }
+        Self { policy: self.policy.clone(), port: self.port, given_up: 0, run: None }
     }
 }
 
@@ -200,10 +202,15 @@ impl<T: Send + 'static, U: Send + 'static> Operator<Answer<T, U>> for Settle<T> 
     ) -> Result<(), OperatorError> {
         match (record.value, &mut self.run) {
             (Answer::Done(result), _) => {
+                self.given_up = 0;
                 out.push(Record::at(result, record.time));
                 Ok(())
             }
             (Answer::GaveUp { original, error, attempts }, Some(run)) => {
+                self.given_up = self.given_up.saturating_add(1);
+                if self.policy.stops_after(self.given_up) {
+                    return Err(error);
+                }
                 let original = original.map(|value| Record::at(value, record.time));
                 run.give_up(&self.policy.at_last, original, attempts, error)
             }

@@ -26,6 +26,7 @@ mod lazy;
 mod lines_file;
 mod never;
 mod reduce;
+mod restarting;
 mod result;
 mod stage;
 
@@ -43,4 +44,5 @@ pub use lazy::{Lazy, WriteLazy, lazy};
 #[cfg(feature = "files")]
 pub use lines_file::{LinesFile, lines_to_stdout};
 pub use never::{Never, never};
+pub use restarting::{Restarting, RestartingSink, restarting};
 pub use stage::ToSink;

@@ -1,5 +1,6 @@
 //! Where records enter: the sources to give to [`Dataflow::source`](crate::Dataflow::source).
 
+mod attempts;
 #[cfg(feature = "files")]
 mod csv;
 #[cfg(feature = "files")]
@@ -33,7 +34,10 @@ mod paginate;
 mod queue;
 #[cfg(feature = "files")]
 mod read_lines;
+mod recover;
+mod recover_with;
 mod repeat;
+mod retry_stream;
 mod split_positions;
 mod splits;
 #[cfg(feature = "files")]
@@ -45,6 +49,7 @@ mod unfold_resource;
 
 #[cfg(feature = "files")]
 pub use self::csv::Csv;
+pub use attempts::ReadAttempts;
 #[cfg(feature = "files")]
 pub use csv_row::{CsvRow, RowError};
 #[cfg(feature = "files")]
@@ -74,7 +79,10 @@ pub use paginate::{Page, Paginate, ReadPages, paginate};
 pub use queue::{Offer, Queue, QueueHandle, ReadQueue, queue};
 #[cfg(feature = "files")]
 pub use read_lines::{LinesOf, ReadLines, read_lines};
+pub use recover::{on_error_complete, recover};
+pub use recover_with::{RecoverWith, recover_with};
 pub use repeat::{Cycle, ReadCycle, Repeat, cycle, repeat};
+pub use retry_stream::{RetryStream, retry_stream};
 pub use splits::{ReadSplits, Split, SplitEnumerator, Splits};
 #[cfg(feature = "files")]
 pub use tail::{ReadTail, Tail, file_tail};

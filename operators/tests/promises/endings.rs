@@ -206,7 +206,8 @@ async fn a_failure_anywhere_names_the_operator_and_no_sink_behind_it_commits() {
                     assert!(error.cause().unwrap().is::<Outer>());
                     assert_eq!(error.source().unwrap().to_string(), "inner");
                     let text = format!("operator `{place}` failed: outer: inner");
-                    assert_eq!(format!("{error:?}"), text);
+                    // Behind it comes what the other instances ran into.
+                    assert!(format!("{error:?}").starts_with(&text), "{error:?}");
                     let operators = report.metrics().operators.iter();
                     let errors: Vec<_> = operators.filter(|one| one.errors > 0).collect();
                     assert_eq!((errors.len(), &*errors[0].name), (1, place));

@@ -110,8 +110,14 @@ impl<T> Batching<T> {
     }
 
     /// What becomes of items that were not written. Default: the job fails.
+    ///
+    /// # Panics
+    ///
+    /// If the policy has a circuit breaker, or a limit of values in a row: a group heeds neither.
     #[must_use]
+    #[track_caller]
     pub fn on_error(mut self, policy: OnError<T>) -> Self {
+        assert!(!policy.is_guarded(), "a group heeds no breaker, and no limit of values in a row");
         self.on_error = policy;
         self
     }
