@@ -3,6 +3,7 @@
 mod channel;
 mod inputs;
 mod outbox;
+mod select;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
