@@ -2,10 +2,28 @@
 
 pub mod broadcast;
 pub mod capacity;
+mod choose;
 pub mod concat;
+mod concat_eager;
+mod connect;
+mod either;
+mod interleave;
 pub mod merge;
+mod merge_latest;
+mod merge_preferred;
+mod merge_sorted;
+mod merge_until;
 pub mod parallel;
 pub mod partition;
+mod race;
+mod with_latest_from;
+mod zip;
+mod zip_all;
+mod zip_latest;
+
+pub use choose::MergeEnd;
+pub use connect::ConnectedStreams;
+pub use either::Either;
 
 use millstream_engine::chain::Chain;
 use millstream_engine::edge::{Discipline, Router};
