@@ -32,12 +32,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn zip_all<U, D>(
-        self,
-        other: DataStream<U, D>,
-        left: T,
-        right: U,
-    ) -> DataStream<(T, U)>
+    pub fn zip_all<U, D>(self, other: DataStream<U, D>, left: T, right: U) -> DataStream<(T, U)>
     where
         T: Clone,
         U: Clone + Send + 'static,
