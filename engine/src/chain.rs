@@ -54,6 +54,12 @@ impl<C, O> Via<C, O> {
     pub const fn new(chain: C, operator: O, id: OperatorId) -> Self {
         Self { chain, operator, id }
     }
+
+    /// What stands before the operator, and the operator: for one who runs chains in another way.
+    #[must_use]
+    pub fn into_parts(self) -> (C, O) {
+        (self.chain, self.operator)
+    }
 }
 
 impl<C: Chain, O: Operator<C::Item>> Chain for Via<C, O> {

@@ -15,6 +15,7 @@ pub mod fan;
 #[cfg(feature = "files")]
 pub mod file;
 pub mod hub;
+pub mod group;
 pub mod keyed;
 pub mod linear;
 mod part;

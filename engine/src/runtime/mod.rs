@@ -24,7 +24,7 @@ pub use job::start;
 pub use options::JobOptions;
 pub use output::Output;
 pub use report::{EdgeReport, JobReport, Outcome};
-pub use run::{OperatorContext, Run};
+pub use run::{NestedContext, OperatorContext, Run};
 pub use sink::SinkTail;
 pub use source::FromSource;
 

@@ -325,6 +325,17 @@ impl<'a> OperatorContext<'a> {
         outboxes(core, graph, port, self.seat.instance).into_iter().next()
     }
 
+    /// What it needs to open operators of its own while it runs.
+    #[must_use]
+    pub fn nested(&self) -> NestedContext {
+        NestedContext {
+            clock: self.clock.clone(),
+            random: self.random(),
+            outputs: self.outputs.clone(),
+            seat: self.seat.clone(),
+        }
+    }
+
     /// Where to leave the result of this run under the operator's own [`Output`](super::Output).
     pub fn output<T: Send + 'static>(&self) -> impl Fn(T) + Send + use<T> {
         let (outputs, operator) = (self.outputs.clone(), self.seat.id);
@@ -335,5 +346,33 @@ impl<'a> OperatorContext<'a> {
 impl fmt::Debug for OperatorContext<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OperatorContext").field("seat", &self.seat).finish_non_exhaustive()
+    }
+}
+
+/// From which an operator opens others that it makes while it runs: they share its name and its
+/// counters, and have neither side outputs nor the same randomness.
+pub struct NestedContext {
+    clock: Clock,
+    random: Random,
+    outputs: Outputs,
+    seat: Seat,
+}
+
+impl NestedContext {
+    /// The context of the next of them.
+    pub fn context(&mut self) -> OperatorContext<'_> {
+        OperatorContext {
+            clock: self.clock.clone(),
+            seed: self.random.next_u64(),
+            outputs: self.outputs.clone(),
+            seat: &self.seat,
+            run: None,
+        }
+    }
+}
+
+impl fmt::Debug for NestedContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NestedContext").field("seat", &self.seat).finish_non_exhaustive()
     }
 }
