@@ -128,30 +128,38 @@ where
     S: Stream<Item = Result<O, OperatorError>>,
     F: FnMut(T) -> S,
 {
+    fn may_open(&self) -> bool {
+        self.streams.open() < self.most && self.barrier.is_none() && !self.ending
+    }
+
     /// Fills a batch. Tells whether there may be more without waiting for anybody.
     fn work(&mut self, cx: &mut Context<'_>, batch: &mut Batch<O>) -> Result<bool, Error> {
         let named = |error| Error::operator(&self.operator, error);
         self.streams.poll(cx).map_err(named)?;
         // Streams may be empty: after so many of them others have their turn.
         for _ in 0..self.limit {
+            // First, so that one that always has something can't keep others from being opened.
+            if self.may_open()
+                && let Poll::Ready(next) = self.hand.poll_next(cx)?
+            {
+                match next {
+                    Next::Record(record) => {
+                        let stream = (self.f)(record.value);
+                        self.streams.push(stream, record.time).map_err(named)?;
+                    }
+                    Next::Watermark(watermark) => self.streams.fence(watermark),
+                    Next::Barrier(barrier) => self.barrier = Some(barrier),
+                    Next::End => self.ending = true,
+                }
+                continue;
+            }
+            let open = self.streams.open();
             self.streams.fill(batch, self.limit).map_err(named)?;
             if batch.records.len() >= self.limit {
                 return Ok(true);
             }
-            if self.streams.open() >= self.most || self.barrier.is_some() || self.ending {
+            if self.streams.open() == open || !self.may_open() {
                 return Ok(false);
-            }
-            let Poll::Ready(next) = self.hand.poll_next(cx)? else {
-                return Ok(false);
-            };
-            match next {
-                Next::Record(record) => {
-                    let stream = (self.f)(record.value);
-                    self.streams.push(stream, record.time).map_err(named)?;
-                }
-                Next::Watermark(watermark) => self.streams.fence(watermark),
-                Next::Barrier(barrier) => self.barrier = Some(barrier),
-                Next::End => self.ending = true,
             }
         }
         Ok(true)

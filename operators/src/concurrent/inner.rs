@@ -332,6 +332,7 @@ where
     /// Moves what is ready into `batch`, as long as that has fewer than `limit` records, and the
     /// watermarks that nothing is before any more.
     pub(super) fn fill(&mut self, batch: &mut Batch<O>, limit: usize) -> Result<(), OperatorError> {
+        self.pass_watermarks(batch);
         while batch.records.len() < limit
             && let Some(&index) = self.queue.front()
             && let Some(slot) = self.slots.get_mut(index)

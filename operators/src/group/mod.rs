@@ -6,7 +6,7 @@ mod limits;
 mod open;
 
 pub use each::Each;
-pub use fragment::{Fragment, Group, Then};
+pub use fragment::{Fragment, Group, Same, Then};
 pub use limits::{AtLimit, Diverted, Groups, TooManyGroups};
 
 use std::fmt;
