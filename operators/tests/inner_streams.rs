@@ -273,7 +273,6 @@ async fn c5_a_watermark_waits_for_the_streams_before_it() {
     let made = feeds.clone();
     flow.source("numbers", factory).flat_map_merge(3, move |n| made.open(n)).sink("out", end);
     let job = flow.start_with(&narrow()).unwrap();
-    let watermark = || job.metrics().stages.last().unwrap().watermark;
     numbers.send(Record::at(0, at(5))).await;
     numbers.watermark(at(10)).await;
     numbers.send(Record::at(1, at(15))).await;
@@ -292,7 +291,6 @@ async fn c5_a_watermark_waits_for_the_streams_before_it() {
     numbers.barrier(Barrier(1)).await;
     numbers.send(Record::at(2, at(31))).await;
     sink.expect_no_record(LONG).await;
-    let _ = watermark;
     feeds.end(2);
     numbers.end().await;
     sink.expect_end().await;
@@ -378,14 +376,11 @@ async fn c5_an_error_of_a_stream_fails_the_job_and_so_does_a_panic() {
     let errors = error.report().unwrap().metrics().operators[1].errors;
     assert_eq!(errors, 1);
 
-    let panics =
-        |n: u32| stream::iter(0..n).map(|item| if item == 2 { panic!("blown") } else { item });
     let words: [fn(DataStream<u32>, fn(u32) -> BoxStream<'static, u32>) -> DataStream<u32>; 3] = [
         |stream, f| stream.flat_map_concat(f),
         |stream, f| stream.flat_map_merge(2, f),
         |stream, f| stream.switch_map(f),
     ];
-    let _ = panics;
     let blown: fn(u32) -> BoxStream<'static, u32> = |n| {
         let item = |item| if item == 2 { panic!("blown") } else { item };
         stream::iter(0..n).map(item).boxed()
@@ -445,8 +440,7 @@ async fn c5_the_program_of_futures_2387_goes_on() {
         })
     });
     let done = rows.boundary().with_capacity(1);
-    let slow = done.for_each_concurrent(1, |_| tokio::time::sleep(Duration::from_secs(5)));
-    let () = slow;
+    done.for_each_concurrent(1, |_| tokio::time::sleep(Duration::from_secs(5)));
     flow.run_with(narrow()).await.unwrap();
     assert_eq!(late.load(SeqCst), 0);
 }
