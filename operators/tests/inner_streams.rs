@@ -236,7 +236,7 @@ async fn c5_streams_go_on_while_there_is_no_room_and_are_one_item_ahead() {
         stream::iter(0..5_u32).then(move |item| {
             let counter = Arc::clone(&counter);
             async move {
-                tokio::time::sleep(Duration::from_secs(u64::from(n) + 1)).await;
+                Clock::system().sleep(Duration::from_secs(u64::from(n) + 1)).await;
                 counter.fetch_add(1, SeqCst);
                 n * 10 + item
             }
@@ -363,6 +363,7 @@ struct Torn;
 
 #[tokio::test]
 async fn c5_an_error_of_a_stream_fails_the_job_and_so_does_a_panic() {
+    type Inner = fn(u32) -> BoxStream<'static, u32>;
     type Results = BoxStream<'static, Result<u32, Torn>>;
     let torn = |n: u32| -> Results {
         if n == 3 { stream::iter([Ok(1), Err(Torn)]).boxed() } else { stream::pending().boxed() }
@@ -376,12 +377,13 @@ async fn c5_an_error_of_a_stream_fails_the_job_and_so_does_a_panic() {
     let errors = error.report().unwrap().metrics().operators[1].errors;
     assert_eq!(errors, 1);
 
-    let words: [fn(DataStream<u32>, fn(u32) -> BoxStream<'static, u32>) -> DataStream<u32>; 3] = [
+    type Word = fn(DataStream<u32>, Inner) -> DataStream<u32>;
+    let words: [Word; 3] = [
         |stream, f| stream.flat_map_concat(f),
         |stream, f| stream.flat_map_merge(2, f),
         |stream, f| stream.switch_map(f),
     ];
-    let blown: fn(u32) -> BoxStream<'static, u32> = |n| {
+    let blown: Inner = |n| {
         let item = |item| if item == 2 { panic!("blown") } else { item };
         stream::iter(0..n).map(item).boxed()
     };
@@ -428,19 +430,19 @@ async fn c5_the_program_of_futures_2387_goes_on() {
     let rows = numbers.flat_map_merge(3, move |n| {
         let missed = Arc::clone(&missed);
         stream::once(async move {
-            let work = async {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            };
+            let clock = Clock::system();
+            let started = clock.now();
+            clock.sleep(Duration::from_secs(1)).await;
+            clock.sleep(Duration::from_secs(1)).await;
             // A peer that hangs up when it is not heard of.
-            if tokio::time::timeout(Duration::from_secs(3), work).await.is_err() {
+            if clock.now().saturating_since(started) > Duration::from_secs(3) {
                 missed.fetch_add(1, SeqCst);
             }
             n
         })
     });
     let done = rows.boundary().with_capacity(1);
-    done.for_each_concurrent(1, |_| tokio::time::sleep(Duration::from_secs(5)));
+    done.for_each_concurrent(1, |_| Clock::system().sleep(Duration::from_secs(5)));
     flow.run_with(narrow()).await.unwrap();
     assert_eq!(late.load(SeqCst), 0);
 }

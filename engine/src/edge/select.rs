@@ -334,8 +334,8 @@ impl<T: Send, P: Picker<T>> Select<T, P> {
         batch.idle = open.peek().is_some() && open.all(|port| !port.counts());
     }
 
-    /// Passes on a barrier that every input has come to; if nothing more can be taken before it, also
-    /// past what has not been taken.
+    /// Passes on a barrier that every input has come to; if nothing more can be taken before it,
+    /// also past what has not been taken.
     fn pass_barrier(&mut self, batch: &mut Batch<P::Out>, stuck: bool) -> bool {
         if self.ports.iter().all(|port| port.barrier.is_none()) {
             return false;

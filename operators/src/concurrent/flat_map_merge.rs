@@ -63,8 +63,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # async fn main() {
     /// let flow = Dataflow::new("pages");
     /// let pages = flow.source("pages", source::from_iter(["1 2", "3 x"]));
-    /// let numbers =
-    ///     pages.try_flat_map_merge(2, |page| stream::iter(page.split(' ').map(str::parse::<u32>)));
+    /// let parsed = |page: &'static str| stream::iter(page.split(' ').map(str::parse::<u32>));
+    /// let numbers = pages.try_flat_map_merge(2, parsed);
     /// numbers.named("parse").ignore();
     /// assert_eq!(flow.run().await.unwrap_err().operator_name(), Some("parse"));
     /// # }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use futures_core::Stream;
 use millstream_engine::batch::{Barrier, Batch};
 use millstream_engine::edge::Inputs;
-use millstream_engine::metrics::OperatorCounters;
+use millstream_engine::metrics::{DropReason, OperatorCounters};
 use millstream_engine::runtime::Head as _;
 use millstream_engine::time::Timestamp;
 use millstream_engine::{Error, OperatorError, Record};
@@ -312,10 +312,13 @@ where
         self.free.push(index);
     }
 
-    /// Lets go of all of them.
+    /// Lets go of all of them, for what is newer.
     pub(super) fn close_all(&mut self) {
         for index in 0..self.slots.len() {
-            if self.slots.get(index).is_some_and(|slot| slot.stream.is_some()) {
+            if let Some(slot) = self.slots.get(index).filter(|slot| slot.stream.is_some()) {
+                if !slot.emitted {
+                    self.counters.dropped(DropReason::Superseded, 1);
+                }
                 self.close(index);
             }
         }

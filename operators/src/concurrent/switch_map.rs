@@ -25,7 +25,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// replace each other, the one item that they may be ahead included. While there is room, what
     /// a stream has ready is emitted before the next value is looked at, up to a batch. So what
     /// comes out depends on how fast the output is. A value whose stream was replaced before it had
-    /// anything counts as filtered.
+    /// anything counts as superseded.
     ///
     /// Ends when its input has ended, and the last stream. When its output has enough, the running
     /// stream is dropped. A watermark goes on when the streams of all values before it have ended

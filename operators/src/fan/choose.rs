@@ -1,8 +1,11 @@
 //! What the words have in common that choose from which of their inputs the next record comes.
 
+use std::sync::Arc;
+
 use millstream_engine::Error;
 use millstream_engine::edge::{Inputs, Picker, Ports, Select};
 use millstream_engine::graph::EdgeId;
+use millstream_engine::metrics::OperatorCounters;
 use millstream_engine::random::Random;
 use millstream_engine::runtime::{HeadFactory, OperatorContext};
 
@@ -34,14 +37,14 @@ impl MergeEnd {
     }
 }
 
-/// The stream of what a picker makes of the `producers` of an edge, in one instance. Each run gets a
-/// picker of its own, with dice of its own.
+/// The stream of what a picker makes of the `producers` of an edge, in one instance. Each run gets
+/// a picker of its own.
 pub(super) fn choose<T, P>(
     flow: Dataflow,
     edge: EdgeId,
     producers: usize,
     kind: &'static str,
-    make: impl Fn(Random) -> P + Send + 'static,
+    make: impl Fn(Given) -> P + Send + 'static,
 ) -> DataStream<P::Out>
 where
     T: Send + 'static,
@@ -56,6 +59,12 @@ where
     DataStream::from_parts(flow, chain, draft)
 }
 
+/// What a picker may need of its run.
+pub(super) struct Given {
+    pub(super) random: Random,
+    pub(super) counters: Arc<OperatorCounters>,
+}
+
 /// Makes the head of such a stream, with a picker of its own for each run.
 struct Choosing<F>(F);
 
@@ -63,7 +72,7 @@ impl<T, P, F> HeadFactory<T> for Choosing<F>
 where
     T: Send + 'static,
     P: Picker<T> + 'static,
-    F: Fn(Random) -> P + Send + 'static,
+    F: Fn(Given) -> P + Send + 'static,
 {
     type Out = P::Out;
     type Head = Select<T, P>;
@@ -73,7 +82,7 @@ where
         context: &mut OperatorContext<'_>,
         input: Inputs<T>,
     ) -> Result<Self::Head, Error> {
-        let picker = (self.0)(context.random());
+        let picker = (self.0)(Given { random: context.random(), counters: context.counters() });
         Ok(Select::new(context, input, picker))
     }
 }

@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use millstream_engine::chain::{Boundary, Chain, Via};
 use millstream_engine::edge::Discipline;
-use millstream_engine::key::Made;
+use millstream_engine::key::KeyOf;
 use millstream_engine::operator::Operator;
 
 use super::either::{Either, meet_sides};
@@ -48,17 +48,19 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     }
 }
 
+/// The chain at whose beginning two streams have met.
+pub type Met<L, R> = Boundary<Either<L, R>>;
+
+/// Two streams whose records belong to the same keys.
+pub type KeyedPair<L, R, K> = KeyedStream<Either<L, R>, Met<L, R>, K>;
+
 /// Two streams before one operator, made by [`DataStream::connect`].
 #[must_use = "streams that go nowhere are a mistake: say what to do with both"]
 pub struct ConnectedStreams<L, R>(DataStream<Either<L, R>>);
 
 impl<L: Send + 'static, R: Send + 'static> ConnectedStreams<L, R> {
     /// Turns the records of either stream into those of one.
-    pub fn map<O, F, G>(
-        self,
-        mut left: F,
-        mut right: G,
-    ) -> DataStream<O, Via<Boundary<Either<L, R>>, impl Operator<Either<L, R>, Out = O>>>
+    pub fn map<O, F, G>(self, mut left: F, mut right: G) -> DataStream<O, impl Chain<Item = O>>
     where
         O: Send + 'static,
         F: FnMut(L) -> O + Clone + Send + 'static,
@@ -76,7 +78,7 @@ impl<L: Send + 'static, R: Send + 'static> ConnectedStreams<L, R> {
         self,
         mut left: F,
         mut right: G,
-    ) -> DataStream<I::Item, Via<Boundary<Either<L, R>>, impl Operator<Either<L, R>, Out = I::Item>>>
+    ) -> DataStream<I::Item, impl Chain<Item = I::Item>>
     where
         I: IntoIterator<Item: Send + 'static, IntoIter: Send + 'static> + 'static,
         F: FnMut(L) -> I + Clone + Send + 'static,
@@ -93,7 +95,7 @@ impl<L: Send + 'static, R: Send + 'static> ConnectedStreams<L, R> {
     pub fn process<O: Operator<Either<L, R>>>(
         self,
         operator: O,
-    ) -> DataStream<O::Out, Via<Boundary<Either<L, R>>, O>> {
+    ) -> DataStream<O::Out, Via<Met<L, R>, O>> {
         self.0.via(operator)
     }
 
@@ -124,11 +126,7 @@ impl<L: Send + 'static, R: Send + 'static> ConnectedStreams<L, R> {
         self,
         left: F,
         right: G,
-    ) -> KeyedStream<
-        Either<L, R>,
-        Boundary<Either<L, R>>,
-        Made<impl Fn(&Either<L, R>) -> K + Clone + Send + 'static>,
-    >
+    ) -> KeyedPair<L, R, impl KeyOf<Either<L, R>, Key = K, Owned = K>>
     where
         K: Hash + Eq + Clone + Send + 'static,
         F: Fn(&L) -> K + Clone + Send + 'static,

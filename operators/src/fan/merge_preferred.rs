@@ -5,7 +5,7 @@ use millstream_engine::edge::{Discipline, Pick, Picker, Ports};
 use millstream_engine::random::Random;
 use millstream_engine::{OperatorError, Record};
 
-use super::choose::choose;
+use super::choose::{Given, choose};
 use super::meet;
 use crate::DataStream;
 
@@ -79,7 +79,8 @@ impl<T: Send + 'static> DataStream<T> {
         }
         assert!(weights.iter().all(|weight| *weight > 0), "an input of weight zero");
         let count = weights.len();
-        let make = move |random| MergePrioritized { weights: weights.clone(), random };
+        let make =
+            move |given: Given| MergePrioritized { weights: weights.clone(), random: given.random };
         choose::<T, _>(flow, edge, count, "merge_prioritized", make)
     }
 }

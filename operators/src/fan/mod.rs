@@ -22,7 +22,7 @@ mod zip_all;
 mod zip_latest;
 
 pub use choose::MergeEnd;
-pub use connect::ConnectedStreams;
+pub use connect::{ConnectedStreams, KeyedPair, Met};
 pub use either::Either;
 
 use millstream_engine::chain::Chain;

@@ -1,11 +1,14 @@
 //! `with_latest_from`: each record with the latest of another stream.
 
+use std::sync::Arc;
+
 use millstream_engine::chain::Chain;
 use millstream_engine::edge::{Discipline, Pick, Picker, Ports};
+use millstream_engine::metrics::{DropReason, OperatorCounters};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
 
-use super::choose::choose;
+use super::choose::{Given, choose};
 use super::either::{Either, meet_sides};
 use crate::DataStream;
 
@@ -13,7 +16,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits what `join` makes of each record of this stream and the latest of `other`, which alone
     /// makes nothing happen.
     ///
-    /// What comes before the first record of `other` is dropped, and counts as filtered. Ends when
+    /// What comes before the first record of `other` is dropped, and counts as unmatched. Ends when
     /// this stream does, or when `other` ends without a record. While both have something, they
     /// take turns, so which of the other's records is the latest is a matter of when they come. The
     /// event time is the later of the two, or the watermark if that has passed both. It has one
@@ -40,7 +43,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         F: FnMut(T, &U) -> O + Clone + Send + 'static,
     {
         let (edge, flow) = meet_sides(self, other, Discipline::Merge, "with_latest_from");
-        let make = move |_| WithLatestFrom {
+        let make = move |given: Given| WithLatestFrom {
+            counters: given.counters,
             join: join.clone(),
             latest: None,
             watermark: Timestamp::MIN,
@@ -52,6 +56,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
 
 /// What is behind [`DataStream::with_latest_from`].
 struct WithLatestFrom<U, F> {
+    counters: Arc<OperatorCounters>,
     join: F,
     latest: Option<Record<U>>,
     watermark: Timestamp,
@@ -87,7 +92,7 @@ where
                 let time = record.time.max(right.time).max(self.watermark);
                 out.push(Record::at((self.join)(left, &right.value), time));
             }
-            (Either::Left(_), None) => {}
+            (Either::Left(_), None) => self.counters.dropped(DropReason::Unmatched, 1),
             (Either::Right(right), _) => self.latest = Some(Record::at(right, record.time)),
         }
         Ok(())

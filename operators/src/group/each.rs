@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_engine::edge::Outbox;
 use millstream_engine::graph::Port;
 use millstream_engine::key::stable_hash;
+use millstream_engine::metrics::{DropReason, OperatorCounters};
 use millstream_engine::operator::{Collector, Operator, SideOutput};
 use millstream_engine::runtime::{NestedContext, OperatorContext};
 use millstream_engine::tail::{Flow, Tail as _};
@@ -42,6 +44,7 @@ pub struct Each<T, K, F, O> {
 struct EachRun<T> {
     clock: Clock,
     nested: NestedContext,
+    counters: Arc<OperatorCounters>,
     diverted: Option<Outbox<T>>,
 }
 
@@ -324,6 +327,12 @@ where
         let hash = stable_hash(&key);
         if let Some(index) = self.open.find(hash, &key) {
             self.open.touch(index, self.period);
+            if self.open.get(index).is_some_and(|slot| slot.stage == Stage::Over) {
+                if let Some(run) = &self.run {
+                    run.counters.dropped(DropReason::Cancelled, 1);
+                }
+                return Ok(());
+            }
             return self.call(index, out, |operator, out| operator.process(record, out));
         }
         self.held = Some(Newcomer { record, key, hash });
@@ -334,6 +343,7 @@ where
         self.run = Some(EachRun {
             clock: context.clock(),
             nested: context.nested(),
+            counters: context.counters(),
             diverted: self.port.and_then(|port| context.side_output(port)),
         });
         Ok(())

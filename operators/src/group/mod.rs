@@ -12,7 +12,7 @@ pub use limits::{AtLimit, Diverted, Groups, TooManyGroups};
 use std::fmt;
 use std::hash::Hash;
 
-use millstream_engine::chain::{Chain, Via};
+use millstream_engine::chain::Chain;
 
 use crate::{DataStream, Dataflow};
 
@@ -66,9 +66,6 @@ pub struct GroupedStream<T, C, F> {
     groups: Groups<T>,
 }
 
-/// A chain with substreams behind it.
-pub type Grouped<C, T, K, F, G> = Via<C, Each<T, K, F, <G as Fragment<T>>::Operator>>;
-
 impl<T: Send + 'static, C: Chain<Item = T>, F> GroupedStream<T, C, F> {
     /// Says what becomes of each substream, in the words of a stream, and brings them together:
     /// what comes out has the key with it.
@@ -84,7 +81,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, F> GroupedStream<T, C, F> {
     pub fn each<K, O, G>(
         self,
         fragment: impl FnOnce(DataStream<T, Group<T>>) -> DataStream<O, G>,
-    ) -> DataStream<(K, O), Grouped<C, T, K, F, G>>
+    ) -> DataStream<(K, O), impl Chain<Item = (K, O)>>
     where
         K: Hash + Eq + Clone + Send + 'static,
         F: Fn(&T) -> K + Clone + Send + 'static,

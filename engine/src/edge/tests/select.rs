@@ -74,7 +74,7 @@ impl Picker<u32> for Chooser {
         self.last = port;
         match self.way {
             Way::Fails(value) if value == record.value => return Err(Refused.into()),
-            Way::Doubles if record.value % 2 == 0 => out.extend([record, record]),
+            Way::Doubles if record.value.is_multiple_of(2) => out.extend([record, record]),
             Way::Doubles => {}
             _ => out.push(record),
         }
