@@ -366,6 +366,7 @@ impl NestedContext {
             seed: self.random.next_u64(),
             outputs: self.outputs.clone(),
             seat: &self.seat,
+            side: None,
             run: None,
         }
     }
