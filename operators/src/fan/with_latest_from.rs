@@ -28,7 +28,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), millstream_engine::Error> {
     /// let flow = Dataflow::new("priced");
-    /// let amounts = flow.source("amounts", source::interval(std::time::Duration::from_millis(1)));
+    /// let amounts = flow.source("amounts", source::from_iter(0_u64..));
     /// let price = flow.source("price", source::once(5));
     /// let costs = amounts.with_latest_from(price, |_, price| *price).take(2).collect();
     /// assert_eq!(flow.run().await?.take(costs), Some(vec![5, 5]));

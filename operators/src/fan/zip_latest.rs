@@ -22,9 +22,10 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), millstream_engine::Error> {
     /// let flow = Dataflow::new("latest");
-    /// let price = flow.source("price", source::once(10));
-    /// let rate = flow.source("rate", source::once(3));
-    /// let both = price.zip_latest(rate).collect();
+    /// // Open ends: one that ended at once would end the pairs as well.
+    /// let price = flow.source("price", source::once(10)).concat(flow.source("a", source::never()));
+    /// let rate = flow.source("rate", source::once(3)).concat(flow.source("b", source::never()));
+    /// let both = price.zip_latest(rate).take(1).collect();
     /// assert_eq!(flow.run().await?.take(both), Some(vec![(10, 3)]));
     /// # Ok(())
     /// # }
@@ -60,7 +61,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// let rate = flow.source("rate", source::once(2));
     /// let both = price.zip_latest_with(rate, MergeEnd::Last, |price, rate| price * rate);
     /// let last = both.last();
-    /// assert_eq!(flow.run().await?.take(last), Some(60));
+    /// assert_eq!(flow.run().await?.take(last), Some(Some(60)));
     /// # Ok(())
     /// # }
     /// ```
