@@ -21,6 +21,8 @@ struct Draft {
     open: Vec<DataStream<u64>>,
     /// How many words it has that may wait for a certain input.
     choosy: usize,
+    /// Whether there are to be few other words than those, and what parts streams.
+    tangled: bool,
 }
 
 impl Draft {
@@ -42,7 +44,8 @@ impl Draft {
     fn grow(&mut self) {
         let stream = self.pick();
         let by = 1 + self.below(4);
-        let grown = match self.below(10) {
+        let word = if self.tangled { 6 + self.below(3) / 2 * 2 } else { self.below(10) };
+        let grown = match word {
             0 => stream.filter(move |n| n % 5 < by).boxed(),
             // Drops everything: who waits for it waits for its end.
             1 => stream.filter(|_| false).boxed(),
@@ -67,7 +70,8 @@ impl Draft {
 
     fn meet(&mut self, one: DataStream<u64>) {
         let two = self.pick();
-        let word = self.below(14);
+        let two = if self.tangled { two.filter(|n| n % 7 == 6).boxed() } else { two };
+        let word = self.below(if self.tangled { 4 } else { 14 });
         self.choosy += usize::from(word < 6);
         let met = match word {
             0 => one.zip_with(two, |a, b| a + b),
@@ -99,8 +103,9 @@ async fn run(seed: u64) -> Became {
     let mut random = Random::new(seed);
     let words = 2 + random.below(12);
     let (flow, open, choosy) = (Dataflow::new("random"), Vec::new(), 0);
-    let mut draft = Draft { random, flow, open, choosy };
-    for source in 0..=draft.below(3) {
+    let tangled = seed % 2 == 1;
+    let mut draft = Draft { random, flow, open, choosy, tangled };
+    for source in 0..=draft.below(3) + u64::from(tangled) {
         draft.source(source);
     }
     for _ in 0..words {
