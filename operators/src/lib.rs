@@ -14,8 +14,8 @@ mod dataflow;
 pub mod fan;
 #[cfg(feature = "files")]
 pub mod file;
-pub mod hub;
 pub mod group;
+pub mod hub;
 pub mod keyed;
 pub mod linear;
 mod part;
