@@ -23,8 +23,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # async fn main() -> Result<(), millstream_engine::Error> {
     /// let flow = Dataflow::new("latest");
     /// // Open ends: one that ended at once would end the pairs as well.
-    /// let price = flow.source("price", source::once(10)).concat(flow.source("a", source::never()));
-    /// let rate = flow.source("rate", source::once(3)).concat(flow.source("b", source::never()));
+    /// let open = |name| flow.source(name, source::never());
+    /// let price = flow.source("price", source::once(10)).concat(open("no more prices"));
+    /// let rate = flow.source("rate", source::once(3)).concat(open("no more rates"));
     /// let both = price.zip_latest(rate).take(1).collect();
     /// assert_eq!(flow.run().await?.take(both), Some(vec![(10, 3)]));
     /// # Ok(())
