@@ -55,7 +55,8 @@ impl<C, O> Via<C, O> {
         Self { chain, operator, id }
     }
 
-    /// Takes it apart again, for a word that changes the operator said last.
+    /// Takes it apart again, for a word that changes the operator said last, or runs chains in
+    /// another way.
     #[must_use]
     pub fn into_parts(self) -> (C, O, OperatorId) {
         (self.chain, self.operator, self.id)

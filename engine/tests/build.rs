@@ -180,6 +180,34 @@ fn branches_that_meet_in_turn_are_refused_and_other_inputs_are_not() {
     assert_eq!(sketch.mistakes(), []);
 }
 
+/// Two sources that part, and meet at two places of which one has the given discipline.
+fn crossed(second: Discipline) -> Vec<BuildError> {
+    let select = EdgeOptions { discipline: Discipline::Select, ..EdgeOptions::default() };
+    let sketch = Sketch::new();
+    let one = sketch.edge(select);
+    let two = sketch.edge(EdgeOptions { discipline: second, ..EdgeOptions::default() });
+    sketch.stage("left", 1, None, &[one, two]);
+    sketch.stage("right", 1, None, &[one, two]);
+    sketch.stage("first", 1, Some(one), &[]);
+    sketch.stage("second", 1, Some(two), &[]);
+    sketch.mistakes()
+}
+
+#[test]
+fn two_that_wait_for_each_other_by_way_of_their_inputs_are_refused() {
+    let mistakes = crossed(Discipline::Select);
+    assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+    for (mistake, reader) in mistakes.into_iter().zip(["first", "second"]) {
+        let BuildError::SelectiveFanIn { fan_out, fan_in } = mistake else {
+            panic!("{mistake}");
+        };
+        assert_eq!(fan_in, name(reader));
+        assert!([name("left"), name("right")].contains(&fan_out), "{fan_out}");
+    }
+    // One that takes what comes breaks the circle.
+    assert_eq!(crossed(Discipline::Merge), []);
+}
+
 /// A source and three maps, one of them with a name that a number would have given another.
 fn small() -> Sketch {
     let sketch = Sketch::new();

@@ -51,7 +51,16 @@ impl Dataflow {
         name: &str,
         factory: F,
     ) -> DataStream<<F::Source as Source>::Item, FromSource<F>> {
-        let operator = self.blueprint.add_operator(Role::Source, "source", Some(name));
+        self.unnamed_source("source", factory).named(name)
+    }
+
+    /// Adds a source that is called after its kind, and numbered where there are several.
+    pub(crate) fn unnamed_source<F: SourceFactory>(
+        &self,
+        kind: &'static str,
+        factory: F,
+    ) -> DataStream<<F::Source as Source>::Item, FromSource<F>> {
+        let operator = self.blueprint.add_operator(Role::Source, kind, None);
         self.blueprint.add_buffer::<<F::Source as Source>::Item>(operator, 1);
         let draft = StageDraft { operators: vec![operator], input: None, parallelism: 1 };
         DataStream::from_parts(self.clone(), FromSource::new(factory, operator), draft)

@@ -16,6 +16,7 @@ mod dataflow;
 pub mod fan;
 #[cfg(feature = "files")]
 pub mod file;
+pub mod group;
 pub mod hub;
 pub mod keyed;
 pub mod linear;

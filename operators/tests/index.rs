@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// Methods that are no words: they build, run and show a graph, or are doors for words.
-const PLUMBING: [&str; 24] = [
+const PLUMBING: [&str; 23] = [
     "behind",
     "blueprint",
     "boxed",
@@ -27,7 +27,6 @@ const PLUMBING: [&str; 24] = [
     "sink",
     "source",
     "start",
-    "start_with",
     "through",
     "validate",
     "via",
@@ -159,6 +158,8 @@ fn every_word_is_in_the_index() {
         let words = words_of(&path, &text).into_iter();
         let words = words.filter(|word| !PLUMBING.contains(&word.as_str()));
         let words = words.filter(|word| word != "KeyedStream::via_keyed");
+        // A stream's is a word, and the dataflow's is how it is run.
+        let words = words.filter(|word| word != "start_with" || path != "src/dataflow.rs");
         offered.extend(words.map(|word| (word, path.clone())));
     }
     let missing: Vec<_> = offered.difference(&listed).collect();
@@ -242,10 +243,7 @@ const CONTRACTS: [(&str, usize); 11] = [
 /// Those of them that nobody has kept yet. It only ever gets shorter.
 #[rustfmt::skip] // A line for each group, so that two who keep contracts do not meet.
 const PENDING: &[&str] = &[
-    "C4", "C5", "C9",
     "D8",
-    "E5",
-    "F3", "F4", "F5", "F7",
 ];
 
 #[test]

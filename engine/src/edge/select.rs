@@ -2,27 +2,54 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::Inputs;
 use crate::batch::{Barrier, Batch};
-use crate::error::Error;
+use crate::error::{Error, OperatorError};
+use crate::metrics::OperatorCounters;
 use crate::record::Record;
-use crate::runtime::Head;
+use crate::runtime::{Head, OperatorContext};
 use crate::time::Timestamp;
 
 /// How many batches of one input are kept while another waits at a barrier.
 const AHEAD_MAX: usize = 16;
 
 /// Chooses the next record from several inputs, which are numbered in the order in which their
-/// producers were connected to the edge.
+/// producers were connected to the edge, and says what becomes of it.
 ///
 /// Whoever waits for a certain input can hang where the inputs part from one stage: an edge that is
 /// read so has [`Discipline::Select`](super::Discipline::Select), and a graph in which it can hang
-/// is refused.
+/// is refused. One that takes whatever is there needs no more than
+/// [`Discipline::Merge`](super::Discipline::Merge).
 pub trait Picker<T>: Send {
-    /// What to do next. Asked again after everything it answers.
+    /// What comes out.
+    type Out: Send + 'static;
+
+    /// What to do next. Asked again after everything it answers. What it says must depend on
+    /// nothing but the ports and its own state: it is asked as often as the batches happen to be
+    /// cut.
     fn pick(&mut self, ports: &Ports<'_, T>) -> Pick;
+
+    /// Handles the record that it has chosen. An error fails the job.
+    fn take(
+        &mut self,
+        port: usize,
+        record: Record<T>,
+        out: &mut Vec<Record<Self::Out>>,
+    ) -> Result<(), OperatorError>;
+
+    /// No record earlier than `watermark` will be taken. It is passed on right behind this.
+    fn on_watermark(&mut self, watermark: Timestamp) {
+        let _ = watermark;
+    }
+
+    /// Every input has ended, or [`Pick::End`] was the answer: what is left goes out here.
+    fn on_end(&mut self, out: &mut Vec<Record<Self::Out>>) -> Result<(), OperatorError> {
+        let _ = out;
+        Ok(())
+    }
 }
 
 /// What a [`Picker`] answers.
@@ -32,6 +59,8 @@ pub enum Pick {
     Take(usize),
     /// Wait until more inputs have something, or one ends.
     Wait,
+    /// Want no more of this input: it is cancelled, and counts as ended.
+    Cancel(usize),
     /// It is over, whatever the inputs still have: they are cancelled.
     End,
 }
@@ -68,6 +97,14 @@ impl<T: Send> Ports<'_, T> {
     #[must_use]
     pub fn is_idle(&self, port: usize) -> bool {
         self.0.get(port).is_some_and(|port| port.idle && port.ahead.is_empty())
+    }
+
+    /// The first input behind `last`, going round, that has a record: for one who takes turns.
+    #[must_use]
+    pub fn next_ready(&self, last: usize) -> Option<usize> {
+        let (count, start) = (self.0.len(), last.saturating_add(1));
+        let mut turn = (0..count).map(|offset| (start + offset) % count);
+        turn.find(|&port| self.peek(port).is_some())
     }
 
     /// Whether every input has ended.
@@ -141,6 +178,29 @@ impl<T: Send> Port<T> {
         Some(record)
     }
 
+    /// Whether all that is before a barrier, or the end, has been read.
+    fn is_read_to_barrier(&self) -> bool {
+        let closes = |ahead: &Ahead<T>| ahead.control.barrier.is_some() || ahead.control.end;
+        self.barrier.is_some() || self.ended || self.ahead.back().is_some_and(closes)
+    }
+
+    /// Lets the barrier that it has come to go on.
+    fn take_barrier(&mut self) -> Option<Barrier> {
+        if let Some(barrier) = self.barrier.take() {
+            self.settle();
+            return Some(barrier);
+        }
+        self.ahead.back_mut()?.control.barrier.take()
+    }
+
+    /// Wants no more, and drops what it has.
+    fn cancel(&mut self) {
+        self.head.finish();
+        self.ahead.clear();
+        self.barrier = None;
+        self.ended = true;
+    }
+
     /// Handles the control that has nothing before it.
     fn settle(&mut self) {
         while self.barrier.is_none()
@@ -168,13 +228,20 @@ impl<T: Send> Port<T> {
 /// Reads several inputs in the order that a [`Picker`] chooses.
 ///
 /// Of each input it holds one batch. Its watermark is the earliest of what has been taken of the
-/// inputs that are neither idle nor over. While an input waits at a barrier the others are read on
-/// to theirs, at most 16 batches each, and what has not been taken by then is held behind it.
-pub struct Select<T, P> {
+/// inputs that are neither idle nor over. What it has not taken when it is over is nobody's: it
+/// counts as abandoned on its edge.
+///
+/// While an input waits at a barrier the others are read on to theirs, at most 16 batches each. A
+/// picker that could go on without the first one takes what is before the others' barriers; what
+/// one that can't has not taken by then is held behind the barrier, and belongs to the head's
+/// state.
+pub struct Select<T, P: Picker<T>> {
     ports: Vec<Port<T>>,
-    picker: P,
+    pub(super) picker: P,
     limit: usize,
-    operator: std::sync::Arc<str>,
+    operator: Arc<str>,
+    counters: Arc<OperatorCounters>,
+    spare: Vec<Record<P::Out>>,
     watermark: Timestamp,
     idle: bool,
     over: bool,
@@ -183,76 +250,113 @@ pub struct Select<T, P> {
 impl<T: Send, P: Picker<T>> Select<T, P> {
     /// Reads `inputs`, one for each producer of their edge, as `picker` says.
     #[must_use]
-    pub fn new(inputs: Inputs<T>, picker: P) -> Self {
-        let operator = inputs.operator();
+    pub fn new(context: &OperatorContext<'_>, inputs: Inputs<T>, picker: P) -> Self {
+        let (operator, counters) = (context.name(), context.counters());
         let limit = inputs.batch_limit();
         let ports = inputs.by_producer().into_iter().map(Port::new).collect();
-        let (watermark, idle, over) = (Timestamp::MIN, false, false);
-        Self { ports, picker, limit, operator, watermark, idle, over }
+        let (watermark, idle, over, spare) = (Timestamp::MIN, false, false, Vec::new());
+        Self { ports, picker, limit, operator, counters, spare, watermark, idle, over }
     }
 
     /// Takes records until there is nothing to take, no more room, or it is over. Tells whether
     /// inputs are to be waited for.
-    fn fill(&mut self, batch: &mut Batch<T>) -> bool {
-        while batch.records.len() < self.limit {
-            self.pass_control(batch);
-            if batch.barrier.is_some() {
-                return false;
+    fn fill(&mut self, batch: &mut Batch<P::Out>) -> Result<bool, Error> {
+        loop {
+            self.pass_watermark(batch);
+            if self.pass_barrier(batch, false) || batch.records.len() >= self.limit {
+                return Ok(false);
             }
-            let record = match self.picker.pick(&Ports(&self.ports)) {
-                Pick::Take(port) => self.ports.get_mut(port).and_then(Port::take),
-                Pick::Wait => None,
+            match self.picker.pick(&Ports(&self.ports)) {
+                Pick::Take(port) => {
+                    if let Some(record) = self.ports.get_mut(port).and_then(Port::take) {
+                        let out = &mut batch.records;
+                        self.emit(1, out, |picker, out| picker.take(port, record, out))?;
+                        continue;
+                    }
+                }
+                Pick::Cancel(port) => {
+                    if let Some(port) = self.ports.get_mut(port).filter(|port| !port.is_over()) {
+                        port.cancel();
+                        continue;
+                    }
+                }
+                Pick::Wait => {}
                 Pick::End => {
-                    batch.end = true;
-                    self.finish();
-                    return false;
+                    self.end(batch)?;
+                    return Ok(false);
                 }
-            };
-            let Some(record) = record else {
-                if self.ports.iter().all(Port::is_over) {
-                    batch.end = true;
-                    return false;
-                }
-                return true;
-            };
-            batch.records.push(record);
+            }
+            if self.ports.iter().all(Port::is_over) {
+                self.end(batch)?;
+                return Ok(false);
+            }
+            return Ok(!self.pass_barrier(batch, true));
         }
-        self.pass_control(batch);
-        false
     }
 
-    /// Passes on a watermark that has advanced, and a barrier that every input has come to.
-    fn pass_control(&mut self, batch: &mut Batch<T>) {
+    /// Lets the picker emit what comes of so many records, and counts it.
+    fn emit(
+        &mut self,
+        taken: usize,
+        out: &mut Vec<Record<P::Out>>,
+        hook: impl FnOnce(&mut P, &mut Vec<Record<P::Out>>) -> Result<(), OperatorError>,
+    ) -> Result<(), Error> {
+        let before = out.len();
+        hook(&mut self.picker, out).map_err(|error| Error::operator(&self.operator, error))?;
+        let emitted = out.len().saturating_sub(before);
+        if emitted < taken {
+            self.counters.filtered.add((taken - emitted) as u64);
+        } else if emitted > taken {
+            self.counters.added.add((emitted - taken) as u64);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, batch: &mut Batch<P::Out>) -> Result<(), Error> {
+        self.emit(0, &mut batch.records, |picker, out| picker.on_end(out))?;
+        batch.end = true;
+        batch.idle = false;
+        self.finish();
+        Ok(())
+    }
+
+    /// Passes on a watermark that has advanced.
+    fn pass_watermark(&mut self, batch: &mut Batch<P::Out>) {
         let counting = self.ports.iter().filter(|port| port.counts());
         if let Some(earliest) = counting.map(|port| port.watermark).min()
             && earliest > self.watermark
         {
             self.watermark = earliest;
+            self.picker.on_watermark(earliest);
             batch.mark(earliest);
         }
-        let mut open = self.ports.iter().filter(|port| !port.ended).peekable();
+        let mut open = self.ports.iter().filter(|port| !port.is_over()).peekable();
         batch.idle = open.peek().is_some() && open.all(|port| !port.counts());
-        let barriers = self.ports.iter().filter_map(|port| port.barrier);
-        if let Some(newest) = barriers.max()
-            && self.ports.iter().all(|port| port.barrier.is_some() || port.is_over())
-        {
-            batch.barrier = Some(newest);
-            for port in &mut self.ports {
-                port.barrier = None;
-                port.settle();
-            }
-        }
     }
 
-    /// Reads what is there of every input that has nothing. Tells whether anything came.
-    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
-        let aligning = self.ports.iter().any(|port| port.barrier.is_some());
+    /// Passes on a barrier that every input has come to; if nothing more can be taken before it,
+    /// also past what has not been taken.
+    fn pass_barrier(&mut self, batch: &mut Batch<P::Out>, stuck: bool) -> bool {
+        if self.ports.iter().all(|port| port.barrier.is_none()) {
+            return false;
+        }
+        let there = |port: &Port<T>| {
+            port.barrier.is_some() || port.is_over() || (stuck && port.is_read_to_barrier())
+        };
+        if !self.ports.iter().all(there) {
+            return false;
+        }
+        batch.barrier = self.ports.iter_mut().filter_map(Port::take_barrier).max();
+        true
+    }
+
+    /// Reads what is there of every input that has nothing; if nothing more can be taken before a
+    /// barrier, of every input that has not come to it. Tells whether anything came.
+    fn read(&mut self, cx: &mut Context<'_>, stuck: bool) -> Result<bool, Error> {
+        let aligning = stuck && self.ports.iter().any(|port| port.barrier.is_some());
         let mut came = false;
         for port in &mut self.ports {
-            let at_barrier =
-                port.barrier.is_some() || port.ahead.iter().any(|a| a.control.barrier.is_some());
-            let ending = port.ended || port.ahead.iter().any(|ahead| ahead.control.end);
-            if at_barrier || ending || !(port.ahead.is_empty() || aligning) {
+            if port.is_read_to_barrier() || !(port.ahead.is_empty() || aligning) {
                 continue;
             }
             if port.ahead.len() >= AHEAD_MAX {
@@ -272,38 +376,41 @@ impl<T: Send, P: Picker<T>> Select<T, P> {
 #[error("one input waits at a barrier, and another has sent 16 batches without coming to it")]
 struct NotAligned;
 
-impl<T: Send, P: Picker<T>> Head<T> for Select<T, P> {
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Batch<T>, Error>> {
-        let mut batch = Batch::new();
+impl<T: Send, P: Picker<T>> Head<P::Out> for Select<T, P> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Batch<P::Out>, Error>> {
+        let mut batch = Batch { records: std::mem::take(&mut self.spare), ..Batch::new() };
         if self.over {
             batch.end = true;
             return Poll::Ready(Ok(batch));
         }
+        // First, so that one input can't keep the others from being seen.
+        self.read(cx, false)?;
         loop {
-            let waits = self.fill(&mut batch);
+            let waits = self.fill(&mut batch)?;
             if !batch.is_empty() || batch.idle != self.idle {
                 self.idle = batch.idle;
                 return Poll::Ready(Ok(batch));
             }
-            if waits && !self.read(cx)? {
+            if waits && !self.read(cx, true)? {
+                self.spare = batch.records;
                 return Poll::Pending;
             }
         }
     }
 
-    /// The buffers go back to the inputs when their records have been taken.
-    fn recycle(&mut self, _records: Vec<Record<T>>) {}
+    fn recycle(&mut self, records: Vec<Record<P::Out>>) {
+        self.spare = records;
+    }
 
     fn finish(&mut self) {
         self.over = true;
         for port in &mut self.ports {
-            port.head.finish();
-            port.ahead.clear();
+            port.cancel();
         }
     }
 }
 
-impl<T, P> fmt::Debug for Select<T, P> {
+impl<T, P: Picker<T>> fmt::Debug for Select<T, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Select").field("ports", &self.ports.len()).finish_non_exhaustive()
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::blueprint::{
-    Buffer, Distribution, EdgeNode, Graph, OperatorId, Role, StageId, StageNode,
+    Buffer, Distribution, EdgeId, EdgeNode, Graph, OperatorId, Role, StageId, StageNode,
 };
 use super::plan::{Plan, PlannedEdge, PlannedOperator, PlannedStage};
 use crate::edge::{Capacity, Discipline, Order, WhenFull};
@@ -197,37 +197,118 @@ fn find_cycles(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
     }
 }
 
-/// A `concat` whose inputs part from one stage: while it reads the first, the second fills up and
-/// stops the stage that feeds both.
-fn find_selective_fan_in(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
-    let concats = graph.edges.iter().filter(|edge| edge.options.discipline != Discipline::Merge);
-    for edge in concats {
-        let mut seen = BTreeSet::new();
-        for producer in feeding(graph, edge) {
-            let upstream = |follow| {
-                let mut upstream = ancestors(graph, producer, follow);
-                upstream.insert(producer);
-                upstream
-            };
-            // Of those before it, who has to wait while this input is not read.
-            let held_up = if can_hold_up(edge) { upstream(can_hold_up) } else { BTreeSet::new() };
-            if let Some(shared) = held_up.iter().rev().find(|stage| seen.contains(*stage)) {
-                let last = |id: StageId| graph.stages.get(id.0)?.operators.last().copied();
-                let first = |id: StageId| graph.stages.get(id.0)?.operators.first().copied();
-                mistakes.push(BuildError::SelectiveFanIn {
-                    fan_out: last(*shared).map_or_else(String::new, name),
-                    fan_in: edge.consumer.and_then(first).map_or_else(String::new, name),
-                });
-                break;
+/// Whether a full channel of this edge stops who writes to it, for ever if need be. One that drops
+/// instead makes the graphs safe that it parts.
+const fn can_stop_its_producer(edge: &EdgeNode) -> bool {
+    edge.options.when_full.can_hold_up()
+}
+
+/// Whether the reader of an edge may wait for one of its producers while another fills up.
+const fn may_await(edge: &EdgeNode, awaited: usize, other: usize) -> bool {
+    match edge.options.discipline {
+        // Whoever merges takes what comes: only what it can't hand on stops it.
+        Discipline::Merge => false,
+        Discipline::Concat => awaited < other,
+        Discipline::Select => awaited != other,
+    }
+}
+
+/// A stage on a chain of stages that wait for each other, and why it is waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stuck {
+    /// It has no input: those who feed it are stuck as well.
+    Starving(StageId),
+    /// It takes no input from this producer, counted within its edge.
+    Stopped(StageId, usize),
+}
+
+/// Every way of passing from a stage that waits to one it waits for. `through` is the channel by
+/// which it was come to: waiting for that one itself would be no circle.
+fn waits_for(graph: &Graph, stuck: Stuck, through: Option<(EdgeId, usize)>) -> Vec<Step> {
+    let (Stuck::Starving(stage) | Stuck::Stopped(stage, _)) = stuck;
+    let mut steps = Vec::new();
+    let input = graph.stages.get(stage.0).and_then(|node| node.input);
+    if let Some((id, edge)) = input.and_then(|id| Some((id, graph.edges.get(id.0)?))) {
+        let from = |producer: usize| match stuck {
+            Stuck::Starving(_) => true,
+            Stuck::Stopped(_, by) => may_await(edge, producer, by),
+        };
+        for (index, &producer) in edge.producers.iter().enumerate().filter(|(at, _)| from(*at)) {
+            if let Some((stage, _)) = producer_stage(graph, producer) {
+                let to = Stuck::Starving(stage);
+                steps.push(Step { to, through: (id, index), parts: None });
             }
-            seen.extend(upstream(|_| true));
+        }
+    }
+    for (index, edge) in graph.edges.iter().enumerate() {
+        let Some(consumer) = edge.consumer.filter(|_| can_stop_its_producer(edge)) else {
+            continue;
+        };
+        for (producer, &operator) in edge.producers.iter().enumerate() {
+            let own = producer_stage(graph, operator).is_some_and(|(of, _)| of == stage);
+            let channel = (EdgeId(index), producer);
+            if own && through != Some(channel) {
+                let to = Stuck::Stopped(consumer, producer);
+                let parts = matches!(stuck, Stuck::Starving(_)).then_some(stage);
+                steps.push(Step { to, through: channel, parts });
+            }
+        }
+    }
+    steps
+}
+
+/// From one stuck stage to the next.
+struct Step {
+    to: Stuck,
+    through: (EdgeId, usize),
+    /// The stage that fills one of its outputs while somebody starves at another.
+    parts: Option<StageId>,
+}
+
+/// A stage that reads from certain inputs can wait for one of them while another fills up. If who
+/// feeds the first is, by way of whatever else, stopped by that, all of them wait for ever.
+///
+/// What is followed is who may wait for whom, so that a few graphs are refused that could do
+/// without: never one that can hang is let through.
+fn find_selective_fan_in(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
+    let selective = |edge: &&EdgeNode| edge.options.discipline != Discipline::Merge;
+    for edge in graph.edges.iter().filter(selective) {
+        let circle = edge.consumer.and_then(|reader| {
+            (0..edge.producers.len()).find_map(|first| find_circle(graph, edge, reader, first))
+        });
+        if let Some(parts) = circle {
+            let last = |id: StageId| graph.stages.get(id.0)?.operators.last().copied();
+            let first = |id: StageId| graph.stages.get(id.0)?.operators.first().copied();
+            mistakes.push(BuildError::SelectiveFanIn {
+                fan_out: last(parts).map_or_else(String::new, name),
+                fan_in: edge.consumer.and_then(first).map_or_else(String::new, name),
+            });
         }
     }
 }
 
-/// Whether a full edge can hold its producers up for ever.
-const fn can_hold_up(edge: &EdgeNode) -> bool {
-    edge.options.when_full.can_hold_up()
+/// Whether `reader`, while it waits for one of its producers, may be what that one waits for. Gives
+/// the stage at which the branches part.
+fn find_circle(graph: &Graph, edge: &EdgeNode, reader: StageId, awaited: usize) -> Option<StageId> {
+    let id = graph.stages.get(reader.0)?.input?;
+    let (stage, _) = producer_stage(graph, *edge.producers.get(awaited)?)?;
+    let mut seen = BTreeSet::new();
+    let mut open = vec![(Stuck::Starving(stage), (id, awaited), None)];
+    while let Some((stuck, through, parted)) = open.pop() {
+        for step in waits_for(graph, stuck, Some(through)) {
+            let parted = parted.or(step.parts);
+            match step.to {
+                Stuck::Stopped(stage, by) if stage == reader && may_await(edge, awaited, by) => {
+                    return parted;
+                }
+                _ => {}
+            }
+            if seen.insert((step.to, step.through)) {
+                open.push((step.to, step.through, parted));
+            }
+        }
+    }
+    None
 }
 
 /// How many records the buffers of one instance have room for.

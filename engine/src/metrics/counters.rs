@@ -82,6 +82,10 @@ impl OperatorCounters {
 pub(crate) struct StageCounters {
     /// Records taken by the first operator.
     pub(crate) records_in: Counter,
+    /// Records that the head gave.
+    pub(crate) given: Counter,
+    /// Of those given: dropped before the first operator, because nobody wanted any more.
+    pub(crate) unwanted: Counter,
     /// Records dropped on the way out, because whoever they were for had enough.
     pub(crate) cancelled: std::sync::Arc<Counter>,
     pub(crate) batches: Counter,

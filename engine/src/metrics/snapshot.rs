@@ -270,7 +270,7 @@ impl Registry {
         let operators = (0..self.plan.operators.len()).map(|operator| self.operator(operator));
         let mut operators: Vec<_> = operators.collect();
         let mut stages: Vec<_> = (0..self.stages.len()).map(|stage| self.stage(stage)).collect();
-        self.count_before_heads(&mut stages, &operators);
+        self.count_before_heads(&mut stages, &mut operators);
         self.follow(&stages, &mut operators);
         let edges: Vec<_> = (0..self.plan.edges.len()).map(|edge| self.edge(edge)).collect();
         for edge in &edges {
@@ -329,14 +329,19 @@ impl Registry {
         Some(Duration::from_millis(u64::try_from(behind).unwrap_or(0)))
     }
 
-    /// What a stage counts as taken is what its head gave it: the first operator's input is what
-    /// went into that.
-    fn count_before_heads(&self, stages: &mut [StageMetrics], operators: &[OperatorMetrics]) {
-        for (planned, stage) in self.plan.stages.iter().zip(stages) {
+    /// Of a stage that begins with a head of its own making, what went into that: all it gave,
+    /// undoing what it added and filtered. What it gave when nobody wanted it any more counts as
+    /// filtered too.
+    fn count_before_heads(&self, stages: &mut [StageMetrics], operators: &mut [OperatorMetrics]) {
+        for ((planned, stage), counters) in self.plan.stages.iter().zip(stages).zip(&self.stages) {
             let first = planned.operators.first();
             let heads = first.filter(|id| self.heads(**id));
-            if let Some(head) = heads.and_then(|id| operators.get(id.0)) {
-                stage.records_in = (stage.records_in + head.filtered).saturating_sub(head.added);
+            if let Some(head) = heads.and_then(|id| operators.get_mut(id.0)) {
+                let sum = |of: &dyn Fn(&StageCounters) -> u64| counters.iter().map(|c| of(c)).sum();
+                let given: u64 = sum(&|counters| counters.given.get());
+                let unwanted: u64 = sum(&|counters| counters.unwanted.get());
+                stage.records_in = (given + head.filtered).saturating_sub(head.added);
+                head.filtered += unwanted;
             }
         }
     }

@@ -1,6 +1,7 @@
 //! How a dataflow runs: stages as tasks, the job that owns them, and what is left of it at the end.
 
 mod consumer;
+mod context;
 mod disorder;
 mod handle;
 mod head;
@@ -20,6 +21,7 @@ mod stage;
 mod watchdog;
 
 pub use consumer::{Consumer, ConsumerTail};
+pub use context::{BlockedTime, NestedContext, OperatorContext};
 pub use handle::{JobHandle, JobObserver, JobState};
 pub use head::{Head, HeadFactory};
 pub use job::start;
@@ -27,7 +29,7 @@ pub use link::JobLink;
 pub use options::JobOptions;
 pub use output::Output;
 pub use report::{EdgeReport, JobReport, Outcome};
-pub use run::{BlockedTime, Detached, OperatorContext, Run};
+pub use run::Run;
 pub use sink::SinkTail;
 pub use source::FromSource;
 

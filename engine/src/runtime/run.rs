@@ -4,12 +4,11 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use super::job::JobShared;
 use super::stage::{RunnableStage, Stage};
-use super::{Head, JobLink, Outputs, Seat, StageEnd};
+use super::{Head, OperatorContext, Seat, StageEnd};
 use crate::batch::default_batch;
 use crate::edge::{
     Forgiving, Inputs, Merge, Order, Outbox, Rank, Receiver, Routed, Sender, Sorting, Terms,
@@ -17,10 +16,10 @@ use crate::edge::{
 };
 use crate::graph::blueprint::Graph;
 use crate::graph::{EdgeId, OperatorId, Port, StageId};
-use crate::metrics::{Channel, Counter, OperatorCounters, StageCounters};
+use crate::metrics::{Channel, Counter, StageCounters};
 use crate::random::Random;
 use crate::tail::Tail;
-use crate::time::{Clock, Instant};
+use crate::time::Clock;
 
 /// A run in the making, counting as `M` says.
 pub struct Run<'a, M> {
@@ -84,7 +83,7 @@ impl RunCore {
         self.end = Arc::default();
     }
 
-    fn stage_counters(&self) -> Arc<StageCounters> {
+    pub(super) fn stage_counters(&self) -> Arc<StageCounters> {
         let instances = self.shared.registry.stages.get(self.stage.0);
         let counters = instances.and_then(|instances| instances.get(self.instance));
         counters.map(Arc::clone).unwrap_or_default()
@@ -179,15 +178,7 @@ impl<'a, M> Run<'a, M> {
 
     /// What an operator may ask for when it is opened.
     pub fn operator_context<'b>(&'b mut self, seat: &'b Seat) -> OperatorContext<'b> {
-        OperatorContext {
-            clock: self.core.shared.registry.clock.clone(),
-            seed: self.core.shared.options.seed,
-            outputs: self.core.shared.outputs.clone(),
-            seat,
-            job: Arc::downgrade(&self.core.shared),
-            run: Some((self.core, self.graph)),
-            side: None,
-        }
+        OperatorContext::in_run(self.core, self.graph, seat)
     }
 
     /// The job's clock.
@@ -278,7 +269,7 @@ fn said<T: Clone + 'static>(what: Option<&Box<dyn Any + Send>>) -> Option<T> {
     what?.downcast_ref::<T>().cloned()
 }
 
-fn outboxes<T: Send + 'static>(
+pub(super) fn outboxes<T: Send + 'static>(
     core: &mut RunCore,
     graph: &Graph,
     port: Port,
@@ -327,182 +318,5 @@ fn outboxes<T: Send + 'static>(
 impl<M> fmt::Debug for Run<'_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run").field("stage", &self.core.stage).finish_non_exhaustive()
-    }
-}
-
-/// What an operator may ask for when it is opened.
-pub struct OperatorContext<'a> {
-    clock: Clock,
-    seed: u64,
-    outputs: Outputs,
-    seat: &'a Seat,
-    job: Weak<JobShared>,
-    /// Absent where an operator is driven by hand.
-    run: Option<(&'a mut RunCore, &'a Graph)>,
-    /// What is offered as a side output there.
-    side: Option<Box<dyn Any>>,
-}
-
-impl<'a> OperatorContext<'a> {
-    /// The context of an operator that is driven by hand.
-    pub(crate) fn alone(clock: Clock, seat: &'a Seat) -> Self {
-        let (outputs, job) = (Outputs::default(), Weak::new());
-        Self { clock, seed: 0, outputs, seat, job, run: None, side: None }
-    }
-
-    /// Offers a side output to an operator that is driven by hand.
-    pub(crate) fn offer_side<T: Send + 'static>(&mut self, outbox: Outbox<T>) {
-        self.side = Some(Box::new(outbox));
-    }
-
-    /// The operator's name in the graph.
-    #[must_use]
-    pub fn name(&self) -> Arc<str> {
-        Arc::clone(&self.seat.name)
-    }
-
-    /// Which instance this is.
-    #[must_use]
-    pub const fn instance(&self) -> usize {
-        self.seat.instance
-    }
-
-    /// How many instances there are.
-    #[must_use]
-    pub const fn instances(&self) -> usize {
-        self.seat.instances
-    }
-
-    /// The job's clock.
-    #[must_use]
-    pub fn clock(&self) -> Clock {
-        self.clock.clone()
-    }
-
-    /// What this instance counts.
-    #[must_use]
-    pub fn counters(&self) -> Arc<OperatorCounters> {
-        Arc::clone(&self.seat.counters)
-    }
-
-    /// Randomness of this instance's own, from the job's seed.
-    #[must_use]
-    pub fn random(&self) -> Random {
-        self.seat.random(self.seed)
-    }
-
-    /// How long the stage has been kept from going on by what comes behind it.
-    #[must_use]
-    pub fn blocked_time(&self) -> BlockedTime {
-        BlockedTime(self.run.as_ref().map(|(core, _)| core.stage_counters()))
-    }
-
-    /// A side output. `None` where the operator is driven by hand or opened again, and has none.
-    #[must_use]
-    pub fn side_output<T: Send + 'static>(&mut self, port: Port) -> Option<Outbox<T>> {
-        let Some((core, graph)) = self.run.as_mut() else {
-            return self.side.take()?.downcast().ok().map(|outbox| *outbox);
-        };
-        outboxes(core, graph, port, self.seat.instance).into_iter().next()
-    }
-
-    /// Where to leave the result of this run under the operator's own [`Output`](super::Output).
-    pub fn output<T: Send + 'static>(&self) -> impl Fn(T) + Send + use<T> {
-        let (outputs, operator) = (self.outputs.clone(), self.seat.id);
-        move |value| outputs.put(operator, value)
-    }
-
-    /// A link to the job, for whoever outside may fail it, and to learn how it ends.
-    #[must_use]
-    pub fn job(&self) -> JobLink {
-        JobLink {
-            end: Arc::clone(&self.seat.end),
-            job: self.job.clone(),
-            operator: Arc::clone(&self.seat.name),
-        }
-    }
-
-    /// What is needed to open an operator in this place later, in the middle of the run.
-    #[must_use]
-    pub fn detached(&self) -> Detached {
-        Detached {
-            clock: self.clock.clone(),
-            seed: self.seed,
-            outputs: self.outputs.clone(),
-            seat: self.seat.clone(),
-            job: self.job.clone(),
-        }
-    }
-}
-
-/// An operator's place in a run, kept for later: whoever replaces an operator in the middle of a
-/// run opens the new one by it. There are no side outputs to be had any more, because the first
-/// operator took them.
-pub struct Detached {
-    clock: Clock,
-    seed: u64,
-    outputs: Outputs,
-    seat: Seat,
-    job: Weak<JobShared>,
-}
-
-impl Detached {
-    /// What the operator may ask for.
-    #[must_use]
-    pub fn context(&self) -> OperatorContext<'_> {
-        OperatorContext {
-            clock: self.clock.clone(),
-            seed: self.seed,
-            outputs: self.outputs.clone(),
-            seat: &self.seat,
-            job: self.job.clone(),
-            run: None,
-            side: None,
-        }
-    }
-}
-
-impl fmt::Debug for Detached {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Detached").field("seat", &self.seat).finish_non_exhaustive()
-    }
-}
-
-/// How long one instance of a stage has been blocked: had output that what comes behind did not
-/// take. Time that it waits for input with all its output gone, or for a timer of its own, is not
-/// counted.
-///
-/// The difference between two readings tells an operator how much of the time between was not its
-/// input's fault.
-#[derive(Clone)]
-pub struct BlockedTime(Option<Arc<StageCounters>>);
-
-impl BlockedTime {
-    /// The time blocked so far. Zero where the operator is driven by hand.
-    #[must_use]
-    pub fn until(&self, now: Instant) -> Duration {
-        self.0.as_ref().map_or(Duration::ZERO, |counters| {
-            let [_busy, _idle, blocked] = counters.activity.read(now);
-            blocked
-        })
-    }
-}
-
-impl Default for BlockedTime {
-    /// That of an operator which has not been opened: none.
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl fmt::Debug for BlockedTime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BlockedTime")
-    }
-}
-
-impl fmt::Debug for OperatorContext<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OperatorContext").field("seat", &self.seat).finish_non_exhaustive()
     }
 }

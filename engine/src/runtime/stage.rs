@@ -231,6 +231,7 @@ impl<T> Stage<T> {
         // that, as it does for everything else.
         self.enough = true;
         self.head.finish();
+        self.counters.unwanted.add(self.batch.records.len() as u64);
         let (end, idle) = (true, self.idle);
         self.batch = Batch { end, idle, ..Batch::new() };
     }
@@ -253,6 +254,7 @@ impl<T> Stage<T> {
             Poll::Ready(batch) => {
                 self.batch = batch;
                 self.counters.batches.add(1);
+                self.counters.given.add(self.batch.records.len() as u64);
                 if self.idle && !self.batch.is_spent() {
                     // Before the first record, or an edge that fills up midway carries them on
                     // as those of an idle input.

@@ -1,4 +1,4 @@
-//! Words that wait for futures: calls to services, blocking work, look-ups.
+//! Words that wait for futures: calls to services, blocking work, look-ups, streams of streams.
 //!
 //! Each begins a stage of its own, whose head keeps a bounded number of futures in reusable places,
 //! polled by the stage's own task: no task an item, and no allocation once they are there. They
@@ -11,6 +11,11 @@ mod call_policy;
 mod calls;
 mod concurrency;
 mod emission;
+mod flat_map;
+mod flat_map_concat;
+mod flat_map_merge;
+mod flat_map_sequential;
+mod inner;
 mod lanes;
 mod lookup;
 pub mod lookup_async;
@@ -20,6 +25,7 @@ pub mod map_async_keyed;
 pub mod map_blocking;
 pub mod scan_async;
 mod slots;
+mod switch_map;
 mod taken;
 pub mod try_map_async;
 

@@ -4,8 +4,17 @@ pub mod also_to;
 pub mod balance;
 pub mod broadcast;
 pub mod capacity;
+mod choose;
 pub mod concat;
+mod concat_eager;
+mod connect;
+mod either;
+mod interleave;
 pub mod merge;
+mod merge_latest;
+mod merge_preferred;
+mod merge_sorted;
+mod merge_until;
 pub mod parallel;
 pub mod partition;
 pub mod rebatch;
@@ -16,6 +25,15 @@ pub mod unzip;
 pub mod wire_tap;
 
 pub use side_output::{SidePort, SideTag};
+mod race;
+mod with_latest_from;
+mod zip;
+mod zip_all;
+mod zip_latest;
+
+pub use choose::MergeEnd;
+pub use connect::{ConnectedStreams, KeyedPair, Met};
+pub use either::Either;
 
 use millstream_engine::chain::Chain;
 use millstream_engine::edge::{Discipline, Router};

@@ -10,7 +10,7 @@ use millstream_engine::chain::{Chain, Via};
 use millstream_engine::metrics::{DropReason, OperatorCounters};
 use millstream_engine::operator::{Collector, Operator, SideOutput};
 use millstream_engine::random::Random;
-use millstream_engine::runtime::{Detached, OperatorContext};
+use millstream_engine::runtime::{NestedContext, OperatorContext};
 use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::{Clock, Instant, Timestamp};
 use millstream_engine::{Error, OperatorError, Record};
@@ -165,7 +165,7 @@ pub struct Supervised<O> {
 /// What belongs to one run.
 #[derive(Debug)]
 struct Running {
-    place: Detached,
+    place: NestedContext,
     restarts: Option<Restarts>,
     name: Arc<str>,
     clock: Clock,
@@ -312,7 +312,7 @@ impl<In, O: Operator<In>> Operator<In> for Supervised<O> {
             return Err(Error::operator(&context.name(), HasSideOutput.into()));
         }
         self.running = Some(Running {
-            place: context.detached(),
+            place: context.nested(),
             restarts: self.policy.restarts.map(Restarts::new),
             name: context.name(),
             clock: context.clock(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
+use futures::stream;
 use millstream_engine::Error;
 use millstream_engine::ErrorKind;
 use millstream_engine::edge::{Broadcast, Order};
@@ -14,6 +15,7 @@ use millstream_engine::metrics::{JobMetrics, OperatorMetrics};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::random::Random;
 use millstream_engine::runtime::Output;
+use millstream_operators::fan::MergeEnd;
 use millstream_operators::prelude::*;
 
 use super::{Expand, First};
@@ -95,7 +97,7 @@ impl Draft {
     fn grow(&mut self) {
         let (stream, mut model) = self.pick();
         let times = self.below(4);
-        let grown = match self.below(9) {
+        let grown = match self.below(11) {
             0 => {
                 model.values.retain(|n| n % 3 != times);
                 let filtered = stream.filter(move |n| n % 3 != times);
@@ -120,6 +122,14 @@ impl Draft {
             5 => stream.parallel(1 + usize::try_from(self.below(3)).unwrap()),
             6 => stream.gather(),
             7 => return self.fork(stream, &model),
+            8 | 9 => {
+                let times = usize::try_from(times).unwrap();
+                let again = |n: &u64| std::iter::repeat_n(*n, times);
+                model.values = model.values.iter().flat_map(again).collect();
+                model.taken = model.taken.map(|taken| taken * times);
+                let most = 1 + usize::try_from(self.below(3)).unwrap();
+                stream.flat_map_merge(most, move |n| stream::iter(std::iter::repeat_n(n, times)))
+            }
             _ if self.open.is_empty() => stream.map(|n| n).boxed(),
             _ => return self.meet(stream, model),
         };
@@ -168,10 +178,14 @@ impl Draft {
 
     fn meet(&mut self, stream: DataStream<u64>, model: Model) {
         let (other, others) = self.pick();
-        let edge = self.flow.blueprint().add_edge::<u64>("meet", EdgeOptions::default());
-        stream.forward(edge);
-        other.forward(edge);
-        let met = DataStream::behind(self.flow.clone(), edge, 1, "meet");
+        let met = if self.below(2) == 0 {
+            stream.merge_until(other, MergeEnd::Last)
+        } else {
+            let edge = self.flow.blueprint().add_edge::<u64>("meet", EdgeOptions::default());
+            stream.forward(edge);
+            other.forward(edge);
+            DataStream::behind(self.flow.clone(), edge, 1, "meet")
+        };
         let known = model.taken.is_none() && others.taken.is_none();
         let count = |model: &Model| model.taken.unwrap_or(model.values.len());
         let taken = (!known).then(|| count(&model) + count(&others));

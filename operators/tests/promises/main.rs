@@ -9,6 +9,7 @@
 mod bounded;
 mod cancel;
 mod conservation;
+mod deadlock;
 mod endings;
 mod fair;
 mod probes;

@@ -4,6 +4,7 @@ mod channel;
 mod inputs;
 mod outbox;
 mod policy;
+mod select;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
