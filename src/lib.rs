@@ -32,6 +32,8 @@
 //! * [`hub`]s are where dataflows meet at run time.
 //! * [`JobHandle`](runtime::JobHandle) controls a running job, [`JobReport`](runtime::JobReport) is
 //!   what it ends with, [`JobOptions`](runtime::JobOptions) are the choices about a run.
+//! * [`concurrent`] is about calls, [`timing`] about rates and timers, [`buffer`] and [`fan`] about
+//!   edges, [`hub`] about what is joined at run time, [`recovery`] about failures.
 //! * [`metrics`] tells what is counted, and [`testing`] how to test operators and graphs without
 //!   waiting.
 //!
@@ -49,9 +51,9 @@ pub use millstream_engine::{batch, state, tail, testing, time};
 pub use millstream_engine::{chain, edge, graph, key, metrics, operator, random, runtime};
 #[cfg(feature = "files")]
 pub use millstream_operators::file;
-pub use millstream_operators::{
-    DataStream, Dataflow, KeyedStream, attempt, control, fan, hub, keyed, prelude, recovery,
-};
+pub use millstream_operators::{DataStream, Dataflow, KeyedStream, prelude};
+pub use millstream_operators::{attempt, buffer, concurrent, control, fan, group, hub, keyed};
+pub use millstream_operators::{linear, recovery, timing};
 
 /// Where records enter: sources, and the contract for your own.
 pub mod source {

@@ -47,6 +47,20 @@ fn the_picture_is_that_of_the_program() {
     assert_eq!(block(&page, "mermaid"), flow.graph().unwrap().to_mermaid());
 }
 
+#[test]
+fn every_word_in_the_table_is_in_the_index() {
+    let (page, index) = (read("README.md"), read("operators/README.md"));
+    let (_, section) = page.split_once("## What one can say").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| "));
+    let words: Vec<&str> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
+    assert!(words.len() > 60, "{words:?}");
+    for word in words {
+        let forms = [format!("[`{word}`]"), format!("[`{word}::"), format!("::{word}`]")];
+        assert!(forms.iter().any(|form| index.contains(form.as_str())), "`{word}`");
+    }
+}
+
 #[tokio::test]
 async fn the_program_prints_what_it_says() {
     let page = read("README.md");
