@@ -75,7 +75,7 @@ impl DiskBuffer {
     }
 
     /// Drops what comes while the buffer is full, instead of waiting for room. What is dropped is
-    /// counted as skipped.
+    /// counted, as [`Overflow`](millstream_engine::metrics::DropReason::Overflow).
     #[must_use]
     pub const fn drop_newest(mut self) -> Self {
         self.drops_newest = true;
@@ -111,10 +111,10 @@ where
     ///
     /// **Damage.** A torn end, of what was not synced, is cut off. Anything else that can't be
     /// parsed costs the rest of its segment: reading goes on with the next one, the records missing
-    /// are counted as skipped, a warning is logged, and the file is kept as `*.corrupt`. A record
-    /// that is whole and no JSON of a `T` is skipped alone. Nothing of this keeps a job from
-    /// starting; a file of another version does, and so do folders of more instances than there
-    /// are, if something waits in them.
+    /// are counted as [`Damaged`](millstream_engine::metrics::DropReason::Damaged), a warning is
+    /// logged, and the file is kept as `*.corrupt`. A record that is whole and no JSON of a `T` is
+    /// dropped alone. Nothing of this keeps a job from starting; a file of another version does,
+    /// and so do folders of more instances than there are, if something waits in them.
     ///
     /// **Errors.** A disk that is full, or fails to read, write or sync, fails the job with the
     /// name of the file, and the next run begins with what was written whole. No file is written

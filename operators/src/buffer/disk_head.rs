@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use millstream_engine::batch::Batch;
 use millstream_engine::edge::Inputs;
-use millstream_engine::metrics::OperatorCounters;
+use millstream_engine::metrics::{DropReason, OperatorCounters};
 use millstream_engine::runtime::{Head, HeadFactory, OperatorContext};
 use millstream_engine::time::{Clock, Sleep, Timestamp};
 use millstream_engine::{Error, Record};
@@ -205,10 +205,11 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> DiskHead<T> {
 
     fn take_over(&mut self, done: Done<T>) {
         let counters = &self.counters;
-        let lost = done.losses.earlier + done.losses.own + done.dropped;
+        let lost = done.losses.earlier + done.losses.own;
         counters.added.add(done.replayed + done.losses.earlier);
-        counters.filtered.add(lost);
-        counters.skipped.add(lost);
+        counters.filtered.add(lost + done.dropped);
+        counters.dropped(DropReason::Damaged, lost);
+        counters.dropped(DropReason::Overflow, done.dropped);
         counters.errors.add(done.losses.damages);
         self.writing = 0;
         if !done.rest.is_empty() {
@@ -398,6 +399,10 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Head<T> for DiskHead<T> {
                 return Ok(());
             }
         }
+    }
+
+    fn in_flight(&self) -> bool {
+        !self.is_empty()
     }
 
     fn recycle(&mut self, _records: Vec<Record<T>>) {}

@@ -136,7 +136,7 @@ async fn d8_damage_costs_one_segment_and_a_warning_and_never_the_start() {
     let gap = left.windows(2).find(|pair| pair[1] != pair[0] + 1).unwrap();
     assert_eq!(gap[1] - gap[0] - 1, missing, "one hole, and nothing else");
     let counts = operator(&report, "disk_buffer");
-    assert_eq!((counts.skipped, counts.errors), (missing, 1));
+    assert_eq!((counts.dropped.of(DropReason::Damaged), counts.errors), (missing, 1));
     assert_eq!((counts.added, counts.filtered), (2000, missing));
     assert_eq!(files(&folder, 0, ".corrupt").len(), 1, "kept for a human");
     assert_eq!(files(&folder, 0, ".log").len(), 0);
@@ -164,7 +164,7 @@ async fn d8_a_record_that_is_no_value_is_skipped_alone_and_kept() {
     let none = nothing.disk_buffer(buffer(&folder)).count();
     let report = flow.run_with(counting()).await.unwrap();
     assert_eq!(report.take(none), Some(0));
-    assert_eq!(operator(&report, "disk_buffer").skipped, 10);
+    assert_eq!(operator(&report, "disk_buffer").dropped.of(DropReason::Damaged), 10);
     assert_eq!(files(&folder, 0, ".corrupt").len(), 1);
 }
 

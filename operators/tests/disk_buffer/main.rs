@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use millstream_engine::ErrorKind;
-use millstream_engine::metrics::OperatorMetrics;
+use millstream_engine::metrics::{DropReason, OperatorMetrics};
 use millstream_engine::testing::{probe_sink, probe_source};
 use millstream_operators::buffer::disk_buffer::DiskBuffer;
 use millstream_operators::prelude::*;
@@ -209,7 +209,13 @@ async fn d8_what_comes_while_it_is_full_can_be_dropped_and_is_counted() {
     source.end().await;
     let skipped = || {
         let metrics = job.metrics();
-        metrics.operators.iter().find(|one| one.name == "disk_buffer").unwrap().skipped
+        metrics
+            .operators
+            .iter()
+            .find(|one| one.name == "disk_buffer")
+            .unwrap()
+            .dropped
+            .of(DropReason::Overflow)
     };
     until(|| skipped() > 800).await;
     let mut kept = Vec::new();
@@ -219,8 +225,8 @@ async fn d8_what_comes_while_it_is_full_can_be_dropped_and_is_counted() {
     assert!(kept.is_sorted() && kept[..100] == (1000..1100).collect::<Vec<_>>(), "the oldest");
     let report = job.await.unwrap();
     let counts = operator(&report, "disk_buffer");
-    assert_eq!(counts.skipped + kept.len() as u64, 1000);
-    assert_eq!((counts.filtered, counts.added), (counts.skipped, 0));
+    assert_eq!(counts.dropped.of(DropReason::Overflow) + kept.len() as u64, 1000);
+    assert_eq!((counts.filtered, counts.added), (counts.dropped.of(DropReason::Overflow), 0));
 }
 
 #[tokio::test]
