@@ -352,22 +352,25 @@ async fn d8_what_waits_in_memory_is_within_the_bound_that_the_graph_states() {
         let folder = folder();
         let (flow, pulled) = (Dataflow::new("bound"), Arc::new(AtomicU64::new(0)));
         let count = Arc::clone(&pulled);
-        let (_sink, end) = probe_sink();
+        let (sink, end) = probe_sink();
         let numbers = flow.source("numbers", source::from_iter(1000_u64..));
         let numbers = numbers.inspect(move |_| {
             count.fetch_add(1, SeqCst);
         });
-        let small = buffer(&folder).with_max_bytes(4096);
-        numbers.overflow_to_disk(memory, small).sink("stuck", end);
+        let limited = buffer(&folder).with_max_bytes(65_536);
+        numbers.overflow_to_disk(memory, limited).sink("stuck", end);
         let options = JobOptions::default().with_batch_records(4).with_edge_capacity(4);
         let bound = flow.blueprint().view(&options).unwrap().records_in_flight_max;
         let job = flow.start_with(&options).unwrap();
-        until(|| bytes(&folder) > 4096 - 300).await;
-        for _ in 0..5000 {
+        until(|| bytes(&folder) > 65_536 - 300).await;
+        // Less than a segment: no room comes of it, however often it is looked for.
+        for _ in 0..200 {
+            sink.next().await.unwrap();
+        }
+        for _ in 0..2000 {
             tokio::task::yield_now().await;
         }
-        let on_disk = bytes(&folder) / 29;
-        let in_memory = pulled.load(SeqCst) - on_disk;
+        let in_memory = pulled.load(SeqCst) - written(&folder);
         assert!(in_memory <= bound as u64, "{in_memory} of {bound}");
         drop(job);
     }
