@@ -37,13 +37,15 @@ pub enum DropReason {
     TimedOut,
     /// No branch, no subscriber and no partner was there for it.
     Unmatched,
+    /// It was written to disk, and could not be read back.
+    Damaged,
     /// Whoever it was for had enough.
     Cancelled,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Skipped,
         Self::DeadLetter,
         Self::Late,
@@ -54,6 +56,7 @@ impl DropReason {
         Self::Expired,
         Self::TimedOut,
         Self::Unmatched,
+        Self::Damaged,
         Self::Cancelled,
     ];
 
@@ -71,6 +74,7 @@ impl DropReason {
             Self::Expired => "expired",
             Self::TimedOut => "timed_out",
             Self::Unmatched => "unmatched",
+            Self::Damaged => "damaged",
             Self::Cancelled => "cancelled",
         }
     }

@@ -26,7 +26,7 @@ pub mod map_blocking;
 pub mod scan_async;
 mod slots;
 mod switch_map;
-mod taken;
+pub(crate) mod taken;
 pub mod try_map_async;
 
 pub use attempts::Answer;

@@ -9,7 +9,7 @@ use millstream_engine::time::Timestamp;
 use millstream_engine::{Error, Record};
 
 /// The batch that is being admitted, and where the next one comes from.
-pub(super) struct Taken<In> {
+pub(crate) struct Taken<In> {
     input: Inputs<In>,
     /// The last one first, so that the buffer survives being emptied.
     records: Vec<Record<In>>,
@@ -24,7 +24,7 @@ pub(super) struct Taken<In> {
 }
 
 impl<In: Send> Taken<In> {
-    pub(super) const fn new(input: Inputs<In>) -> Self {
+    pub(crate) const fn new(input: Inputs<In>) -> Self {
         Self {
             input,
             records: Vec::new(),
@@ -38,7 +38,7 @@ impl<In: Send> Taken<In> {
     }
 
     /// The watermark that comes next, if no record is before it.
-    pub(super) fn mark(&mut self) -> Option<Timestamp> {
+    pub(crate) fn mark(&mut self) -> Option<Timestamp> {
         let taken = self.total - self.records.len();
         let mark = self.control.marks.get(self.marks_done)?;
         (mark.position <= taken).then(|| {
@@ -48,13 +48,13 @@ impl<In: Send> Taken<In> {
     }
 
     /// The next record of the batch. Watermarks before it come first.
-    pub(super) fn record(&mut self) -> Option<Record<In>> {
+    pub(crate) fn record(&mut self) -> Option<Record<In>> {
         self.records.pop()
     }
 
     /// Reads on when everything read has been admitted, and tells whether anything came. Control
     /// behind the records goes to `quiet`, which is there if nothing from before it is in flight.
-    pub(super) fn read<Out>(
+    pub(crate) fn read<Out>(
         &mut self,
         cx: &mut Context<'_>,
         quiet: Option<&mut Batch<Out>>,
@@ -92,8 +92,15 @@ impl<In: Send> Taken<In> {
         Ok(true)
     }
 
+    /// Whether the end of the input is all that is left of it.
+    #[cfg(feature = "files")]
+    pub(crate) fn is_ending(&self) -> bool {
+        let admitted = self.records.is_empty() && self.marks_done == self.control.marks.len();
+        admitted && self.control.end
+    }
+
     /// Ends a poll of the head: `batch` if there is anything in it, or to be told.
-    pub(super) fn hand_over<Out>(&mut self, mut batch: Batch<Out>) -> Poll<Batch<Out>> {
+    pub(crate) fn hand_over<Out>(&mut self, mut batch: Batch<Out>) -> Poll<Batch<Out>> {
         batch.idle = self.idle;
         if batch.is_empty() && batch.idle == self.idle_told {
             return Poll::Pending;
@@ -103,7 +110,7 @@ impl<In: Send> Taken<In> {
     }
 
     /// Nothing more is wanted.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.over = true;
         self.input.finish();
     }
