@@ -47,13 +47,19 @@
 pub use millstream_console as console;
 pub use millstream_engine::chain::Chain;
 pub use millstream_engine::{BuildError, Error, ErrorKind, OperatorError, Record};
-pub use millstream_engine::{batch, state, tail, testing, time};
+pub use millstream_engine::{batch, state, tail, testing};
 pub use millstream_engine::{chain, edge, graph, key, metrics, operator, random, runtime};
 #[cfg(feature = "files")]
 pub use millstream_operators::file;
 pub use millstream_operators::{DataStream, Dataflow, KeyedStream, prelude};
 pub use millstream_operators::{attempt, buffer, concurrent, control, fan, group, hub, keyed};
 pub use millstream_operators::{linear, recovery, timing};
+
+/// Clocks and event time, and how watermarks are made.
+pub mod time {
+    pub use millstream_engine::time::*;
+    pub use millstream_operators::time::*;
+}
 
 /// Where records enter: sources, and the contract for your own.
 pub mod source {

@@ -31,6 +31,8 @@ struct LinkState {
     seat: Seat,
     held_watermark: Option<Timestamp>,
     held_end: bool,
+    /// Of an operator that sets the time: what everybody behind it has been told.
+    idle_told: bool,
     error: Option<Error>,
     /// Whether to say who is at work.
     watched: bool,
@@ -44,6 +46,7 @@ impl LinkState {
             seat,
             held_watermark: None,
             held_end: false,
+            idle_told: false,
             error: None,
             watched: false,
             rejected: 0,
@@ -115,7 +118,37 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
             return if full { Flow::Stop } else { Flow::More };
         }
         let side_full = self.operator.side().is_some_and(|side| side.is_full());
-        if full || side_full || self.operator.pending() { Flow::Stop } else { Flow::More }
+        let stopped = full || side_full || self.operator.pending();
+        let flow = if stopped { Flow::Stop } else { Flow::More };
+        if O::SETS_TIME { self.tell_time(flow) } else { flow }
+    }
+
+    /// Passes on what an operator that sets the time says of it, behind what it has emitted.
+    fn tell_time(&mut self, flow: Flow) -> Flow {
+        let watermark = self.operator.watermark().max(self.state.held_watermark.take());
+        if flow == Flow::Stop {
+            self.state.held_watermark = watermark;
+            return flow;
+        }
+        let flow = watermark.map_or(Flow::More, |watermark| self.pass_watermark(watermark));
+        if flow == Flow::More {
+            self.tell_idle(self.operator.idle());
+        }
+        flow
+    }
+
+    fn tell_idle(&mut self, idle: bool) {
+        if self.state.idle_told != idle {
+            self.state.idle_told = idle;
+            self.pass_idle(idle);
+        }
+    }
+
+    fn pass_idle(&mut self, idle: bool) {
+        if let Some(side) = self.operator.side() {
+            side.idle(idle);
+        }
+        self.next.idle(idle);
     }
 
     /// Brings out what the operator has left, and reports whether it is out.
@@ -167,6 +200,10 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
 impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<In, O, N, M> {
     #[inline]
     fn push(&mut self, record: Record<In>) -> Flow {
+        if O::SETS_TIME {
+            // Before the record, so that it counts from here on.
+            self.tell_idle(false);
+        }
         let flow = self.call(1, |operator, out| operator.process(record, out));
         if !O::STATELESS && self.operator.done() { Flow::Stop } else { flow }
     }
@@ -196,7 +233,11 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
             // As with records: what else is in the batch depends on how the input was cut.
             return Flow::More;
         }
-        if self.call(0, |operator, out| operator.on_watermark(watermark, out)) == Flow::Stop {
+        let flow = self.call(0, |operator, out| operator.on_watermark(watermark, out));
+        if O::SETS_TIME {
+            return flow;
+        }
+        if flow == Flow::Stop {
             self.state.held_watermark = Some(watermark);
             return Flow::Stop;
         }
@@ -207,10 +248,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         if O::STATELESS {
             return self.next.idle(idle);
         }
-        if let Some(side) = self.operator.side() {
-            side.idle(idle);
-        }
-        self.next.idle(idle);
+        self.pass_idle(idle);
     }
 
     fn timer(&mut self, now: Instant) -> Flow {

@@ -77,6 +77,10 @@ pub trait Operator<In>: Clone + Send + 'static {
     /// be lost.
     const STATELESS: bool = false;
 
+    /// Whether it says what time it is. The watermarks of its input end in `on_watermark`, and
+    /// those that go on are its own.
+    const SETS_TIME: bool = false;
+
     /// Handles one record. An error, here and from every other hook, fails the job.
     fn process(
         &mut self,
@@ -164,6 +168,20 @@ pub trait Operator<In>: Clone + Send + 'static {
     fn poll_outside(&mut self, cx: &mut Context<'_>) -> Result<(), OperatorError> {
         let _ = cx;
         Ok(())
+    }
+
+    /// A watermark to be put behind everything that the last hook emitted. Asked behind each of
+    /// them, where it [sets the time](Operator::SETS_TIME).
+    #[inline]
+    fn watermark(&mut self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Whether nothing may come from it for a while, so that its watermark holds nobody up. Asked
+    /// as [`watermark`](Operator::watermark) is; a record ends it in any case.
+    #[inline]
+    fn idle(&self) -> bool {
+        false
     }
 
     /// The side output it writes to, if it has one, to be flushed and ended with the main one.

@@ -26,6 +26,7 @@ pub mod recovery;
 pub mod sink;
 pub mod source;
 mod stream;
+pub mod time;
 pub mod timing;
 
 pub use dataflow::Dataflow;

@@ -186,7 +186,8 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
                 }
                 Some(Input::Watermark(watermark)) => {
                     self.call(|operator, out| operator.on_watermark(watermark, out));
-                    self.control = Some(Event::Watermark(watermark));
+                    // Of one that sets the time, none goes on but its own.
+                    self.control = (!O::SETS_TIME).then_some(Event::Watermark(watermark));
                 }
                 Some(Input::End) => {
                     self.call(|operator, out| operator.on_end(out));
@@ -290,6 +291,11 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
         }
         if let Err(error) = result {
             self.error.get_or_insert(Error::operator(self.seat.name(), error));
+        }
+        if O::SETS_TIME
+            && let Some(watermark) = self.operator.watermark()
+        {
+            self.events.push_back(Event::Watermark(watermark));
         }
     }
 }

@@ -77,6 +77,9 @@ where
     type Operator = Then<C::Operator, O, <C as Fragment<T>>::Out>;
 
     fn into_operator(self) -> Self::Operator {
+        const {
+            assert!(!O::SETS_TIME, "one group can't set the time of all: do so before `group_by`");
+        }
         let (chain, operator, _) = self.into_parts();
         Then::new(chain.into_operator(), operator)
     }

@@ -305,6 +305,7 @@ struct HasSideOutput;
 impl<In, O: Operator<In>> Operator<In> for Supervised<O> {
     type Out = O::Out;
     const NAME: &'static str = O::NAME;
+    const SETS_TIME: bool = O::SETS_TIME;
 
     fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
         self.operator.open(context)?;
@@ -382,6 +383,16 @@ impl<In, O: Operator<In>> Operator<In> for Supervised<O> {
 
     fn poll_outside(&mut self, cx: &mut Context<'_>) -> Result<(), OperatorError> {
         self.operator.poll_outside(cx)
+    }
+
+    #[inline]
+    fn watermark(&mut self) -> Option<Timestamp> {
+        self.operator.watermark()
+    }
+
+    #[inline]
+    fn idle(&self) -> bool {
+        self.operator.idle()
     }
 
     #[inline]
