@@ -251,6 +251,21 @@ fn every_contract_has_a_row() {
     assert!(missing.is_empty(), "without a row: {missing:?}");
 }
 
+/// X13 is about acknowledgements, which there are none of.
+#[test]
+fn every_rule_has_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |file: &str| fs::read_to_string(root.join(file)).unwrap();
+    let (index, tests) = (read("README.md"), read("tests/cross_cutting.rs"));
+    for number in (1..=15).filter(|number| *number != 13) {
+        let beginning = format!("| X{number} |");
+        let row = index.lines().find(|line| line.starts_with(&beginning)).unwrap();
+        let test = row.split('`').rfind(|part| part.starts_with('x')).unwrap();
+        assert!(test.starts_with(&format!("x{number}_")), "{row}");
+        assert!(tests.contains(&format!("fn {test}(")), "there is no test {test}");
+    }
+}
+
 #[test]
 fn every_link_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
