@@ -322,7 +322,8 @@ impl<T> Shared<T> {
             if state.end.is_none() {
                 state.open += 1;
                 state.full += usize::from(full);
-                state.begun |= state.open >= state.settings.wait_for;
+                // As many as there may be are all there will be.
+                state.begun |= state.open >= state.settings.wait_for.min(limit);
                 after.wakers.append(&mut state.waiting);
             }
             Ok(id)

@@ -301,8 +301,12 @@ impl<T: Clone + Send, N: Tail<T>> Tail<T> for EntryTail<T, N> {
     }
 
     fn timer(&mut self, now: Instant) -> Flow {
-        let answer = self.next.timer(now);
-        self.settle(answer)
+        match self.next.timer(now) {
+            // That says nothing of what else is pending: `resume` will, and until then it belongs
+            // to the record at hand.
+            Flow::More => Flow::More,
+            Flow::Stop => self.settle(Flow::Stop),
+        }
     }
 
     fn next_timer(&self) -> Option<Instant> {
@@ -311,6 +315,10 @@ impl<T: Clone + Send, N: Tail<T>> Tail<T> for EntryTail<T, N> {
 
     fn waiting(&self) -> bool {
         self.next.waiting()
+    }
+
+    fn holder(&self) -> Option<OperatorId> {
+        self.next.holder()
     }
 
     fn barrier(&mut self, barrier: Barrier) -> Flow {
@@ -347,6 +355,10 @@ impl<T: Clone + Send, N: Tail<T>> Tail<T> for EntryTail<T, N> {
 
     fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.next.poll_wanted(cx)
+    }
+
+    fn watch(&mut self, on: bool) {
+        self.next.watch(on);
     }
 
     fn publish(&mut self) {
@@ -400,6 +412,10 @@ impl<T, N: Tail<T>> Tail<T> for ExitTail<N> {
         self.next.waiting()
     }
 
+    fn holder(&self) -> Option<OperatorId> {
+        self.next.holder()
+    }
+
     fn barrier(&mut self, barrier: Barrier) -> Flow {
         self.next.barrier(barrier)
     }
@@ -426,6 +442,10 @@ impl<T, N: Tail<T>> Tail<T> for ExitTail<N> {
 
     fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.next.poll_wanted(cx)
+    }
+
+    fn watch(&mut self, on: bool) {
+        self.next.watch(on);
     }
 
     fn publish(&mut self) {

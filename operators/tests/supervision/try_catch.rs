@@ -135,3 +135,62 @@ async fn j6_a_slow_reader_of_what_is_caught_holds_the_stream_back() {
     sink.request(2000);
     assert_eq!(job.await.unwrap().records_written(), 1000);
 }
+
+/// Behind the section a timer that fires earlier than that of the retry in it.
+#[tokio::test(start_paused = true)]
+async fn j6_a_timer_behind_a_section_does_not_let_it_forget_the_record_that_it_tries_again() {
+    let flow = Dataflow::new("timers");
+    let words = flow.source("words", source::from_iter(["1", "x", "2"]));
+    let retry = Backoff::default().with_initial(Duration::from_millis(50)).with_attempts(2);
+    let (numbers, caught) =
+        words.try_catch("decode", |section| section.try_map(OnError::retry(retry), parse));
+    let chunks = numbers.chunks_timeout(10, Duration::from_millis(5)).collect();
+    let caught = caught.map(|caught| caught.value).collect();
+    let report = flow.run().await.unwrap();
+    assert_eq!(report.take(chunks), Some(vec![vec![1], vec![2]]));
+    assert_eq!(report.take(caught), Some(vec!["x"]));
+}
+
+/// What the first operator has left belongs to the record at hand, whose next output fails.
+#[tokio::test(start_paused = true)]
+async fn j6_a_timer_within_a_section_does_not_let_it_forget_the_record_at_hand() {
+    let flow = Dataflow::new("halves");
+    let words = flow.source("words", source::from_iter(["x 2", "3 4"]));
+    let retry = Backoff::default().with_initial(Duration::from_millis(50)).with_attempts(2);
+    let (numbers, caught) = words.try_catch("decode", |section| {
+        let parts = section.flat_map_iter(|words: &'static str| words.split(' '));
+        let mut asked = 0;
+        let second_time = move |word: &&'static str| {
+            asked += 1;
+            if asked == 1 { Err(OperatorError::new("not yet")) } else { Ok(*word) }
+        };
+        let parts = parts.try_map(OnError::retry(retry), second_time);
+        parts.try_map(OnError::fail(), |word| if *word == "2" { Err(NoTwo) } else { Ok(*word) })
+    });
+    let numbers = numbers.collect();
+    let caught = caught.map(|caught| caught.value).collect();
+    let report = flow.run().await.unwrap();
+    assert_eq!(report.take(numbers), Some(vec!["x", "3", "4"]));
+    assert_eq!(report.take(caught), Some(vec!["x 2"]));
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("no two")]
+struct NoTwo;
+
+#[tokio::test(start_paused = true)]
+async fn j6_an_operator_that_waits_in_a_section_is_named() {
+    let flow = Dataflow::new("named");
+    let words = flow.source("words", source::from_iter(["1", "x"]));
+    let retry = Backoff::default().with_initial(Duration::from_secs(900)).with_attempts(2);
+    let (numbers, caught) = words.map(|word| word).try_catch("decode", |section| {
+        section.map(|word| word).try_map(OnError::retry(retry.with_jitter(0.0)), parse)
+    });
+    numbers.ignore();
+    caught.ignore();
+    let job = flow.start().unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let culprit = job.explain().culprit.unwrap();
+    assert_eq!(culprit.operator.as_deref(), Some("try_map"), "{culprit}");
+    job.abort();
+}
