@@ -1,6 +1,6 @@
 //! All of a job's numbers at one moment.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ pub(crate) struct Registry {
     pub(crate) plan: Arc<Plan>,
     pub(crate) clock: Clock,
     pub(crate) by_operator: bool,
+    /// Whether the sources are held up from outside.
+    pub(crate) paused: AtomicBool,
     pub(crate) stages: Vec<Vec<Arc<StageCounters>>>,
     pub(crate) operators: Vec<Vec<Arc<OperatorCounters>>>,
     /// Set once, when every stage has been built.
@@ -259,7 +261,8 @@ impl Registry {
         let of = |stage: usize| plan.stages.get(stage).map_or(0, |stage| stage.parallelism);
         let stages = (0..plan.stages.len()).map(|stage| fresh(of(stage))).collect();
         let operators = plan.operators.iter().map(|node| fresh(of(node.stage.0))).collect();
-        Self { plan, clock, by_operator, stages, operators, channels: OnceLock::new() }
+        let paused = AtomicBool::new(false);
+        Self { plan, clock, by_operator, paused, stages, operators, channels: OnceLock::new() }
     }
 
     pub(crate) fn explain(&self) -> Explanation {
@@ -319,8 +322,17 @@ impl Registry {
             watermark,
             lag: self.lag(watermark),
             running,
-            now: instances.iter().map(|counters| counters.now(now)).collect(),
+            now: instances.iter().map(|counters| self.instance(index, counters.now(now))).collect(),
         }
+    }
+
+    /// A source that waits in a paused job waits for that to go on, whatever it has to give.
+    fn instance(&self, stage: usize, mut instance: InstanceMetrics) -> InstanceMetrics {
+        let reads = self.plan.stages.get(stage).is_some_and(|stage| stage.input.is_none());
+        if reads && instance.doing == Doing::AwaitsInput && self.paused.load(Relaxed) {
+            instance.doing = Doing::Paused;
+        }
+        instance
     }
 
     /// How far event time is behind the wall clock.

@@ -277,6 +277,15 @@ impl<T: Clone + Send, N: Tail<T>> Tail<T> for EntryTail<T, N> {
         self.settle(Flow::Stop)
     }
 
+    fn push_watched(&mut self, record: Record<T>) -> Flow {
+        let copy = record.clone();
+        if self.next.push_watched(record) == Flow::More {
+            return Flow::More;
+        }
+        self.current = Some(copy);
+        self.settle(Flow::Stop)
+    }
+
     fn resume(&mut self) -> Flow {
         if self.error.is_some() || self.is_full() {
             return Flow::Stop;
@@ -386,6 +395,13 @@ impl<T, N: Tail<T>> Tail<T> for ExitTail<N> {
             return Flow::More;
         }
         self.next.push(record)
+    }
+
+    fn push_watched(&mut self, record: Record<T>) -> Flow {
+        if self.gate.failed.load(Relaxed) {
+            return Flow::More;
+        }
+        self.next.push_watched(record)
     }
 
     fn resume(&mut self) -> Flow {
