@@ -236,7 +236,8 @@ impl<T> State<T> {
         }
         if self.settings.replay > 0 {
             self.history.push(segment.clone());
-            self.history.keep_last(self.settings.replay, &mut after.spent);
+            // No newcomer has room for more.
+            self.history.keep_last(self.settings.replay.min(capacity), &mut after.spent);
         }
     }
 

@@ -232,7 +232,8 @@ impl<T: Clone + Send, N: Tail<T>> EntryTail<T, N> {
     #[cold]
     fn catch(&mut self, error: Error) -> Option<Error> {
         let known = self.gate.failed.load(Relaxed);
-        if self.gate.beyond.load(Relaxed) || (self.current.is_none() && !known) {
+        // Of this error only: an outer section may go on after it.
+        if self.gate.beyond.swap(false, Relaxed) || (self.current.is_none() && !known) {
             return Some(error);
         }
         let (Some(caught), Some(record)) = (&mut self.caught, self.current.take()) else {

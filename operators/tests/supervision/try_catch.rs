@@ -194,3 +194,38 @@ async fn j6_an_operator_that_waits_in_a_section_is_named() {
     assert_eq!(culprit.operator.as_deref(), Some("try_map"), "{culprit}");
     job.abort();
 }
+
+/// What fails between the two ends of the sections is the outer one's, and only that.
+#[tokio::test]
+async fn j6_an_inner_section_still_catches_after_an_outer_one_has() {
+    let flow = Dataflow::new("again");
+    let words = flow.source("words", source::from_iter(["9", "x", "8", "y", "1"]));
+    let mut inner_caught = None;
+    let (numbers, outer_caught) = words.try_catch("outer", |section| {
+        let (numbers, caught) =
+            section.try_catch("inner", |section| section.try_map(OnError::fail(), parse));
+        inner_caught = Some(caught.map(|caught| caught.value).collect());
+        let small = |n: &u32| if *n < 2 { Ok(*n) } else { Err(std::fmt::Error) };
+        numbers.try_map(OnError::fail(), small).named("small")
+    });
+    let numbers = numbers.collect();
+    let outer_caught = outer_caught.map(|caught| caught.value).collect();
+    let report = flow.run().await.unwrap();
+    assert_eq!(report.take(numbers), Some(vec![1]));
+    assert_eq!(report.take(inner_caught.unwrap()), Some(vec!["x", "y"]));
+    assert_eq!(report.take(outer_caught), Some(vec!["9", "8"]));
+}
+
+/// Nobody reads what is caught: it is dropped, and counted, and the stream goes on.
+#[tokio::test]
+async fn j6_what_nobody_wants_to_catch_is_dropped_and_counted() {
+    let flow = Dataflow::new("unwanted");
+    let words = flow.source("words", source::from_iter(["x", "1", "y", "2", "z", "3"]));
+    let (numbers, caught) =
+        words.try_catch("decode", |section| section.try_map(OnError::fail(), parse));
+    let numbers = numbers.collect();
+    caught.take(1).ignore();
+    let report = flow.run_with(small()).await.unwrap();
+    assert_eq!(report.take(numbers), Some(vec![1, 2, 3]));
+    assert_eq!(operator(&report, "decode").dropped.total(), 3);
+}
