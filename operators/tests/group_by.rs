@@ -431,8 +431,17 @@ async fn e5_operators_of_a_group_that_wait_for_somebody_outside_are_woken() {
     });
     let values = each.collect();
     let job = flow.start_with(&narrow()).unwrap();
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    Clock::system().sleep(Duration::from_secs(5)).await;
     switch.turn_off();
-    let report = tokio::time::timeout(LONG, job).await.expect("it was woken").unwrap();
+    let report = within(LONG, job).await.unwrap();
     assert_eq!(report.take(values), Some(vec![(1, 1), (2, 2), (3, 3)]));
+}
+
+/// What comes of it, if it does not take too long.
+async fn within<F: std::future::Future>(limit: Duration, future: F) -> F::Output {
+    tokio::select! {
+        biased;
+        output = future => output,
+        () = Clock::system().sleep(limit) => panic!("it took more than {limit:?}"),
+    }
 }

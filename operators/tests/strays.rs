@@ -71,8 +71,8 @@ fn e5_a_diversion_of_another_dataflow_is_found_before_the_start() {
 
 #[test]
 fn f1_streams_of_two_dataflows_do_not_meet() {
-    type Stream = DataStream<u32>;
-    let words: [(&str, fn(Stream, Stream)); 8] = [
+    type Word = (&'static str, fn(DataStream<u32>, DataStream<u32>));
+    let words: [Word; 8] = [
         ("merge", |a, b| a.merge(b).ignore()),
         ("merge_all", |a, b| a.merge_all([b]).ignore()),
         ("merge_until", |a, b| a.merge_until(b, MergeEnd::First).ignore()),

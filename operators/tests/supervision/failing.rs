@@ -219,6 +219,6 @@ async fn j7_two_jobs_share_a_breaker_and_both_come_through() {
         async move { flow.run_with(options).await.unwrap().take(count) }
     };
     let both = async { tokio::join!(run(), run()) };
-    let counts = tokio::time::timeout(Duration::from_secs(600), both).await.expect("both end");
+    let counts = within(Duration::from_secs(600), both).await;
     assert_eq!(counts, (Some(17), Some(17)));
 }

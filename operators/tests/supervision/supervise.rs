@@ -264,7 +264,7 @@ async fn j2_an_operator_that_begins_anew_knows_for_how_long_it_was_held_up() {
     let (sink, taking) = probe_sink();
     limited.supervise(Supervision::restart()).sink("out", taking);
     let job = flow.start_with(&small()).unwrap();
-    tokio::time::sleep(Duration::from_secs(11)).await;
+    Clock::system().sleep(Duration::from_secs(11)).await;
     let give = async {
         for n in 0..12 {
             probe.send(n).await;
@@ -273,7 +273,7 @@ async fn j2_an_operator_that_begins_anew_knows_for_how_long_it_was_held_up() {
     };
     // Nobody takes anything for a minute.
     let take = async {
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        Clock::system().sleep(Duration::from_secs(60)).await;
         sink.request(100);
     };
     tokio::join!(give, take);

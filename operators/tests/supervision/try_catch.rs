@@ -189,7 +189,7 @@ async fn j6_an_operator_that_waits_in_a_section_is_named() {
     numbers.ignore();
     caught.ignore();
     let job = flow.start().unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    Clock::system().sleep(Duration::from_secs(1)).await;
     let culprit = job.explain().culprit.unwrap();
     assert_eq!(culprit.operator.as_deref(), Some("try_map"), "{culprit}");
     job.abort();
