@@ -64,6 +64,7 @@ fn stage((view, metrics): (&StageView, &StageMetrics)) -> Value {
         "instances": view.instances,
         "started": metrics.started,
         "finished": metrics.finished,
+        "failed": metrics.failed,
         "records_in": metrics.records_in,
         "batches": metrics.batches,
         "busy_seconds": metrics.busy.as_secs_f64(),
@@ -90,18 +91,21 @@ fn edge((view, metrics): (&EdgeView, &EdgeMetrics)) -> Value {
         "producers": view.producers,
         "consumer": view.consumer,
         "distribution": distribution,
+        "when_full": view.when_full.to_string(),
+        "order": view.order.to_string(),
         "channels": view.channels,
         "depth": metrics.depth,
         "capacity": metrics.capacity,
         "sent": metrics.sent,
         "received": metrics.received,
+        "dropped": metrics.dropped.total(),
         "blocked": metrics.blocked,
         "watermark_held_by": held_by.map(|(operator, _)| operator),
     })
 }
 
-/// A job that only waits for its sources is not held up.
+/// A job that only waits for its sources, or is paused, is not held up.
 fn held_up_by(metrics: &JobMetrics) -> Option<String> {
     let culprit = metrics.explain().culprit?;
-    (culprit.why != Why::SourceIsQuiet).then_some(culprit.stage)
+    (!matches!(culprit.why, Why::SourceIsQuiet | Why::Paused)).then_some(culprit.stage)
 }

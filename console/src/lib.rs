@@ -68,7 +68,8 @@
 //!   } ],
 //!   "stages": [ {
 //!     "name": "clicks, parse", "operators": [0, 1],
-//!     "instances": 1, "started": 1, "finished": 0, "records_in": 10, "batches": 1,
+//!     "instances": 1, "started": 1, "finished": 0, "failed": 0,
+//!     "records_in": 10, "batches": 1,
 //!     "busy_seconds": 0.5, "idle_seconds": 1.0, "blocked_seconds": 0.5,
 //!     "busy_ratio": 0.25, "idle_ratio": 0.5, "blocked_ratio": 0.25,
 //!     "watermark_milliseconds": 1700000000000
@@ -76,7 +77,8 @@
 //!   "edges": [ {
 //!     "name": "parse -> write", "producers": [1], "consumer": 1,
 //!     "distribution": "forward, rebalance or key",
-//!     "channels": 1, "depth": 3, "capacity": 2048, "sent": 9, "received": 6,
+//!     "when_full": "block, or another policy", "order": "first in first out, or another one",
+//!     "channels": 1, "depth": 3, "capacity": 2048, "sent": 9, "received": 6, "dropped": 0,
 //!     "blocked": 0, "watermark_held_by": "the name of an operator, or null"
 //!   } ]
 //! } ] }

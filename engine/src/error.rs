@@ -260,6 +260,15 @@ pub enum BuildError {
         /// The last operator of the stream.
         operator: String,
     },
+    /// An operator was given a stream, or the handle of one, that is not of its own dataflow.
+    #[error(
+        "`{operator}` is to be connected to a stream that is not in its dataflow: streams and \
+            handles belong to the dataflow that made them, and no side output leads out of a group"
+    )]
+    Strayed {
+        /// The operator.
+        operator: String,
+    },
     /// A stream that nothing feeds.
     #[error("nothing feeds `{stream}`")]
     NoProducer {

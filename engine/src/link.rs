@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::task::{Context, Poll, ready};
 
-use crate::batch::Barrier;
+use crate::batch::{Barrier, Batch};
 use crate::error::{Error, OperatorError};
 use crate::graph::OperatorId;
 use crate::metrics::Counting;
 use crate::operator::{Collector, Operator};
 use crate::record::Record;
 use crate::runtime::Seat;
-use crate::tail::{Flow, Flush, Tail};
+use crate::tail::{Flow, Flush, Tail, run_each};
 use crate::time::{Instant, Timestamp};
 
 /// An operator, what comes after it, and what it has to hold back while it has output left.
@@ -79,21 +79,31 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         }
     }
 
+    /// Calls a hook other than `process`.
+    fn call_hook(&mut self, hook: Hook) -> Flow {
+        if M::BY_OPERATOR && self.state.watched {
+            return self.call::<true>(0, |operator, out| hook.call(operator, out));
+        }
+        self.call::<false>(0, |operator, out| hook.call(operator, out))
+    }
+
     /// Calls a hook. What comes back is `Stop` if anything keeps the next call from being made.
+    ///
+    /// Whether it is watched is known to the compiler: asking for each record costs as much as a
+    /// cheap operator does.
     #[inline]
-    fn call(
+    fn call<const WATCHED: bool>(
         &mut self,
         taken: u64,
-        hook: impl FnOnce(&mut O, &mut Outlet<'_, O::Out, N, M>) -> Result<(), OperatorError>,
+        hook: impl FnOnce(&mut O, &mut Outlet<'_, O::Out, N, M, WATCHED>) -> Result<(), OperatorError>,
     ) -> Flow {
         let guard = self.state.seat.guard();
-        let watched = M::BY_OPERATOR && self.state.watched;
-        if watched {
+        if WATCHED {
             self.state.seat.begin_work();
         }
         let mut outlet = Outlet {
             // A plain function has nothing to do behind what it emits.
-            watched: (watched && !O::STATELESS).then_some(&self.state.seat),
+            watched: (WATCHED && !O::STATELESS).then_some(&self.state.seat),
             next: &mut self.next,
             overflow: &mut self.overflow,
             full: false,
@@ -177,7 +187,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
             if self.operator.waiting() {
                 return Flow::Stop;
             }
-            return self.call(0, |operator, out| operator.resume(out));
+            return self.call_hook(Hook::Resume);
         }
         Flow::More
     }
@@ -204,8 +214,23 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
             // Before the record, so that it counts from here on.
             self.tell_idle(false);
         }
-        let flow = self.call(1, |operator, out| operator.process(record, out));
+        let flow = self.call::<false>(1, |operator, out| operator.process(record, out));
         if !O::STATELESS && self.operator.done() { Flow::Stop } else { flow }
+    }
+
+    // One piece of code for each link, wherever it is called from.
+    #[inline(never)]
+    fn push_watched(&mut self, record: Record<In>) -> Flow {
+        let flow = self.call::<true>(1, |operator, out| operator.process(record, out));
+        if !O::STATELESS && self.operator.done() { Flow::Stop } else { flow }
+    }
+
+    #[inline]
+    fn run(&mut self, batch: &mut Batch<In>, limit: usize, spare: &mut Vec<Record<In>>) -> Flow {
+        if M::BY_OPERATOR && self.state.watched {
+            return run_each(self, batch, limit, spare, Self::push_watched);
+        }
+        run_each(self, batch, limit, spare, Self::push)
     }
 
     fn resume(&mut self) -> Flow {
@@ -233,7 +258,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
             // As with records: what else is in the batch depends on how the input was cut.
             return Flow::More;
         }
-        let flow = self.call(0, |operator, out| operator.on_watermark(watermark, out));
+        let flow = self.call_hook(Hook::Watermark(watermark));
         if O::SETS_TIME {
             return flow;
         }
@@ -262,7 +287,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         if self.operator.next_timer().is_none_or(|due| due > now) {
             return Flow::More;
         }
-        self.call(0, |operator, out| operator.on_timer(now, out))
+        self.call_hook(Hook::Timer(now))
     }
 
     fn next_timer(&self) -> Option<Instant> {
@@ -310,7 +335,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
             return self.next.end();
         }
         // If nobody wants what is left, the end does not wait for it.
-        if !self.next.done() && self.call(0, |operator, out| operator.on_end(out)) == Flow::Stop {
+        if !self.next.done() && self.call_hook(Hook::End) == Flow::Stop {
             self.state.held_end = true;
             return Flow::Stop;
         }
@@ -368,13 +393,37 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 }
 
+/// The hooks that are called less often than once a record.
+#[derive(Clone, Copy)]
+enum Hook {
+    Resume,
+    Watermark(Timestamp),
+    Timer(Instant),
+    End,
+}
+
+impl Hook {
+    fn call<In, O: Operator<In>>(
+        self,
+        operator: &mut O,
+        out: &mut impl Collector<O::Out>,
+    ) -> Result<(), OperatorError> {
+        match self {
+            Self::Resume => operator.resume(out),
+            Self::Watermark(watermark) => operator.on_watermark(watermark, out),
+            Self::Timer(now) => operator.on_timer(now, out),
+            Self::End => operator.on_end(out),
+        }
+    }
+}
+
 /// An operator emitted more than it had said it would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it emitted more than one record at once, and its `STATELESS` says it doesn't")]
 struct EmittedTwice;
 
 /// The collector of a link: passes on while there is room, and keeps what comes after that.
-struct Outlet<'a, T, N, M: Counting> {
+struct Outlet<'a, T, N, M: Counting, const WATCHED: bool> {
     watched: Option<&'a Seat>,
     next: &'a mut N,
     overflow: &'a mut VecDeque<Record<T>>,
@@ -387,7 +436,7 @@ struct Outlet<'a, T, N, M: Counting> {
 }
 
 /// Counts when the hook is over, be it by a panic.
-impl<T, N, M: Counting> Drop for Outlet<'_, T, N, M> {
+impl<T, N, M: Counting, const WATCHED: bool> Drop for Outlet<'_, T, N, M, WATCHED> {
     #[inline]
     fn drop(&mut self) {
         if M::BY_OPERATOR {
@@ -401,18 +450,19 @@ impl<T, N, M: Counting> Drop for Outlet<'_, T, N, M> {
     }
 }
 
-impl<T, N: Tail<T>, M: Counting> Collector<T> for Outlet<'_, T, N, M> {
+impl<T, N: Tail<T>, M: Counting, const WATCHED: bool> Collector<T>
+    for Outlet<'_, T, N, M, WATCHED>
+{
     #[inline]
     fn push(&mut self, record: Record<T>) {
         self.pushed += 1;
         if self.full {
             self.overflow.push_back(record);
-        } else if self.next.push(record) == Flow::Stop {
-            self.full = true;
+            return;
         }
-        if M::BY_OPERATOR
-            && let Some(seat) = self.watched
-        {
+        let flow = if WATCHED { self.next.push_watched(record) } else { self.next.push(record) };
+        self.full = flow == Flow::Stop;
+        if WATCHED && let Some(seat) = self.watched {
             seat.begin_work();
         }
     }

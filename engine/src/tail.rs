@@ -42,6 +42,16 @@ pub trait Tail<T>: Send {
     /// Takes one record.
     fn push(&mut self, record: Record<T>) -> Flow;
 
+    /// As `push`, on the way that a record takes while operators [say](Tail::watch) when they are
+    /// at work. Whoever has something behind it passes it on so. It is a way of its own, for the
+    /// other is to pay nothing for it.
+    fn push_watched(&mut self, record: Record<T>) -> Flow
+    where
+        Self: Sized,
+    {
+        self.push(record)
+    }
+
     /// Takes up to `limit` records, and the watermarks among them, out of `batch`: the hot loop.
     /// What a stop leaves over stays in the batch. `spare` is an empty buffer to do that with.
     ///
@@ -49,7 +59,7 @@ pub trait Tail<T>: Send {
     /// loop in an `async` body, or with its iterator kept elsewhere, runs several times slower.
     #[inline]
     fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
-        run_each(self, batch, limit, spare)
+        run_each(self, batch, limit, spare, Self::push)
     }
 
     /// Goes on with what is pending, the end of the chain first.
@@ -104,13 +114,14 @@ pub trait Tail<T>: Send {
     fn publish(&mut self);
 }
 
-/// [`Tail::run`], a record at a time.
+/// [`Tail::run`], a record at a time, by way of `push`.
 #[inline]
 pub(crate) fn run_each<T, N: Tail<T> + ?Sized>(
     tail: &mut N,
     batch: &mut Batch<T>,
     limit: usize,
     spare: &mut Vec<Record<T>>,
+    push: impl Fn(&mut N, Record<T>) -> Flow + Copy,
 ) -> Flow {
     let total = batch.records.len();
     let mut marks_done = 0;
@@ -127,13 +138,13 @@ pub(crate) fn run_each<T, N: Tail<T> + ?Sized>(
         let Some(watermark) = watermark.filter(|_| stretch <= allowed) else {
             // Without a count where it isn't needed: the loop that matters most.
             flow = if stretch <= allowed {
-                push_all(tail, records.by_ref())
+                push_all(tail, records.by_ref(), push)
             } else {
-                push_all(tail, records.by_ref().take(allowed))
+                push_all(tail, records.by_ref().take(allowed), push)
             };
             break;
         };
-        flow = push_all(tail, records.by_ref().take(stretch));
+        flow = push_all(tail, records.by_ref().take(stretch), push);
         if flow == Flow::More {
             marks_done += 1;
             flow = tail.watermark(watermark);
@@ -169,9 +180,10 @@ impl<T> Drop for Rest<'_, T> {
 fn push_all<T, N: Tail<T> + ?Sized>(
     tail: &mut N,
     records: impl Iterator<Item = Record<T>>,
+    push: impl Fn(&mut N, Record<T>) -> Flow,
 ) -> Flow {
     for record in records {
-        if tail.push(record) == Flow::Stop {
+        if push(tail, record) == Flow::Stop {
             return Flow::Stop;
         }
     }

@@ -14,6 +14,7 @@ use millstream_engine::time::{Clock, Instant};
 use millstream_engine::{Error, ErrorKind};
 use millstream_operators::group::{AtLimit, Groups, TooManyGroups};
 use millstream_operators::prelude::*;
+use millstream_operators::timing::{Rate, RateLimiter, Switch};
 use proptest::prelude::*;
 
 const IDLE: Duration = Duration::from_secs(80);
@@ -414,4 +415,33 @@ async fn e5_a_panic_in_a_group_fails_the_job_with_the_name() {
 #[should_panic(expected = "at most zero groups")]
 fn e5_no_groups_at_all_is_a_building_mistake() {
     drop(Groups::<u32>::new(0, IDLE, AtLimit::Evict));
+}
+
+/// Operators that look outside are polled in a group, too: or nobody would wake them.
+#[tokio::test(start_paused = true)]
+async fn e5_operators_of_a_group_that_wait_for_somebody_outside_are_woken() {
+    let limiter = RateLimiter::with_clock("two", Rate::per_second(1), Clock::system());
+    let switch = Switch::new();
+    switch.turn_on();
+    let flow = Dataflow::new("outside");
+    let numbers = flow.source("numbers", source::from_iter([1, 2, 3]));
+    let (shared, paused) = (limiter.clone(), switch.clone());
+    let each = numbers.group_by(|n| *n, groups(10, AtLimit::Evict)).each(move |group| {
+        group.map(|n| n).limited_by(&shared).map(|n| n).pause_when(&paused).map(|n| n)
+    });
+    let values = each.collect();
+    let job = flow.start_with(&narrow()).unwrap();
+    Clock::system().sleep(Duration::from_secs(5)).await;
+    switch.turn_off();
+    let report = within(LONG, job).await.unwrap();
+    assert_eq!(report.take(values), Some(vec![(1, 1), (2, 2), (3, 3)]));
+}
+
+/// What comes of it, if it does not take too long.
+async fn within<F: std::future::Future>(limit: Duration, future: F) -> F::Output {
+    tokio::select! {
+        biased;
+        output = future => output,
+        () = Clock::system().sleep(limit) => panic!("it took more than {limit:?}"),
+    }
 }

@@ -341,7 +341,7 @@ impl<T: Send> Tail<T> for Outbox<T> {
     fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
         let whole = self.batch.records.len() + batch.records.len() <= self.sender.batch_limit();
         if self.finished || self.weight.is_some() || !whole {
-            return run_each(self, batch, limit, spare);
+            return run_each(self, batch, limit, spare, Self::push);
         }
         // Nothing to do a record at a time: a stage without operators, or one that only joins.
         if self.batch.is_spent() {

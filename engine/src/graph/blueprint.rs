@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::{GraphView, Plan};
 use crate::edge::{Discipline, Merge, Order, Rank, WhenFull};
@@ -19,9 +20,23 @@ pub struct OperatorId(pub(crate) usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StageId(pub(crate) usize);
 
-/// An edge of a blueprint.
+/// An edge of a blueprint. It is good for that blueprint only, whatever number it has in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EdgeId(pub(crate) usize);
+pub struct EdgeId(pub(crate) usize, pub(crate) GraphId);
+
+/// Which of the process's graphs something belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct GraphId(u64);
+
+impl GraphId {
+    /// That of an operator which is driven by hand.
+    pub(crate) const NONE: Self = Self(0);
+
+    fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Relaxed) + 1)
+    }
+}
 
 /// The right of one operator to write to an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,10 +121,19 @@ impl<S: StageBlueprint> ErasedStage for S {
 }
 
 pub(crate) struct Graph {
+    pub(crate) id: GraphId,
     pub(crate) name: Arc<str>,
     pub(crate) operators: Vec<OperatorNode>,
     pub(crate) stages: Vec<StageNode>,
     pub(crate) edges: Vec<EdgeNode>,
+    /// Operators that were to write to, or meet, a stream of another graph.
+    pub(crate) strayed: Vec<OperatorId>,
+}
+
+impl Graph {
+    fn edge(&mut self, edge: EdgeId) -> Option<&mut EdgeNode> {
+        self.edges.get_mut(edge.0).filter(|_| edge.1 == self.id)
+    }
 }
 
 pub(crate) struct OperatorNode {
@@ -176,10 +200,12 @@ impl Blueprint {
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self(Arc::new(Mutex::new(Graph {
+            id: GraphId::next(),
             name: Arc::from(name),
             operators: Vec::new(),
             stages: Vec::new(),
             edges: Vec::new(),
+            strayed: Vec::new(),
         })))
     }
 
@@ -245,12 +271,12 @@ impl Blueprint {
             rank: None,
             default_batch: crate::batch::default_batch::<T>(),
         });
-        EdgeId(graph.edges.len() - 1)
+        EdgeId(graph.edges.len() - 1, graph.id)
     }
 
     /// Changes an edge's options.
     pub fn configure_edge(&self, edge: EdgeId, change: impl FnOnce(&mut EdgeOptions)) {
-        if let Some(node) = self.graph().edges.get_mut(edge.0) {
+        if let Some(node) = self.graph().edge(edge) {
             change(&mut node.options);
         }
     }
@@ -263,7 +289,7 @@ impl Blueprint {
         weight: impl Fn(&T) -> usize + Send + Sync + 'static,
     ) {
         let weight: crate::edge::Weight<T> = Arc::new(weight);
-        if let Some(node) = self.graph().edges.get_mut(edge.0) {
+        if let Some(node) = self.graph().edge(edge) {
             node.options.capacity_bytes = Some(bytes);
             node.weight = Some(Box::new(weight));
         }
@@ -278,7 +304,7 @@ impl Blueprint {
         merge: impl Fn(&mut T, T) + Send + Sync + 'static,
     ) {
         let merge: Merge<T> = Arc::new(merge);
-        if let Some(node) = self.graph().edges.get_mut(edge.0) {
+        if let Some(node) = self.graph().edge(edge) {
             node.options.when_full = WhenFull::Conflate { max };
             node.merge = Some(Box::new(merge));
         }
@@ -291,21 +317,46 @@ impl Blueprint {
         priority: impl Fn(&T) -> i64 + Send + Sync + 'static,
     ) {
         let rank: Rank<T> = Arc::new(priority);
-        if let Some(node) = self.graph().edges.get_mut(edge.0) {
+        if let Some(node) = self.graph().edge(edge) {
             node.options.order = Order::Priority;
             node.rank = Some(Box::new(rank));
         }
     }
 
-    /// Lets `operator` write to `edge`.
+    /// Lets `operator` write to `edge`. An edge of another blueprint is a mistake, which
+    /// [`validate`](Blueprint::validate) finds.
     #[must_use]
     pub fn connect(&self, edge: EdgeId, operator: OperatorId) -> Port {
         let mut graph = self.graph();
-        let index = graph.edges.get_mut(edge.0).map_or(0, |node| {
-            node.producers.push(operator);
-            node.producers.len() - 1
-        });
-        Port { edge, index }
+        let Some(node) = graph.edge(edge) else {
+            graph.strayed.push(operator);
+            return Port { edge, index: 0 };
+        };
+        node.producers.push(operator);
+        Port { edge, index: node.producers.len() - 1 }
+    }
+
+    /// Notes that a stream of `other` is to flow into `edge` as well: a mistake, unless that is this
+    /// blueprint. [`connect`](Blueprint::connect) tells it to the other one.
+    pub fn meet(&self, edge: EdgeId, other: &Self) {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return;
+        }
+        let mut graph = self.graph();
+        let first = graph.edge(edge).and_then(|node| node.producers.first().copied());
+        graph.strayed.extend(first);
+    }
+
+    /// Notes that `operator` runs the operators of `inner`, which is never started. Whoever of them
+    /// writes to an edge is a mistake: nobody would read it.
+    pub fn enclose(&self, operator: OperatorId, inner: &Self) {
+        let leaks = {
+            let inner = inner.graph();
+            !inner.strayed.is_empty() || !inner.edges.is_empty()
+        };
+        if leaks {
+            self.graph().strayed.push(operator);
+        }
     }
 
     /// Adds a finished stage.
@@ -317,10 +368,10 @@ impl Blueprint {
                 node.stage = Some(id);
             }
         }
-        if let Some(edge) = draft.input
-            && let Some(node) = graph.edges.get_mut(edge.0)
-        {
-            node.consumer = Some(id);
+        match draft.input.map(|edge| graph.edge(edge)) {
+            None => {}
+            Some(Some(node)) => node.consumer = Some(id),
+            Some(None) => graph.strayed.extend(draft.operators.first()),
         }
         graph.stages.push(StageNode {
             operators: draft.operators,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Distribution, GraphView, Role};
-use crate::metrics::{EdgeMetrics, JobMetrics, OperatorMetrics, StageMetrics};
+use crate::metrics::{Drops, EdgeMetrics, JobMetrics, OperatorMetrics, StageMetrics};
 
 impl GraphView {
     /// The graph as JSON: `{"name", "operators", "stages", "edges"}`, with the numbers of a job of
@@ -43,7 +43,11 @@ impl GraphView {
                 json.numbers("producers", &edge.producers);
                 json.number("consumer", edge.consumer);
                 json.text("distribution", distribution(edge.distribution));
+                json.text("when_full", &edge.when_full.to_string());
+                json.text("order", &edge.order.to_string());
                 json.number("channels", edge.channels);
+                json.number("capacity_records", edge.capacity_records);
+                json.number("batch_records", edge.batch_records);
                 if let Some(counts) = metrics.and_then(|all| all.edges.get(index)) {
                     carried(json, counts);
                 }
@@ -102,9 +106,13 @@ fn counted(json: &mut Json, counts: &OperatorMetrics) {
     json.number("filtered", counts.filtered);
     json.number("errors", counts.errors);
     json.number("retries", counts.retries);
+    dropped(json, &counts.dropped);
+}
+
+fn dropped(json: &mut Json, drops: &Drops) {
     json.key("dropped");
     json.object(|json| {
-        for (reason, records) in counts.dropped.iter() {
+        for (reason, records) in drops.iter() {
             json.number(reason.label(), records);
         }
     });
@@ -112,6 +120,9 @@ fn counted(json: &mut Json, counts: &OperatorMetrics) {
 
 fn spent(json: &mut Json, counts: &StageMetrics) {
     let [busy, idle, blocked] = counts.ratios();
+    json.number("started", counts.started);
+    json.number("finished", counts.finished);
+    json.number("failed", counts.failed);
     json.number("records_in", counts.records_in);
     json.number("busy_ratio", busy);
     json.number("idle_ratio", idle);
@@ -124,6 +135,7 @@ fn spent(json: &mut Json, counts: &StageMetrics) {
 fn carried(json: &mut Json, counts: &EdgeMetrics) {
     json.number("sent", counts.sent);
     json.number("received", counts.received);
+    dropped(json, &counts.dropped);
     json.number("depth", counts.depth);
     json.number("mean_depth", counts.mean_depth);
     json.number("capacity", counts.capacity);

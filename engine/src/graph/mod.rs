@@ -14,4 +14,5 @@ pub use blueprint::{
 };
 pub use view::{EdgeView, GraphView, OperatorView, StageView};
 
+pub(crate) use blueprint::GraphId;
 pub(crate) use plan::{Plan, PlannedEdge};

@@ -21,6 +21,7 @@ pub(super) fn validate(graph: &Graph, options: &JobOptions) -> Result<Plan, Vec<
     if !graph.operators.iter().any(|node| node.role == Role::Source) {
         mistakes.push(BuildError::Empty(graph.name.to_string()));
     }
+    find_strayed(graph, &name, &mut mistakes);
     find_loose_ends(graph, &name, &mut mistakes);
     find_zeros(graph, &name, &mut mistakes);
     find_missing(graph, &name, &mut mistakes);
@@ -56,6 +57,11 @@ fn names(graph: &Graph, mistakes: &mut Vec<BuildError>) -> Vec<String> {
 }
 
 type Name<'a> = dyn Fn(OperatorId) -> String + 'a;
+
+fn find_strayed(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
+    let strayed: BTreeSet<_> = graph.strayed.iter().copied().collect();
+    mistakes.extend(strayed.into_iter().map(|id| BuildError::Strayed { operator: name(id) }));
+}
 
 fn find_loose_ends(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
     // Of a chain that was dropped, only the last operator says something useful.
@@ -246,7 +252,7 @@ fn waits_for(graph: &Graph, stuck: Stuck, through: Option<(EdgeId, usize)>) -> V
         };
         for (producer, &operator) in edge.producers.iter().enumerate() {
             let own = producer_stage(graph, operator).is_some_and(|(of, _)| of == stage);
-            let channel = (EdgeId(index), producer);
+            let channel = (EdgeId(index, graph.id), producer);
             if own && through != Some(channel) {
                 let to = Stuck::Stopped(consumer, producer);
                 let parts = matches!(stuck, Stuck::Starving(_)).then_some(stage);

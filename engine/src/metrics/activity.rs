@@ -23,6 +23,8 @@ pub enum Doing {
     AwaitsItself,
     /// It has not begun, because nobody behind it has asked yet.
     AwaitsDemand,
+    /// It is a source, and the job is paused.
+    Paused,
 }
 
 impl Doing {
@@ -31,7 +33,7 @@ impl Doing {
         match self {
             Self::Nothing => None,
             Self::Working => Some(0),
-            Self::AwaitsInput | Self::AwaitsItself | Self::AwaitsDemand => Some(1),
+            Self::AwaitsInput | Self::AwaitsItself | Self::AwaitsDemand | Self::Paused => Some(1),
             Self::AwaitsRoom => Some(2),
         }
     }
@@ -43,6 +45,7 @@ impl Doing {
             3 => Self::AwaitsRoom,
             4 => Self::AwaitsItself,
             5 => Self::AwaitsDemand,
+            6 => Self::Paused,
             _ => Self::Nothing,
         }
     }
@@ -55,6 +58,7 @@ impl Doing {
             Self::AwaitsRoom => 3,
             Self::AwaitsItself => 4,
             Self::AwaitsDemand => 5,
+            Self::Paused => 6,
         }
     }
 }

@@ -103,13 +103,15 @@ impl StageCounters {
     /// What the instance is doing.
     pub(crate) fn now(&self, now: Instant) -> InstanceMetrics {
         let doing = self.activity.doing();
-        let live = self.started.load(Relaxed) && !self.finished.load(Relaxed);
+        let over = self.finished.load(Relaxed) || self.failed.load(Relaxed);
+        let live = self.started.load(Relaxed) && !over;
         InstanceMetrics {
             doing,
             age: self.activity.age(now),
             at: self.activity.at(),
             records_in: self.records_in.get(),
-            pending: !matches!(doing, Doing::Nothing | Doing::AwaitsInput | Doing::AwaitsDemand),
+            pending: live
+                && !matches!(doing, Doing::Nothing | Doing::AwaitsInput | Doing::AwaitsDemand),
             live: live && doing != Doing::Nothing,
         }
     }

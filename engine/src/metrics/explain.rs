@@ -30,6 +30,8 @@ pub struct Explanation {
     /// What each stage does with its time: name, and busy, idle and blocked in percent, which add
     /// up to a hundred.
     pub stages: Vec<(String, [u64; 3])>,
+    /// The stages that have failed and were cut off, because the job can do without them.
+    pub failed: Vec<String>,
     /// What each instance that is not over is doing, in the order of the graph.
     pub waits: Vec<Wait>,
 }
@@ -64,6 +66,8 @@ pub enum Why {
     SinkIsSlow,
     /// It is a source, and nothing comes from the outside.
     SourceIsQuiet,
+    /// It is a source, and the job is paused.
+    Paused,
     /// It is one of several that wait for each other.
     Deadlock,
 }
@@ -106,11 +110,13 @@ impl JobMetrics {
             let (name, _) = edge.held_by.as_ref()?;
             (edge.producers.len() > 1).then(|| (name.clone(), edge.name.clone()))
         });
+        let failed = self.stages.iter().filter(|stage| stage.failed > 0);
         Explanation {
             culprit: self.culprit(),
             full_edges: full.map(|edge| (edge.name.clone(), fill(edge))).collect(),
             watermark_holders: holders.collect(),
             stages: self.stages.iter().map(|stage| (stage.name.clone(), shares(stage))).collect(),
+            failed: failed.map(|stage| stage.name.clone()).collect(),
             waits: self.live().map(|node| self.wait(node)).collect(),
         }
     }
@@ -194,6 +200,7 @@ impl JobMetrics {
                 }
                 Leads::To(full.into_iter().map(|(_, reader)| reader).collect())
             }
+            Doing::Paused => Leads::Ends(Why::Paused, self.with_role(node.0, Role::Source)),
             Doing::AwaitsInput => self.leads_up(node),
         }
     }
@@ -271,7 +278,8 @@ impl JobMetrics {
             let last = self.live().filter(|node| self.outgoing(*node).is_empty());
             ends = self.ends(last);
             let silent: BTreeSet<_> = ends.iter().map(|((stage, _), _, _)| *stage).collect();
-            if silent.len() != 1 {
+            let paused = ends.iter().any(|(_, why, _)| *why == Why::Paused);
+            if silent.len() != 1 && !paused {
                 return None;
             }
         }
@@ -284,7 +292,7 @@ impl JobMetrics {
         let age = |node: Node| self.at(node).map_or(Duration::ZERO, |instance| instance.age);
         let rank = |(node, why, _): &&(Node, Why, Option<usize>)| {
             let severity = match why {
-                Why::SourceIsQuiet => 0,
+                Why::SourceIsQuiet | Why::Paused => 0,
                 Why::Busy => 1,
                 _ => 2,
             };
@@ -354,6 +362,9 @@ impl fmt::Display for Culprit {
             (Why::SourceIsQuiet, operator) => {
                 write!(f, ": `{}` waits for the outside to give", operator.unwrap_or("?"))
             }
+            (Why::Paused, operator) => {
+                write!(f, ": `{}` is paused with its job", operator.unwrap_or("?"))
+            }
             (Why::Deadlock, _) => f.write_str(": it waits for itself, by way of others"),
         }?;
         write!(f, ", for {:.3?}", self.age)
@@ -370,6 +381,7 @@ impl fmt::Display for Wait {
             Doing::AwaitsRoom => "waits for room",
             Doing::AwaitsItself => "waits for something of its own",
             Doing::AwaitsDemand => "waits to be asked",
+            Doing::Paused => "is paused",
         };
         write!(f, "{stage} [{instance}]: {doing}")?;
         if !on.is_empty() {
@@ -390,6 +402,9 @@ impl fmt::Display for Explanation {
         }
         for (producer, edge) in &self.watermark_holders {
             writeln!(f, "  `{producer}` holds back the watermark of {edge}")?;
+        }
+        for stage in &self.failed {
+            writeln!(f, "  failed, and cut off: {stage}")?;
         }
         for (stage, [busy, idle, blocked]) in &self.stages {
             writeln!(f, "  {busy:>3} % busy {idle:>3} % idle {blocked:>3} % blocked  {stage}")?;

@@ -8,6 +8,7 @@ mod explain;
 mod histogram;
 pub mod names;
 mod publish;
+mod registry;
 mod snapshot;
 
 pub use activity::Doing;
@@ -25,4 +26,4 @@ pub use snapshot::{
 pub(crate) use activity::Activity;
 pub(crate) use counters::{InputGauge, StageCounters};
 pub(crate) use histogram::Histogram;
-pub(crate) use snapshot::{Channel, Registry};
+pub(crate) use registry::{Channel, Registry};

@@ -5,12 +5,12 @@ use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
 use super::{OperatorContext, Run, Seat};
-use crate::batch::Barrier;
+use crate::batch::{Barrier, Batch};
 use crate::error::{Error, OperatorError};
 use crate::graph::OperatorId;
 use crate::metrics::Counting;
 use crate::record::Record;
-use crate::tail::{Flow, Flush, Tail};
+use crate::tail::{Flow, Flush, Tail, run_each};
 use crate::time::{Instant, Timestamp};
 
 /// The end of a stream in synchronous code.
@@ -61,9 +61,6 @@ impl<T, S: Consumer<T>, M: Counting> ConsumerTail<T, S, M> {
     #[inline]
     fn call(&mut self, hook: impl FnOnce(&mut S) -> Result<(), OperatorError>) -> Flow {
         let guard = self.seat.guard();
-        if M::BY_OPERATOR && self.watched {
-            self.seat.begin_work();
-        }
         let result = hook(&mut self.consumer);
         guard.disarm();
         match result {
@@ -88,6 +85,19 @@ impl<T: Send, S: Consumer<T>, M: Counting> Tail<T> for ConsumerTail<T, S, M> {
         }
         self.consumed += 1;
         if self.consumer.done() { Flow::Stop } else { Flow::More }
+    }
+
+    fn push_watched(&mut self, record: Record<T>) -> Flow {
+        self.seat.begin_work();
+        self.push(record)
+    }
+
+    #[inline]
+    fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
+        if M::BY_OPERATOR && self.watched {
+            return run_each(self, batch, limit, spare, Self::push_watched);
+        }
+        run_each(self, batch, limit, spare, Self::push)
     }
 
     fn resume(&mut self) -> Flow {
@@ -117,6 +127,9 @@ impl<T: Send, S: Consumer<T>, M: Counting> Tail<T> for ConsumerTail<T, S, M> {
     }
 
     fn end(&mut self) -> Flow {
+        if M::BY_OPERATOR && self.watched {
+            self.seat.begin_work();
+        }
         self.call(S::end)
     }
 

@@ -92,7 +92,7 @@ impl<'a> OperatorContext<'a> {
     /// How long the stage has been kept from going on by what comes behind it.
     #[must_use]
     pub fn blocked_time(&self) -> BlockedTime {
-        BlockedTime(self.run.as_ref().map(|(core, _)| core.stage_counters()))
+        BlockedTime(Some(Arc::clone(&self.seat.stage)))
     }
 
     /// A side output. `None` where the operator is driven by hand or opened again, and has none.

@@ -127,6 +127,7 @@ impl JobShared {
                 *state = JobState::Draining;
             }
             // What a paused source has read is drained with the rest.
+            self.registry.paused.store(false, Relaxed);
             self.gate.open();
             running
         });
@@ -143,6 +144,7 @@ impl JobShared {
             let applies = *state == from;
             if applies {
                 *state = to;
+                self.registry.paused.store(pause, Relaxed);
                 if pause { self.gate.close() } else { self.gate.open() }
             }
             applies

@@ -147,6 +147,9 @@ impl fmt::Display for JobReport {
                 operator.dead_letters,
             )?;
         }
+        for (name, edge) in self.edges().filter(|(_, edge)| edge.dropped > 0) {
+            writeln!(f, "  {} of {} records dropped on {name}", edge.dropped, edge.sent)?;
+        }
         for (name, edge) in self.edges().filter(|(_, edge)| edge.abandoned > 0) {
             writeln!(f, "  {} of {} records abandoned on {name}", edge.abandoned, edge.sent)?;
         }

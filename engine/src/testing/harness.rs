@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::SideProbe;
 use super::side_probe::side_probe;
 use crate::error::Error;
-use crate::graph::{EdgeId, Port};
+use crate::graph::{EdgeId, GraphId, Port};
 use crate::metrics::OperatorCounters;
 use crate::operator::{Collector, Operator};
 use crate::record::Record;
@@ -103,7 +103,7 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
     ) -> (Self, SideProbe<S>) {
         let (outbox, probe) = side_probe::<S>(room);
         let mut harness = Self {
-            operator: make(Port { edge: EdgeId(0), index: 0 }),
+            operator: make(Port { edge: EdgeId(0, GraphId::NONE), index: 0 }),
             seat: Seat::alone(O::NAME),
             clock: VirtualClock::new(),
             events: VecDeque::new(),

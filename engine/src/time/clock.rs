@@ -60,6 +60,9 @@ enum Kind {
     Virtual(Arc<VirtualState>),
 }
 
+/// Longer than any process lives.
+const AGES: Duration = Duration::from_secs(86_400 * 365 * 30);
+
 impl Clock {
     /// The machine's clock, by way of tokio's.
     #[must_use]
@@ -111,7 +114,10 @@ impl Clock {
     pub fn sleep_until(&self, deadline: Instant) -> Sleep {
         Sleep(match &self.0 {
             Kind::System { start } => {
-                SleepKind::System(Box::pin(tokio::time::sleep_until(*start + deadline.0)))
+                // What the machine can't count to is long enough to be woken in vain before that.
+                let machine = start.checked_add(deadline.0);
+                let machine = machine.unwrap_or_else(|| tokio::time::Instant::now() + AGES);
+                SleepKind::System(Box::pin(tokio::time::sleep_until(machine)))
             }
             Kind::Virtual(state) => {
                 SleepKind::Virtual(VirtualSleep::new(Arc::clone(state), deadline.0))

@@ -3,7 +3,7 @@
 use millstream_engine::chain::Chain;
 use millstream_engine::edge::Discipline;
 
-use super::meet;
+use super::{join, meet};
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
@@ -29,7 +29,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     pub fn concat<D: Chain<Item = T>>(self, other: DataStream<T, D>) -> DataStream<T> {
         let (edge, flow) = meet(&self, Discipline::Concat, "concat");
         self.forward(edge);
-        other.forward(edge);
+        join(other, edge, &flow);
         DataStream::behind(flow, edge, 1, "concat")
     }
 }

@@ -5,7 +5,7 @@ use millstream_engine::edge::{Discipline, Pick, Picker, Ports};
 use millstream_engine::{OperatorError, Record};
 
 use super::choose::choose;
-use super::meet;
+use super::{join, meet};
 use crate::{DataStream, source};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
@@ -89,7 +89,7 @@ where
 {
     let (edge, flow) = meet(&first, Discipline::Select, kind);
     first.forward(edge);
-    second.forward(edge);
+    join(second, edge, &flow);
     choose::<T, _>(flow, edge, 2, kind, |_| InOrder)
 }
 

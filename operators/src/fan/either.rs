@@ -8,7 +8,7 @@ use millstream_engine::graph::EdgeId;
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::{OperatorError, Record};
 
-use super::meet;
+use super::{join, meet};
 use crate::{DataStream, Dataflow};
 
 /// A value of the left stream or of the right one.
@@ -36,7 +36,7 @@ where
     let left = left.via(ToLeft::<B>(PhantomData));
     let (edge, flow) = meet(&left, discipline, kind);
     left.forward(edge);
-    right.via(ToRight::<A>(PhantomData)).forward(edge);
+    join(right.via(ToRight::<A>(PhantomData)), edge, &flow);
     (edge, flow)
 }
 

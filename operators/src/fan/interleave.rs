@@ -5,7 +5,7 @@ use millstream_engine::edge::{Discipline, Pick, Picker, Ports};
 use millstream_engine::{OperatorError, Record};
 
 use super::choose::choose;
-use super::meet;
+use super::{join, meet};
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
@@ -42,7 +42,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         assert!(count > 0, "interleaving zero records");
         let (edge, flow) = meet(&self, Discipline::Select, "interleave");
         self.forward(edge);
-        other.forward(edge);
+        join(other, edge, &flow);
         let make = move |_| Interleave { count, turn: 0, left: count };
         choose::<T, _>(flow, edge, 2, "interleave", make)
     }

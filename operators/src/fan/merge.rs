@@ -3,7 +3,7 @@
 use millstream_engine::chain::Chain;
 use millstream_engine::edge::Discipline;
 
-use super::meet;
+use super::{join, meet};
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
@@ -32,7 +32,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         let instances = if same { self.parallelism() } else { 1 };
         let (edge, flow) = meet(&self, Discipline::Merge, "merge");
         self.forward(edge);
-        other.forward(edge);
+        join(other, edge, &flow);
         DataStream::behind(flow, edge, instances, "merge")
     }
 }
@@ -60,7 +60,7 @@ impl<T: Send + 'static> DataStream<T> {
         let (edge, flow) = meet(&self, Discipline::Merge, "merge");
         self.forward(edge);
         for other in others {
-            other.forward(edge);
+            join(other, edge, &flow);
         }
         DataStream::behind(flow, edge, instances, "merge")
     }

@@ -5,7 +5,7 @@ use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
 
 use super::choose::choose;
-use super::meet;
+use super::{join, meet};
 use crate::DataStream;
 
 impl<T: Clone + Send + 'static> DataStream<T> {
@@ -31,7 +31,7 @@ impl<T: Clone + Send + 'static> DataStream<T> {
     pub fn merge_latest(self, others: impl IntoIterator<Item = Self>) -> DataStream<Vec<T>> {
         let (edge, flow) = meet(&self, Discipline::Merge, "merge_latest");
         self.forward(edge);
-        let count = 1 + others.into_iter().map(|other| other.forward(edge)).count();
+        let count = 1 + others.into_iter().map(|other| join(other, edge, &flow)).count();
         let make = move |_| MergeLatest {
             latest: std::iter::repeat_with(|| None).take(count).collect(),
             watermark: Timestamp::MIN,

@@ -6,7 +6,7 @@ use millstream_engine::random::Random;
 use millstream_engine::{OperatorError, Record};
 
 use super::choose::{Given, choose};
-use super::meet;
+use super::{join, meet};
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
@@ -33,7 +33,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     pub fn merge_preferred<D: Chain<Item = T>>(self, other: DataStream<T, D>) -> DataStream<T> {
         let (edge, flow) = meet(&self, Discipline::Merge, "merge_preferred");
         self.forward(edge);
-        other.forward(edge);
+        join(other, edge, &flow);
         choose::<T, _>(flow, edge, 2, "merge_preferred", |_| MergePreferred)
     }
 }
@@ -75,7 +75,7 @@ impl<T: Send + 'static> DataStream<T> {
         self.forward(edge);
         for (other, weight) in others {
             weights.push(weight);
-            other.forward(edge);
+            join(other, edge, &flow);
         }
         assert!(weights.iter().all(|weight| *weight > 0), "an input of weight zero");
         let count = weights.len();

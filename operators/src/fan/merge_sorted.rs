@@ -7,7 +7,7 @@ use millstream_engine::edge::{Discipline, Pick, Picker, Ports};
 use millstream_engine::{OperatorError, Record};
 
 use super::choose::choose;
-use super::meet;
+use super::{join, meet};
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
@@ -81,7 +81,7 @@ where
 {
     let (edge, flow) = meet(&left, Discipline::Select, kind);
     left.forward(edge);
-    right.forward(edge);
+    join(right, edge, &flow);
     choose::<T, _>(flow, edge, 2, kind, move |_| MergeSorted(compare.clone()))
 }
 

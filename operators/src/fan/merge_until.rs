@@ -5,7 +5,7 @@ use millstream_engine::edge::{Discipline, Pick, Picker, Ports};
 use millstream_engine::{OperatorError, Record};
 
 use super::choose::{MergeEnd, choose};
-use super::meet;
+use super::{join, meet};
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
@@ -37,7 +37,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ) -> DataStream<T> {
         let (edge, flow) = meet(&self, Discipline::Merge, "merge_until");
         self.forward(edge);
-        other.forward(edge);
+        join(other, edge, &flow);
         choose(flow, edge, 2, "merge_until", move |_| MergeUntil { end, last: 1 })
     }
 }

@@ -52,6 +52,17 @@ fn meet<T: Send + 'static, C: Chain<Item = T>>(
     (flow.blueprint().add_edge::<T>(kind, options), flow)
 }
 
+/// Sends another stream into the edge that [`meet`] has made. One of another dataflow is a mistake,
+/// whichever of the two is run.
+fn join<T: Send + 'static, C: Chain<Item = T>>(
+    stream: DataStream<T, C>,
+    edge: EdgeId,
+    flow: &Dataflow,
+) {
+    flow.blueprint().meet(edge, stream.flow().blueprint());
+    stream.forward(edge);
+}
+
 /// Ends a stream in an operator with `count` outputs, and gives the stream behind each.
 fn branches<T, C, R>(
     stream: DataStream<T, C>,

@@ -5,7 +5,7 @@ use millstream_engine::edge::{Discipline, Pick, Picker, Ports};
 use millstream_engine::{OperatorError, Record};
 
 use super::choose::choose;
-use super::meet;
+use super::{join, meet};
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
@@ -32,7 +32,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     pub fn race<D: Chain<Item = T>>(self, other: DataStream<T, D>) -> DataStream<T> {
         let (edge, flow) = meet(&self, Discipline::Merge, "race");
         self.forward(edge);
-        other.forward(edge);
+        join(other, edge, &flow);
         choose::<T, _>(flow, edge, 2, "race", |_| Race(None))
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::task::Context;
 use std::time::Duration;
 
 use millstream_engine::edge::Outbox;
@@ -404,6 +405,23 @@ where
         }
         let first = self.open.next_timer().map(|(due, _)| due);
         self.period_ends.into_iter().chain(first).min()
+    }
+
+    /// Every group may look outside. Where their operators don't, nothing is left of this loop.
+    fn poll_outside(&mut self, cx: &mut Context<'_>) -> Result<(), OperatorError> {
+        for index in 0..self.open.places() {
+            let slot = self.open.get_mut(index);
+            let Some(operator) = slot.and_then(|slot| slot.operator.as_mut()) else {
+                continue;
+            };
+            let before = operator.next_timer();
+            operator.poll_outside(cx)?;
+            let due = operator.next_timer();
+            if due != before {
+                self.open.set_timer(index, due);
+            }
+        }
+        Ok(())
     }
 
     fn side(&mut self) -> Option<&mut dyn SideOutput> {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
+use std::task::Context;
 
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::graph::StageDraft;
@@ -282,6 +283,11 @@ where
             return second;
         }
         self.first.next_timer().into_iter().chain(second).min()
+    }
+
+    fn poll_outside(&mut self, cx: &mut Context<'_>) -> Result<(), OperatorError> {
+        self.second.poll_outside(cx)?;
+        self.first.poll_outside(cx)
     }
 }
 

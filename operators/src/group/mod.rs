@@ -70,7 +70,8 @@ impl<T: Send + 'static, C: Chain<Item = T>, F> GroupedStream<T, C, F> {
     /// Says what becomes of each substream, in the words of a stream, and brings them together:
     /// what comes out has the key with it.
     ///
-    /// The words are those that are fused into the stage and have no side output. Each substream
+    /// The words are those that are fused into the stage; one with a side output, dead letters
+    /// included, is a mistake that keeps the job from being started. Each substream
     /// has its own instance of their operators, closures and all; timers, watermarks and the end
     /// reach every one of them. Results of one substream keep their order, and so do those of
     /// several, as their records came.
@@ -88,10 +89,10 @@ impl<T: Send + 'static, C: Chain<Item = T>, F> GroupedStream<T, C, F> {
         O: Send + 'static,
         G: Fragment<T, Out = O> + Chain<Item = O>,
     {
-        let group = fragment::group(&Dataflow::new("group"));
-        let (_, chain, _) = fragment(group).into_parts();
+        let (inside, chain, _) = fragment(fragment::group(&Dataflow::new("group"))).into_parts();
         let (key, groups, operator) = (self.key, self.groups, chain.into_operator());
         self.stream.via_with(|id, blueprint| {
+            blueprint.enclose(id, inside.blueprint());
             let port = groups.diverted().map(|edge| blueprint.connect(edge, id));
             Each::new(key, groups, port, operator)
         })

@@ -104,10 +104,11 @@ impl<T: Clone + Send + Sync + 'static> BroadcastHub<T> {
         })
     }
 
-    /// The most subscribers at a time. Default: 1024.
+    /// The most subscribers at a time, and so the most that are waited for. Default: 1024; zero
+    /// counts as one.
     #[must_use]
     pub fn with_max_subscribers(self, limit: usize) -> Self {
-        self.set(|settings| settings.max_subscribers = limit)
+        self.set(|settings| settings.max_subscribers = limit.max(1))
     }
 
     /// Lets a subscriber go that has held the publishers back for so long without a pause. It gets

@@ -236,7 +236,8 @@ impl<T> State<T> {
         }
         if self.settings.replay > 0 {
             self.history.push(segment.clone());
-            self.history.keep_last(self.settings.replay, &mut after.spent);
+            // No newcomer has room for more.
+            self.history.keep_last(self.settings.replay.min(capacity), &mut after.spent);
         }
     }
 
@@ -322,7 +323,8 @@ impl<T> Shared<T> {
             if state.end.is_none() {
                 state.open += 1;
                 state.full += usize::from(full);
-                state.begun |= state.open >= state.settings.wait_for;
+                // As many as there may be are all there will be.
+                state.begun |= state.open >= state.settings.wait_for.min(limit);
                 after.wakers.append(&mut state.waiting);
             }
             Ok(id)

@@ -228,10 +228,10 @@ impl<T: Send + 'static> MergeHub<T> {
         Self(Arc::new(Keep { shared, source }))
     }
 
-    /// The most producers at a time. Default: 1024.
+    /// The most producers at a time. Default: 1024; zero counts as one.
     #[must_use]
     pub fn with_max_producers(self, limit: usize) -> Self {
-        self.0.shared.lock().max_producers = limit;
+        self.0.shared.lock().max_producers = limit.max(1);
         self
     }
 

@@ -350,7 +350,9 @@ impl<In, O: Operator<In>> Operator<In> for Supervised<O> {
             self.due = self.due.filter(|due| *due > now);
             return Ok(());
         }
-        self.call::<In, _>(false, out, |operator, out| operator.on_timer(now, out))
+        // What it is waiting with is a record: one that it tries again, for example.
+        let record = self.operator.pending();
+        self.call::<In, _>(record, out, |operator, out| operator.on_timer(now, out))
     }
 
     fn on_end(&mut self, out: &mut impl Collector<O::Out>) -> Result<(), OperatorError> {

@@ -232,7 +232,8 @@ impl<T: Clone + Send, N: Tail<T>> EntryTail<T, N> {
     #[cold]
     fn catch(&mut self, error: Error) -> Option<Error> {
         let known = self.gate.failed.load(Relaxed);
-        if self.gate.beyond.load(Relaxed) || (self.current.is_none() && !known) {
+        // Of this error only: an outer section may go on after it.
+        if self.gate.beyond.swap(false, Relaxed) || (self.current.is_none() && !known) {
             return Some(error);
         }
         let (Some(caught), Some(record)) = (&mut self.caught, self.current.take()) else {
@@ -277,6 +278,15 @@ impl<T: Clone + Send, N: Tail<T>> Tail<T> for EntryTail<T, N> {
         self.settle(Flow::Stop)
     }
 
+    fn push_watched(&mut self, record: Record<T>) -> Flow {
+        let copy = record.clone();
+        if self.next.push_watched(record) == Flow::More {
+            return Flow::More;
+        }
+        self.current = Some(copy);
+        self.settle(Flow::Stop)
+    }
+
     fn resume(&mut self) -> Flow {
         if self.error.is_some() || self.is_full() {
             return Flow::Stop;
@@ -301,8 +311,12 @@ impl<T: Clone + Send, N: Tail<T>> Tail<T> for EntryTail<T, N> {
     }
 
     fn timer(&mut self, now: Instant) -> Flow {
-        let answer = self.next.timer(now);
-        self.settle(answer)
+        match self.next.timer(now) {
+            // That says nothing of what else is pending: `resume` will, and until then it belongs
+            // to the record at hand.
+            Flow::More => Flow::More,
+            Flow::Stop => self.settle(Flow::Stop),
+        }
     }
 
     fn next_timer(&self) -> Option<Instant> {
@@ -311,6 +325,10 @@ impl<T: Clone + Send, N: Tail<T>> Tail<T> for EntryTail<T, N> {
 
     fn waiting(&self) -> bool {
         self.next.waiting()
+    }
+
+    fn holder(&self) -> Option<OperatorId> {
+        self.next.holder()
     }
 
     fn barrier(&mut self, barrier: Barrier) -> Flow {
@@ -349,6 +367,10 @@ impl<T: Clone + Send, N: Tail<T>> Tail<T> for EntryTail<T, N> {
         self.next.poll_wanted(cx)
     }
 
+    fn watch(&mut self, on: bool) {
+        self.next.watch(on);
+    }
+
     fn publish(&mut self) {
         self.next.publish();
     }
@@ -376,6 +398,13 @@ impl<T, N: Tail<T>> Tail<T> for ExitTail<N> {
         self.next.push(record)
     }
 
+    fn push_watched(&mut self, record: Record<T>) -> Flow {
+        if self.gate.failed.load(Relaxed) {
+            return Flow::More;
+        }
+        self.next.push_watched(record)
+    }
+
     fn resume(&mut self) -> Flow {
         self.next.resume()
     }
@@ -398,6 +427,10 @@ impl<T, N: Tail<T>> Tail<T> for ExitTail<N> {
 
     fn waiting(&self) -> bool {
         self.next.waiting()
+    }
+
+    fn holder(&self) -> Option<OperatorId> {
+        self.next.holder()
     }
 
     fn barrier(&mut self, barrier: Barrier) -> Flow {
@@ -426,6 +459,10 @@ impl<T, N: Tail<T>> Tail<T> for ExitTail<N> {
 
     fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.next.poll_wanted(cx)
+    }
+
+    fn watch(&mut self, on: bool) {
+        self.next.watch(on);
     }
 
     fn publish(&mut self) {

@@ -134,3 +134,31 @@ async fn k1_one_switch_ends_many_streams_of_many_jobs_and_those_that_come_later(
     assert_eq!(flow.start().unwrap_err().operator_name(), Some("switch"));
     assert!(format!("{aborted:?}").contains("Aborted"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn k1_a_switch_within_a_section_ends_the_section_and_the_stream() {
+    for abort in [false, true] {
+        let switch = KillSwitch::new("inner");
+        let inner = switch.clone();
+        let (probe, numbers) = probe_source::<u32>();
+        let flow = Dataflow::new("section");
+        let backoff = Backoff::default().with_attempts(3);
+        let section = flow
+            .source("in", numbers)
+            .restart_section(backoff, move |numbers| numbers.kill_switch(&inner).boundary());
+        let count = section.count();
+        let job = flow.start().unwrap();
+        probe.send(1).await;
+        Clock::system().sleep(Duration::from_secs(1)).await;
+        if abort {
+            switch.abort("enough");
+        } else {
+            switch.shutdown();
+        }
+        let ended = within(Duration::from_secs(600), job).await;
+        match ended {
+            Ok(report) => assert_eq!((report.take(count), abort), (Some(1), false)),
+            Err(error) => assert!(abort && error.to_string().contains("enough"), "{error}"),
+        }
+    }
+}

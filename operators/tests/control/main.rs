@@ -15,6 +15,7 @@ use std::time::Duration;
 use millstream_engine::graph::Role;
 use millstream_engine::metrics::OperatorMetrics;
 use millstream_engine::testing::{SinkProbe, probe_sink};
+use millstream_engine::time::Clock;
 use millstream_operators::prelude::*;
 
 pub(crate) const SOON: Duration = Duration::from_secs(5);
@@ -43,4 +44,13 @@ pub(crate) fn stuck(
     let numbers = flow.source("in", source::from_iter(0_u64..)).boundary();
     with(numbers).boundary().sink("out", end);
     (flow, sink)
+}
+
+/// What comes of it, if it does not take too long.
+pub(crate) async fn within<F: std::future::Future>(limit: Duration, future: F) -> F::Output {
+    tokio::select! {
+        biased;
+        output = future => output,
+        () = Clock::system().sleep(limit) => panic!("it took more than {limit:?}"),
+    }
 }

@@ -212,3 +212,24 @@ async fn k3_dropping_the_handle_aborts_the_job_and_an_observer_hears_of_it() {
     settle().await;
     assert_eq!(Arc::strong_count(&alive), 2, "only the blueprint has it");
 }
+
+/// Times that no machine can count to are no reason to panic.
+#[tokio::test(start_paused = true)]
+async fn k2_a_deadline_may_be_as_far_away_as_one_likes() {
+    let flow = Dataflow::new("far");
+    let numbers = flow.source("in", source::from_iter(0_u64..)).idle_timeout(Duration::MAX);
+    numbers.buffer(1, WhenFull::Disconnect(Duration::MAX)).ignore();
+    let job = flow.start().unwrap();
+    tokio::task::yield_now().await;
+    let report = job.drain(Duration::MAX).await.unwrap();
+    assert_eq!(report.outcome(), Outcome::Drained);
+
+    let flow = Dataflow::new("far, too");
+    let retry = Backoff::default().with_initial(Duration::MAX).with_max_delay(Duration::MAX);
+    let retry = retry.with_attempts(2);
+    let numbers = flow.source("in", source::from_iter([1]));
+    numbers.try_map(OnError::retry(retry), |_| Err::<u32, _>(std::fmt::Error)).ignore();
+    let job = flow.start().unwrap();
+    Clock::system().sleep(Duration::from_secs(86_400)).await;
+    assert_eq!(job.state(), JobState::Running, "it waits for its second attempt");
+}

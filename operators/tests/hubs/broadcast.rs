@@ -11,7 +11,7 @@ use millstream_engine::time::VirtualClock;
 use millstream_operators::hub::{BroadcastHub, HubError, Start, Subscription};
 use millstream_operators::prelude::*;
 
-use crate::{settle, small};
+use crate::{settle, small, within};
 
 /// What a subscriber can have at once.
 fn ready<T: Clone>(subscription: &mut Subscription<T>) -> Vec<T> {
@@ -413,4 +413,20 @@ async fn e8_many_threads_lose_and_double_nothing() {
     }
     jobs.join_next().await.unwrap().unwrap().unwrap();
     runtime.shutdown_background();
+}
+
+#[tokio::test(start_paused = true)]
+async fn e8_no_more_are_waited_for_than_there_may_be() {
+    for limit in [0, 1] {
+        let hub = BroadcastHub::new(4).with_start(Start::WaitFor(3)).with_max_subscribers(limit);
+        let flow = Dataflow::new("numbers");
+        flow.source("numbers", source::from_iter(0..3_u32)).sink("hub", hub.publisher());
+        let only = hub.subscribe().unwrap();
+        let refused = hub.subscribe().unwrap_err();
+        assert_eq!(refused, HubError::TooManySubscribers { limit: 1 });
+        let run = within(Duration::from_secs(60), flow.run());
+        let (run, values) = tokio::join!(run, only.try_collect::<Vec<_>>());
+        run.unwrap();
+        assert_eq!(values, Ok(vec![0, 1, 2]));
+    }
 }

@@ -9,6 +9,9 @@
 mod broadcast;
 mod merge;
 
+use std::time::Duration;
+
+use millstream_engine::time::Clock;
 use millstream_operators::prelude::*;
 
 /// Lets every other task run until nothing moves any more.
@@ -20,4 +23,13 @@ pub(crate) async fn settle() {
 
 pub(crate) fn small() -> JobOptions {
     JobOptions::default().with_batch_records(4).with_edge_capacity(4)
+}
+
+/// What comes of it, if it does not take too long.
+pub(crate) async fn within<F: std::future::Future>(limit: Duration, future: F) -> F::Output {
+    tokio::select! {
+        biased;
+        output = future => output,
+        () = Clock::system().sleep(limit) => panic!("it took more than {limit:?}"),
+    }
 }

@@ -64,3 +64,26 @@ fn m5_names_are_the_same_in_every_run() {
     let json = |driver: &TestDriver| driver.job().unwrap().graph().to_json(None);
     assert_eq!(json(&driven()), json(&driven()));
 }
+
+#[cfg(feature = "files")]
+#[test]
+fn m5_json_tells_what_an_edge_does_when_it_is_full_and_in_which_order() {
+    let (input, source) = probe_source::<u64>();
+    let (_output, sink) = probe_sink();
+    let flow = Dataflow::new("lossy");
+    let stream = flow.source("in", source).buffer(2, WhenFull::DropNewest).last_in_first_out();
+    stream.sink("out", sink);
+    let options = JobOptions::default().with_batch_records(1).with_edge_capacity(2);
+    let mut driver = TestDriver::start_with(flow.blueprint(), &options).unwrap();
+    (0..20).for_each(|n| driver.push(&input, n));
+    let (graph, metrics) = (driver.job().unwrap().graph(), driver.metrics());
+    let live: serde_json::Value = serde_json::from_str(&graph.to_json(Some(&metrics))).unwrap();
+    let edges = live["edges"].as_array().unwrap();
+    let said = |key: &str| edges.iter().map(|edge| edge[key].as_str().unwrap()).collect::<Vec<_>>();
+    assert_eq!(said("when_full"), ["drop newest", "block"]);
+    assert_eq!(said("order"), ["first in first out", "newest first"]);
+    let dropped = metrics.edges[0].dropped.total();
+    assert!(dropped > 0);
+    assert_eq!(live["edges"][0]["dropped"]["overflow"], dropped);
+    assert_eq!(live["stages"][0]["failed"], 0);
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use millstream_engine::batch::Barrier;
 use millstream_engine::graph::EdgeOptions;
-use millstream_engine::metrics::{Explanation, Why};
+use millstream_engine::metrics::{Doing, Explanation, Why};
 use millstream_engine::testing::{
     SinkProbe, SourceProbe, TestDriver, VirtualClock, probe_sink, probe_source,
 };
@@ -389,4 +389,52 @@ fn m6_the_dump_is_safe_while_everything_moves() {
         assert_eq!(report.records_written(), 300_000);
         assert!(watching.await.unwrap() > 0);
     });
+}
+
+#[test]
+fn m3_a_paused_job_is_paused_and_does_not_wait_for_its_source() {
+    for sources in [1, 2] {
+        let flow = Dataflow::new("paused");
+        let mut probes = Vec::new();
+        for index in 0..sources {
+            let (probe, source) = probe_source::<u64>();
+            probes.push(probe);
+            flow.source(&format!("in {index}"), source).boundary().ignore();
+        }
+        let mut driver = TestDriver::start_with(flow.blueprint(), &options()).unwrap();
+        driver.settle();
+        driver.job().unwrap().pause();
+        driver.push(&probes[0], 1);
+        driver.settle();
+        let explanation = driver.job().unwrap().explain();
+        let culprit = explanation.culprit.clone().unwrap();
+        assert_eq!(culprit.why, Why::Paused, "{explanation}");
+        assert!(explanation.to_string().contains("is paused"), "{explanation}");
+        assert_eq!(explanation.waits[0].doing, Doing::Paused);
+        driver.job().unwrap().resume();
+        driver.settle();
+        let culprit = driver.job().unwrap().explain().culprit;
+        assert!(culprit.is_none_or(|culprit| culprit.why == Why::SourceIsQuiet));
+    }
+}
+
+#[test]
+fn m3_a_stage_that_was_cut_off_is_told_of_and_holds_nobody_up() {
+    let (probe, source) = probe_source::<u64>();
+    let flow = Dataflow::new("cut off");
+    let (main, tap) = flow.source("in", source).wire_tap();
+    tap.map(|n| 1 / n).named("brittle").ignore();
+    main.boundary().ignore();
+    let mut driver = TestDriver::start_with(flow.blueprint(), &options()).unwrap();
+    (0..3).for_each(|n| driver.push(&probe, n));
+    driver.settle();
+    let explanation = driver.job().unwrap().explain();
+    assert_eq!(explanation.failed.len(), 1, "{explanation}");
+    assert!(explanation.failed[0].contains("brittle"), "{explanation}");
+    assert!(explanation.to_string().contains("cut off"), "{explanation}");
+    assert!(explanation.waits.iter().all(|wait| !wait.stage.contains("brittle")), "{explanation}");
+    driver.clock().advance(HOUR);
+    let culprit = driver.job().unwrap().explain().culprit.unwrap();
+    assert_eq!(culprit.operator.as_deref(), Some("in"), "{culprit}");
+    assert_eq!(driver.metrics().stages[1].stalled(), Duration::ZERO);
 }

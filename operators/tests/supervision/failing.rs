@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 use millstream_engine::runtime::start;
+use millstream_engine::time::Clock;
 use millstream_engine::{Error, ErrorKind};
 use millstream_operators::prelude::*;
 use millstream_operators::recovery::{CircuitBreaker, WhenOpen};
@@ -196,4 +197,28 @@ fn j7_a_breaker_that_nobody_would_ask_is_refused() {
     let policy = OnError::<u32>::skip();
     let policy = policy.guarded_by(&CircuitBreaker::after_failures(1), WhenOpen::Wait);
     let _batching = sink::Batching::new(8).on_error(policy);
+}
+
+/// Half of its probes are the other job's, and neither waits for ever.
+#[tokio::test(start_paused = true)]
+async fn j7_two_jobs_share_a_breaker_and_both_come_through() {
+    let breaker = CircuitBreaker::after_failures(2).with_open_for(Duration::from_secs(5));
+    let breaker = breaker.with_probes(2);
+    let clock = Clock::system();
+    let run = || {
+        let flow = Dataflow::new("shared");
+        let mut asked = 0;
+        let flaky = move |_: &u32| {
+            asked += 1;
+            if asked < 4 { Err(std::fmt::Error) } else { Ok(asked) }
+        };
+        let policy = OnError::skip().guarded_by(&breaker, WhenOpen::Wait);
+        let numbers = flow.source("in", source::from_iter(0..20_u32));
+        let count = numbers.try_map(policy, flaky).count();
+        let options = small().with_clock(clock.clone());
+        async move { flow.run_with(options).await.unwrap().take(count) }
+    };
+    let both = async { tokio::join!(run(), run()) };
+    let counts = within(Duration::from_secs(600), both).await;
+    assert_eq!(counts, (Some(17), Some(17)));
 }

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 use millstream_engine::metrics::OperatorMetrics;
+use millstream_engine::time::Clock;
 use millstream_operators::prelude::*;
 use millstream_operators::recovery::RestartPolicy;
 
@@ -46,4 +47,13 @@ pub(crate) fn quick(attempts: u32) -> RestartPolicy {
 
 pub(crate) fn small() -> JobOptions {
     JobOptions::default().with_batch_records(2).with_edge_capacity(2).with_operator_counts(true)
+}
+
+/// What comes of it, if it does not take too long.
+pub(crate) async fn within<F: std::future::Future>(limit: Duration, future: F) -> F::Output {
+    tokio::select! {
+        biased;
+        output = future => output,
+        () = Clock::system().sleep(limit) => panic!("it took more than {limit:?}"),
+    }
 }

@@ -135,3 +135,97 @@ async fn j6_a_slow_reader_of_what_is_caught_holds_the_stream_back() {
     sink.request(2000);
     assert_eq!(job.await.unwrap().records_written(), 1000);
 }
+
+/// Behind the section a timer that fires earlier than that of the retry in it.
+#[tokio::test(start_paused = true)]
+async fn j6_a_timer_behind_a_section_does_not_let_it_forget_the_record_that_it_tries_again() {
+    let flow = Dataflow::new("timers");
+    let words = flow.source("words", source::from_iter(["1", "x", "2"]));
+    let retry = Backoff::default().with_initial(Duration::from_millis(50)).with_attempts(2);
+    let (numbers, caught) =
+        words.try_catch("decode", |section| section.try_map(OnError::retry(retry), parse));
+    let chunks = numbers.chunks_timeout(10, Duration::from_millis(5)).collect();
+    let caught = caught.map(|caught| caught.value).collect();
+    let report = flow.run().await.unwrap();
+    assert_eq!(report.take(chunks), Some(vec![vec![1], vec![2]]));
+    assert_eq!(report.take(caught), Some(vec!["x"]));
+}
+
+/// What the first operator has left belongs to the record at hand, whose next output fails.
+#[tokio::test(start_paused = true)]
+async fn j6_a_timer_within_a_section_does_not_let_it_forget_the_record_at_hand() {
+    let flow = Dataflow::new("halves");
+    let words = flow.source("words", source::from_iter(["x 2", "3 4"]));
+    let retry = Backoff::default().with_initial(Duration::from_millis(50)).with_attempts(2);
+    let (numbers, caught) = words.try_catch("decode", |section| {
+        let parts = section.flat_map_iter(|words: &'static str| words.split(' '));
+        let mut asked = 0;
+        let second_time = move |word: &&'static str| {
+            asked += 1;
+            if asked == 1 { Err(OperatorError::new("not yet")) } else { Ok(*word) }
+        };
+        let parts = parts.try_map(OnError::retry(retry), second_time);
+        parts.try_map(OnError::fail(), |word| if *word == "2" { Err(NoTwo) } else { Ok(*word) })
+    });
+    let numbers = numbers.collect();
+    let caught = caught.map(|caught| caught.value).collect();
+    let report = flow.run().await.unwrap();
+    assert_eq!(report.take(numbers), Some(vec!["x", "3", "4"]));
+    assert_eq!(report.take(caught), Some(vec!["x 2"]));
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("no two")]
+struct NoTwo;
+
+#[tokio::test(start_paused = true)]
+async fn j6_an_operator_that_waits_in_a_section_is_named() {
+    let flow = Dataflow::new("named");
+    let words = flow.source("words", source::from_iter(["1", "x"]));
+    let retry = Backoff::default().with_initial(Duration::from_secs(900)).with_attempts(2);
+    let (numbers, caught) = words.map(|word| word).try_catch("decode", |section| {
+        section.map(|word| word).try_map(OnError::retry(retry.with_jitter(0.0)), parse)
+    });
+    numbers.ignore();
+    caught.ignore();
+    let job = flow.start().unwrap();
+    Clock::system().sleep(Duration::from_secs(1)).await;
+    let culprit = job.explain().culprit.unwrap();
+    assert_eq!(culprit.operator.as_deref(), Some("try_map"), "{culprit}");
+    job.abort();
+}
+
+/// What fails between the two ends of the sections is the outer one's, and only that.
+#[tokio::test]
+async fn j6_an_inner_section_still_catches_after_an_outer_one_has() {
+    let flow = Dataflow::new("again");
+    let words = flow.source("words", source::from_iter(["9", "x", "8", "y", "1"]));
+    let mut inner_caught = None;
+    let (numbers, outer_caught) = words.try_catch("outer", |section| {
+        let (numbers, caught) =
+            section.try_catch("inner", |section| section.try_map(OnError::fail(), parse));
+        inner_caught = Some(caught.map(|caught| caught.value).collect());
+        let small = |n: &u32| if *n < 2 { Ok(*n) } else { Err(std::fmt::Error) };
+        numbers.try_map(OnError::fail(), small).named("small")
+    });
+    let numbers = numbers.collect();
+    let outer_caught = outer_caught.map(|caught| caught.value).collect();
+    let report = flow.run().await.unwrap();
+    assert_eq!(report.take(numbers), Some(vec![1]));
+    assert_eq!(report.take(inner_caught.unwrap()), Some(vec!["x", "y"]));
+    assert_eq!(report.take(outer_caught), Some(vec!["9", "8"]));
+}
+
+/// Nobody reads what is caught: it is dropped, and counted, and the stream goes on.
+#[tokio::test]
+async fn j6_what_nobody_wants_to_catch_is_dropped_and_counted() {
+    let flow = Dataflow::new("unwanted");
+    let words = flow.source("words", source::from_iter(["x", "1", "y", "2", "z", "3"]));
+    let (numbers, caught) =
+        words.try_catch("decode", |section| section.try_map(OnError::fail(), parse));
+    let numbers = numbers.collect();
+    caught.take(1).ignore();
+    let report = flow.run_with(small()).await.unwrap();
+    assert_eq!(report.take(numbers), Some(vec![1, 2, 3]));
+    assert_eq!(operator(&report, "decode").dropped.total(), 3);
+}
