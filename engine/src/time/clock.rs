@@ -110,9 +110,11 @@ impl Clock {
     )]
     pub fn sleep_until(&self, deadline: Instant) -> Sleep {
         Sleep(match &self.0 {
-            Kind::System { start } => {
-                SleepKind::System(Box::pin(tokio::time::sleep_until(*start + deadline.0)))
-            }
+            Kind::System { start } => match start.checked_add(deadline.0) {
+                Some(deadline) => SleepKind::System(Box::pin(tokio::time::sleep_until(deadline))),
+                // Later than the machine can count: a limit of `Duration::MAX` is none.
+                None => SleepKind::Never,
+            },
             Kind::Virtual(state) => {
                 SleepKind::Virtual(VirtualSleep::new(Arc::clone(state), deadline.0))
             }
@@ -141,6 +143,7 @@ pub struct Sleep(SleepKind);
 enum SleepKind {
     System(Pin<Box<tokio::time::Sleep>>),
     Virtual(VirtualSleep),
+    Never,
 }
 
 impl Future for Sleep {
@@ -150,6 +153,7 @@ impl Future for Sleep {
         match &mut self.0 {
             SleepKind::System(sleep) => sleep.as_mut().poll(cx),
             SleepKind::Virtual(sleep) => sleep.poll(cx),
+            SleepKind::Never => Poll::Pending,
         }
     }
 }

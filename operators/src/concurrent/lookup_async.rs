@@ -96,7 +96,7 @@ where
             batch_limit: input.batch_limit(),
             taken: Taken::new(input),
             answers: Answers::new(self.lookup),
-            slots: Slots::new(self.lookup.calls),
+            slots: Slots::new(),
             calls: 0,
             lookup: self.lookup,
             key: Arc::clone(&self.key),
@@ -275,6 +275,10 @@ where
                 return Ok(());
             }
         }
+    }
+
+    fn in_flight(&self) -> bool {
+        self.calls > 0
     }
 
     fn recycle(&mut self, _records: Vec<Record<(T, Option<V>)>>) {}
