@@ -174,14 +174,27 @@ async fn d1_to_d20_what_takes_for_ever_is_no_overflow() {
             LONG
         ),
         |all| all.buffer(MANY, WhenFull::Block),
-        |all| all.buffer(0, WhenFull::Block),
-        |all| all.buffer(0, WhenFull::DropOldest),
         |all| all.buffer(MANY, WhenFull::Sample),
         |all| all.buffer(1, WhenFull::Disconnect(LONG)),
         |all| all.conflate_up_to(MANY, |sum, n| *sum += n),
-        |all| all.conflate_up_to(0, |sum, n| *sum += n),
         |all| all.prioritized(|_| i64::MIN).with_capacity(MANY),
-        |all| all.last_in_first_out().with_capacity(0),
+        |all| all.last_in_first_out().with_capacity(MANY),
     ])
     .await;
+}
+
+#[test]
+fn d3_no_room_is_an_error_before_anything_starts() {
+    let words = words![
+        |all| all.buffer(0, WhenFull::Block),
+        |all| all.buffer(0, WhenFull::DropOldest),
+        |all| all.last_in_first_out().with_capacity(0),
+        |all| all.conflate_up_to(0, |sum, n| *sum += n),
+    ];
+    for (name, word) in words {
+        let flow = Dataflow::new("no room");
+        word(flow.source("numbers", source::from_iter(0..3_u64)).boxed()).ignore();
+        let error = flow.validate().expect_err(name);
+        assert!(error.to_string().contains("is zero"), "{name}: {error}");
+    }
 }

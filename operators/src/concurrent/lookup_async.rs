@@ -267,11 +267,13 @@ where
 
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         loop {
-            let mut moved = self.answer(cx)?;
+            let answered = self.answer(cx)?;
             self.admit();
-            moved |= self.taken.read(cx, None::<&mut Batch<T>>)?;
-            moved |= self.call()?;
-            if !moved {
+            let more = self.asked.len() < self.lookup.keys_per_call;
+            if more && self.taken.read(cx, None::<&mut Batch<T>>)? {
+                continue;
+            }
+            if !self.call()? && !answered {
                 return Ok(());
             }
         }
