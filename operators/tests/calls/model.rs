@@ -16,7 +16,7 @@ const OUTCOMES: usize = 8;
 
 fn outcome(script: usize, attempt: usize) -> (u64, bool) {
     let digit = script / OUTCOMES.pow(u32::try_from(attempt).unwrap()) % OUTCOMES;
-    (digit as u64 / 2, digit % 2 == 0)
+    (digit as u64 / 2, digit.is_multiple_of(2))
 }
 
 #[derive(Clone, Copy, Debug)]
