@@ -79,6 +79,16 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         }
     }
 
+    #[inline]
+    fn process<const WATCHED: bool>(&mut self, record: Record<In>) -> Flow {
+        if O::SETS_TIME {
+            // Before the record, so that it counts from here on.
+            self.tell_idle(false);
+        }
+        let flow = self.call::<WATCHED>(1, |operator, out| operator.process(record, out));
+        if !O::STATELESS && self.operator.done() { Flow::Stop } else { flow }
+    }
+
     /// Calls a hook other than `process`.
     fn call_hook(&mut self, hook: Hook) -> Flow {
         if M::BY_OPERATOR && self.state.watched {
@@ -210,19 +220,13 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
 impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<In, O, N, M> {
     #[inline]
     fn push(&mut self, record: Record<In>) -> Flow {
-        if O::SETS_TIME {
-            // Before the record, so that it counts from here on.
-            self.tell_idle(false);
-        }
-        let flow = self.call::<false>(1, |operator, out| operator.process(record, out));
-        if !O::STATELESS && self.operator.done() { Flow::Stop } else { flow }
+        self.process::<false>(record)
     }
 
-    // One piece of code for each link, wherever it is called from.
+    // One piece of code for each link, wherever it is called from, and none where nobody counts.
     #[inline(never)]
     fn push_watched(&mut self, record: Record<In>) -> Flow {
-        let flow = self.call::<true>(1, |operator, out| operator.process(record, out));
-        if !O::STATELESS && self.operator.done() { Flow::Stop } else { flow }
+        if M::BY_OPERATOR { self.process::<true>(record) } else { self.push(record) }
     }
 
     #[inline]

@@ -123,7 +123,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     }
 
     /// Gives the last operator the name under which errors, logs and metrics speak of it. Without
-    /// it, an operator is called after its method, and numbered from the second on.
+    /// it, an operator is called after its method, and numbered from the second on. One that has a
+    /// name keeps it: what was said inside a fragment wins over what is said outside.
     ///
     /// ```
     /// # use millstream_operators::prelude::*;

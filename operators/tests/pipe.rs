@@ -22,3 +22,16 @@ async fn b9_a_fragment_is_fused_with_what_is_around_it() {
     assert_eq!(names, ["lines", "flat_map_iter", "measure", "reduce"]);
     assert_eq!(flow.run().await.unwrap().take(longest), Some(Some(3)));
 }
+
+#[tokio::test]
+async fn b9_what_is_said_inside_a_fragment_wins_over_what_is_said_outside() {
+    let flow = Dataflow::new("named");
+    let lines = flow.source("lines", source::from_iter(["to be"]));
+    let failing = |lengths: DataStream<usize>| {
+        lengths.try_map(OnError::fail(), |_| Err::<usize, _>(std::fmt::Error)).named("inner")
+    };
+    lines.pipe(lengths).named("outside").boxed().pipe(failing).named("outer").ignore();
+    let names: Vec<_> = flow.graph().unwrap().operators.into_iter().map(|one| one.name).collect();
+    assert_eq!(names, ["lines", "flat_map_iter", "measure", "inner", "ignore"]);
+    assert_eq!(flow.run().await.unwrap_err().operator_name(), Some("inner"));
+}

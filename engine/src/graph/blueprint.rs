@@ -225,10 +225,11 @@ impl Blueprint {
         OperatorId(graph.operators.len() - 1)
     }
 
-    /// Gives an operator the name under which errors, logs and metrics speak of it.
+    /// Gives an operator the name under which errors, logs and metrics speak of it. The first one
+    /// that it is given stays.
     pub fn name_operator(&self, operator: OperatorId, name: &str) {
         if let Some(node) = self.graph().operators.get_mut(operator.0) {
-            node.name = Some(name.to_owned());
+            node.name.get_or_insert_with(|| name.to_owned());
         }
     }
 

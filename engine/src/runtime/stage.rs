@@ -195,12 +195,20 @@ impl<T> Stage<T> {
         }
         self.look_for_enough();
         if self.kernel.poll_flush(cx, Flush::Room)?.is_pending() {
+            if self.has_enough() {
+                return Ok(Step::Again);
+            }
             self.progress(cx)?;
             return Ok(Step::Wait(Doing::AwaitsRoom));
         }
         if self.kernel.waiting() {
             // Not for room but for a timer: what is out there should not wait with it.
             let (Poll::Ready(()) | Poll::Pending) = self.kernel.poll_flush(cx, Flush::All)?;
+            // A flush looks outside as well. What it has been told there it is not told again, so
+            // nobody but us would notice.
+            if !self.kernel.waiting() || self.has_enough() {
+                return Ok(Step::Again);
+            }
             if self.kernel.next_timer().is_none_or(|due| due > now) {
                 self.progress(cx)?;
                 self.counters.activity.work_at(self.kernel.holder());
@@ -222,9 +230,14 @@ impl<T> Stage<T> {
         Ok(())
     }
 
+    /// Whether the kernel wants no more, which nobody has been told.
+    fn has_enough(&self) -> bool {
+        !self.enough && !self.ending && self.kernel.done()
+    }
+
     /// If the kernel wants no more, tells the head, and lets go of what it has handed over.
     fn look_for_enough(&mut self) {
-        if self.enough || self.ending || !self.kernel.done() {
+        if !self.has_enough() {
             return;
         }
         // What comes behind the operator that has enough may still be busy. The end waits for

@@ -60,9 +60,6 @@ enum Kind {
     Virtual(Arc<VirtualState>),
 }
 
-/// Longer than any process lives.
-const AGES: Duration = Duration::from_secs(86_400 * 365 * 30);
-
 impl Clock {
     /// The machine's clock, by way of tokio's.
     #[must_use]
@@ -113,12 +110,11 @@ impl Clock {
     )]
     pub fn sleep_until(&self, deadline: Instant) -> Sleep {
         Sleep(match &self.0 {
-            Kind::System { start } => {
-                // What the machine can't count to is long enough to be woken in vain before that.
-                let machine = start.checked_add(deadline.0);
-                let machine = machine.unwrap_or_else(|| tokio::time::Instant::now() + AGES);
-                SleepKind::System(Box::pin(tokio::time::sleep_until(machine)))
-            }
+            Kind::System { start } => match start.checked_add(deadline.0) {
+                Some(deadline) => SleepKind::System(Box::pin(tokio::time::sleep_until(deadline))),
+                // Later than the machine can count: a limit of `Duration::MAX` is none.
+                None => SleepKind::Never,
+            },
             Kind::Virtual(state) => {
                 SleepKind::Virtual(VirtualSleep::new(Arc::clone(state), deadline.0))
             }
@@ -147,6 +143,7 @@ pub struct Sleep(SleepKind);
 enum SleepKind {
     System(Pin<Box<tokio::time::Sleep>>),
     Virtual(VirtualSleep),
+    Never,
 }
 
 impl Future for Sleep {
@@ -156,6 +153,7 @@ impl Future for Sleep {
         match &mut self.0 {
             SleepKind::System(sleep) => sleep.as_mut().poll(cx),
             SleepKind::Virtual(sleep) => sleep.poll(cx),
+            SleepKind::Never => Poll::Pending,
         }
     }
 }

@@ -92,7 +92,8 @@ impl Backoff {
         let seconds = self.initial.as_secs_f64() * growth;
         let whole = Duration::try_from_secs_f64(seconds).unwrap_or(self.max_delay);
         let share = random.ratio().mul_add(-self.jitter, 1.0);
-        Some(whole.min(self.max_delay).mul_f64(share))
+        let whole = whole.min(self.max_delay);
+        Some(Duration::try_from_secs_f64(whole.as_secs_f64() * share).unwrap_or(whole))
     }
 }
 
@@ -138,5 +139,7 @@ mod tests {
             }
         }
         assert_eq!(Backoff::default().with_attempts(0).delay(1, &mut random), None);
+        let longest = Backoff::default().with_initial(Duration::MAX).with_max_delay(Duration::MAX);
+        assert_eq!(longest.with_jitter(0.0).delay(1, &mut random), Some(Duration::MAX));
     }
 }

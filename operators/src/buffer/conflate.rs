@@ -54,7 +54,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     }
 
     /// As [`conflate`](DataStream::conflate), but merges at most `max` records into one, and then
-    /// backpressures until that one has been handed over: what other systems call `batch`.
+    /// backpressures until that one has been handed over: what other systems call `batch`. Zero
+    /// keeps the dataflow from being started.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -19,7 +19,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// What the stages on both sides have in hand comes on top: a batch that is being collected
     /// before the buffer and one that is being worked on behind it. `buffer` therefore does not
     /// decide how old the oldest record is that the next stage sees;
-    /// [`detach`](DataStream::detach) and [`conflate`](DataStream::conflate) come closest.
+    /// [`detach`](DataStream::detach) and [`conflate`](DataStream::conflate) come closest. No room
+    /// at all keeps the dataflow from being started.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

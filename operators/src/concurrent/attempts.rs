@@ -220,7 +220,6 @@ where
             } else {
                 None
             };
-            let attempting = this.call.is_some();
             if let Some(error) = error {
                 this.call.set(None);
                 tell(this.permit, this.run.as_ref(), false);
@@ -243,6 +242,8 @@ where
             }
             if is_over(this.whole, cx) {
                 let limit = this.policy.timeout.unwrap_or_default();
+                // One that has failed just now is gone, and has been counted.
+                let attempting = this.call.is_some();
                 this.call.set(None);
                 tell(this.permit, this.run.as_ref(), false);
                 let attempts = *this.failed + u32::from(attempting);

@@ -86,7 +86,7 @@ impl<In: Send + 'static, C: Caller<In>> HeadFactory<In> for Calls<In, C> {
             batch_limit: input.batch_limit(),
             taken: Taken::new(input),
             lanes: self.lane.clone().map(|lane_of| (lane_of, Lanes::new())),
-            slots: Slots::new(self.concurrency.max),
+            slots: Slots::new(),
             emission: match self.order {
                 Order::AsAdmitted => Emission::in_order(),
                 Order::AsFinished => Emission::as_finished(),

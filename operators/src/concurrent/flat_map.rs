@@ -198,6 +198,10 @@ where
         self.streams.poll(cx).map_err(|error| Error::operator(&self.operator, error))
     }
 
+    fn in_flight(&self) -> bool {
+        self.streams.open() > 0
+    }
+
     fn recycle(&mut self, records: Vec<Record<O>>) {
         self.spare = records;
     }

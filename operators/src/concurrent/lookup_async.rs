@@ -96,7 +96,7 @@ where
             batch_limit: input.batch_limit(),
             taken: Taken::new(input),
             answers: Answers::new(self.lookup),
-            slots: Slots::new(self.lookup.calls),
+            slots: Slots::new(),
             calls: 0,
             lookup: self.lookup,
             key: Arc::clone(&self.key),
@@ -267,14 +267,20 @@ where
 
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         loop {
-            let mut moved = self.answer(cx)?;
+            let answered = self.answer(cx)?;
             self.admit();
-            moved |= self.taken.read(cx, None::<&mut Batch<T>>)?;
-            moved |= self.call()?;
-            if !moved {
+            let more = self.asked.len() < self.lookup.keys_per_call;
+            if more && self.taken.read(cx, None::<&mut Batch<T>>)? {
+                continue;
+            }
+            if !self.call()? && !answered {
                 return Ok(());
             }
         }
+    }
+
+    fn in_flight(&self) -> bool {
+        self.calls > 0
     }
 
     fn recycle(&mut self, _records: Vec<Record<(T, Option<V>)>>) {}

@@ -14,6 +14,8 @@ const BITS: usize = u64::BITS as usize;
 pub(super) struct Slots<F, M> {
     slots: Vec<Slot<F, M>>,
     free: Vec<usize>,
+    /// Who has been woken since the last look: a bit for each slot, in blocks.
+    blocks: Vec<Arc<AtomicU64>>,
     woken: Arc<Woken>,
 }
 
@@ -24,17 +26,17 @@ struct Slot<F, M> {
     waker: Waker,
 }
 
-/// Who has been woken since the last look.
+/// The stage that all of them wake.
+#[derive(Default)]
 struct Woken {
-    /// A bit for each slot.
-    words: Box<[AtomicU64]>,
     /// Whether the stage has been woken and has not looked since.
     notified: AtomicBool,
     stage: AtomicWaker,
 }
 
 struct SlotWaker {
-    slot: usize,
+    bit: u64,
+    block: Arc<AtomicU64>,
     woken: Arc<Woken>,
 }
 
@@ -44,9 +46,7 @@ impl Wake for SlotWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if let Some(word) = self.woken.words.get(self.slot / BITS) {
-            word.fetch_or(1 << (self.slot % BITS), AcqRel);
-        }
+        self.block.fetch_or(self.bit, AcqRel);
         if !self.woken.notified.swap(true, AcqRel) {
             self.woken.stage.wake();
         }
@@ -54,12 +54,10 @@ impl Wake for SlotWaker {
 }
 
 impl<F: Future, M> Slots<F, M> {
-    /// Room for `capacity` futures. Places are made when they are first needed.
-    pub(super) fn new(capacity: usize) -> Self {
-        let words = (0..capacity.div_ceil(BITS)).map(|_| AtomicU64::new(0)).collect();
-        let (notified, stage) = (AtomicBool::new(false), AtomicWaker::new());
-        let woken = Arc::new(Woken { words, notified, stage });
-        Self { slots: Vec::new(), free: Vec::new(), woken }
+    /// Places are made when they are first needed: how many there may be is for the caller to say.
+    pub(super) fn new() -> Self {
+        let (slots, free, blocks) = (Vec::new(), Vec::new(), Vec::new());
+        Self { slots, free, blocks, woken: Arc::default() }
     }
 
     /// Whether nothing is in flight.
@@ -70,12 +68,7 @@ impl<F: Future, M> Slots<F, M> {
     /// Begins a future, and polls it once: then it knows whom to wake. What is ready at once comes
     /// back with what was given.
     pub(super) fn start(&mut self, future: F, about: M) -> Option<(M, F::Output)> {
-        let index = self.free.pop().unwrap_or_else(|| {
-            let slot = self.slots.len();
-            let waker = Waker::from(Arc::new(SlotWaker { slot, woken: Arc::clone(&self.woken) }));
-            self.slots.push(Slot { future: Box::pin(None), about: None, waker });
-            slot
-        });
+        let index = self.free.pop().unwrap_or_else(|| self.add());
         let slot = self.slots.get_mut(index)?;
         slot.future.set(Some(future));
         slot.about = Some(about);
@@ -84,6 +77,19 @@ impl<F: Future, M> Slots<F, M> {
             self.free.push(index);
         }
         ready
+    }
+
+    /// Makes another place.
+    fn add(&mut self) -> usize {
+        let slot = self.slots.len();
+        if slot.is_multiple_of(BITS) {
+            self.blocks.push(Arc::default());
+        }
+        let block = self.blocks.last().cloned().unwrap_or_default();
+        let (bit, woken) = (1 << (slot % BITS), Arc::clone(&self.woken));
+        let waker = Waker::from(Arc::new(SlotWaker { bit, block, woken }));
+        self.slots.push(Slot { future: Box::pin(None), about: None, waker });
+        slot
     }
 
     /// Polls those that have been woken, and gives those that are ready to `ready`. From here on
@@ -98,8 +104,8 @@ impl<F: Future, M> Slots<F, M> {
             return false;
         }
         let mut any = false;
-        for (number, word) in self.woken.words.iter().enumerate() {
-            let mut bits = word.swap(0, AcqRel);
+        for (number, block) in self.blocks.iter().enumerate() {
+            let mut bits = block.swap(0, AcqRel);
             while bits != 0 {
                 let index = number * BITS + bits.trailing_zeros() as usize;
                 bits &= bits - 1;
@@ -151,7 +157,7 @@ mod tests {
 
     #[test]
     fn c1_only_what_was_woken_is_polled_and_places_are_used_again() {
-        let mut slots = Slots::new(70);
+        let mut slots = Slots::new();
         let mut cx = Context::from_waker(Waker::noop());
         let mut found = Vec::new();
         for round in 0..3 {
@@ -175,7 +181,7 @@ mod tests {
 
     #[test]
     fn c1_a_future_that_is_ready_at_once_takes_no_place() {
-        let mut slots = Slots::new(1);
+        let mut slots = Slots::new();
         for number in 0..5 {
             let started = slots.start(std::future::ready(number), "about");
             assert_eq!(started, Some(("about", number)));

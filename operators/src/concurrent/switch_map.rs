@@ -217,6 +217,10 @@ where
         Ok(())
     }
 
+    fn in_flight(&self) -> bool {
+        self.streams.open() > 0
+    }
+
     fn recycle(&mut self, records: Vec<Record<O>>) {
         self.spare = records;
     }

@@ -10,9 +10,9 @@ use millstream_engine::source::SourceStatus;
 use millstream_engine::source::{OneShot, Source, SourceBatch, SourceFactory};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
-use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::{Notify, Semaphore};
 
 /// A bounded queue into a job: a handle for any number of producers, and the source to read it by,
 /// which can be run once. A capacity of zero counts as one.
@@ -42,7 +42,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 /// ```
 #[must_use]
 pub fn queue<T: Send + 'static>(capacity: usize) -> (QueueHandle<T>, Queue<T>) {
-    let (sender, receiver) = channel(capacity.max(1));
+    let (sender, receiver) = channel(capacity.clamp(1, Semaphore::MAX_PERMITS));
     let closing = Arc::new(Closing { closed: AtomicBool::new(false), notify: Notify::new() });
     let handle = QueueHandle { sender, closing: Arc::clone(&closing) };
     let source = ReadQueue { receiver, closing, taken: Vec::new() };

@@ -17,8 +17,10 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// first, between two, or after the last one.
     ///
     /// Time spent backpressured does not count: while what comes behind was full, had not taken all
-    /// that it was given, or waited as [`throttle`](DataStream::throttle) does. A record that is
-    /// due at that very time is too late.
+    /// that it was given, or waited as [`throttle`](DataStream::throttle) does with a record that
+    /// came through here. (Where a word between the two emits by a timer of its own, as
+    /// [`chunks_timeout`](DataStream::chunks_timeout) does, the wait with that does count.) A
+    /// record that is due at that very time is too late.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input. Reads
     /// the clock once a record.

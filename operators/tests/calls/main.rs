@@ -4,7 +4,9 @@
 
 mod attempts;
 mod fences;
+mod held;
 mod lookup;
+mod model;
 mod progress;
 
 use std::sync::Arc;

@@ -16,6 +16,7 @@ macro_rules! probed {
     }};
 }
 
+mod outside;
 mod rates;
 mod waits;
 
