@@ -105,7 +105,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
     fn call<const WATCHED: bool>(
         &mut self,
         taken: u64,
-        hook: impl FnOnce(&mut O, &mut Outlet<'_, O::Out, N, M, WATCHED>) -> Result<(), OperatorError>,
+        hook: impl FnOnce(&mut O, &mut Outlet<'_, O::Out, N, M, WATCHED>) -> Hooked,
     ) -> Flow {
         let guard = self.state.seat.guard();
         if WATCHED {
@@ -396,6 +396,9 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         self.next.publish();
     }
 }
+
+/// What a hook answers.
+type Hooked = Result<(), OperatorError>;
 
 /// The hooks that are called less often than once a record.
 #[derive(Clone, Copy)]

@@ -337,8 +337,8 @@ impl Blueprint {
         Port { edge, index: node.producers.len() - 1 }
     }
 
-    /// Notes that a stream of `other` is to flow into `edge` as well: a mistake, unless that is this
-    /// blueprint. [`connect`](Blueprint::connect) tells it to the other one.
+    /// Notes that a stream of `other` is to flow into `edge` as well: a mistake, unless that is
+    /// this blueprint. [`connect`](Blueprint::connect) tells it to the other one.
     pub fn meet(&self, edge: EdgeId, other: &Self) {
         if Arc::ptr_eq(&self.0, &other.0) {
             return;
@@ -348,8 +348,8 @@ impl Blueprint {
         graph.strayed.extend(first);
     }
 
-    /// Notes that `operator` runs the operators of `inner`, which is never started. Whoever of them
-    /// writes to an edge is a mistake: nobody would read it.
+    /// Notes that `operator` runs the operators of `inner`, which is never started. If one of them
+    /// writes to an edge, that is a mistake: nobody would read it.
     pub fn enclose(&self, operator: OperatorId, inner: &Self) {
         let leaks = {
             let inner = inner.graph();

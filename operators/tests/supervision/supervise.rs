@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use millstream_engine::metrics::OperatorMetrics;
 use millstream_engine::operator::{Collector, Operator};
-use millstream_engine::testing::{probe_sink, probe_source};
 use millstream_engine::time::Instant;
 use millstream_engine::{Error, ErrorKind};
 use millstream_operators::prelude::*;
@@ -253,30 +252,4 @@ async fn j2_a_record_that_was_tried_again_in_vain_is_counted_as_dropped() {
     assert_eq!(report.take(numbers), Some(vec![1, 2]));
     let counts = operator(&report, "try_map");
     assert_eq!((counts.skipped, counts.retries), (1, 1));
-}
-
-/// Begun anew, an operator still knows that it was not its input which was late.
-#[tokio::test(start_paused = true)]
-async fn j2_an_operator_that_begins_anew_knows_for_how_long_it_was_held_up() {
-    let flow = Dataflow::new("anew");
-    let (probe, numbers) = probe_source::<u32>();
-    let limited = flow.source("in", numbers).idle_timeout(Duration::from_secs(10));
-    let (sink, taking) = probe_sink();
-    limited.supervise(Supervision::restart()).sink("out", taking);
-    let job = flow.start_with(&small()).unwrap();
-    Clock::system().sleep(Duration::from_secs(11)).await;
-    let give = async {
-        for n in 0..12 {
-            probe.send(n).await;
-        }
-        probe.end().await;
-    };
-    // Nobody takes anything for a minute.
-    let take = async {
-        Clock::system().sleep(Duration::from_secs(60)).await;
-        sink.request(100);
-    };
-    tokio::join!(give, take);
-    let report = job.await.unwrap();
-    assert_eq!(operator(&report, "idle_timeout").errors, 1, "only at the beginning");
 }
