@@ -98,21 +98,24 @@ fn check_stage(metrics: &JobMetrics, index: usize, ended: Ended) {
             assert!(flowing + one.added >= one.filtered, "{}", one.name);
             let out = flowing + one.added - one.filtered;
             assert_eq!(one.records_out, Some(out), "{}", one.name);
-            if ended.complete && !ended.cut && ONE_FOR_ONE.contains(&one.kind) {
-                assert_eq!(flowing, out + one.dropped.total(), "{}: {:?}", one.name, one.dropped);
+            if ended.complete && !ended.cut {
+                check_word(metrics, one, flowing, out);
             }
             flowing = out;
         }
     }
+    // Side outputs get what their operator gives them, which isn't what comes out of the stage, and
+    // count what they didn't want as the stage's.
+    let side = |edge: &&EdgeMetrics| is(metrics, edge, "side");
+    let outputs = metrics.edges.iter().filter(|edge| edge.producers.contains(&index));
+    let (sides, outputs): (Vec<_>, Vec<_>) = outputs.partition(side);
+    let range = |most: u64| (if sides.is_empty() { most } else { most - stage.cancelled })..=most;
     let last = operators.last().unwrap();
     if last.role == Role::Sink {
         let gone = last.records_out.unwrap() + stage.cancelled;
-        balance(&stage.name, flowing, gone..=gone, ended);
+        balance(&stage.name, flowing, range(gone), ended);
         return;
     }
-    // Side outputs get what their operator gives them, which isn't what comes out of the stage.
-    let outputs = metrics.edges.iter().filter(|edge| edge.producers.contains(&index));
-    let outputs: Vec<_> = outputs.filter(|edge| !is(metrics, edge, "side")).collect();
     if outputs.iter().any(|edge| edge.producers.len() > 1) {
         // Others send to it as well: the sum over all of them is what counts.
         check_meeting(metrics, outputs[0], ended);
@@ -121,12 +124,12 @@ fn check_stage(metrics: &JobMetrics, index: usize, ended: Ended) {
     let sent = outputs.iter().map(|edge| edge.sent).sum::<u64>();
     let least = sent + stage.cancelled;
     if outputs.iter().any(|edge| is(metrics, edge, "part")) {
-        balance(&stage.name, flowing, least..=least, ended);
+        balance(&stage.name, flowing, range(least), ended);
     } else {
         // What nobody wanted before the branches part counts once, and behind it for each.
         let copies = outputs.len().max(1) as u64;
         let most = least + stage.cancelled * (copies - 1);
-        balance(&stage.name, flowing * copies, least..=most, ended);
+        balance(&stage.name, flowing * copies, *range(least).start()..=most, ended);
     }
 }
 
@@ -138,8 +141,24 @@ fn check_meeting(metrics: &JobMetrics, edge: &EdgeMetrics, ended: Ended) {
         given.insert(stage, last.records_out.unwrap());
     }
     let cancelled: u64 = given.keys().map(|stage| metrics.stages[*stage].cancelled).sum();
+    let sides = metrics.edges.iter().filter(|edge| is(metrics, edge, "side"));
+    let has_sides = |stage| sides.clone().any(|edge| edge.producers.contains(stage));
+    let beside = given.keys().filter(|stage| has_sides(stage));
+    let beside: u64 = beside.map(|stage| metrics.stages[*stage].cancelled).sum();
     let gone = edge.sent + cancelled;
-    balance(&edge.name, given.values().sum(), gone..=gone, ended);
+    balance(&edge.name, given.values().sum(), gone - beside..=gone, ended);
+}
+
+/// What a word has let go of, it says why.
+fn check_word(metrics: &JobMetrics, one: &OperatorMetrics, taken: u64, given: u64) {
+    if let Some(number) = one.name.strip_prefix("section-") {
+        // It answers for the operators in it.
+        let tried = format!("tried-{number}");
+        let tried = metrics.operators.iter().find(|one| one.name == tried).unwrap();
+        assert_eq!(one.dropped.total(), tried.filtered, "{}", one.name);
+    } else if ONE_FOR_ONE.contains(&one.kind) && !one.name.starts_with("tried-") {
+        assert_eq!(taken, given + one.dropped.total(), "{}: {:?}", one.name, one.dropped);
+    }
 }
 
 fn balance(name: &str, out: u64, gone: std::ops::RangeInclusive<u64>, ended: Ended) {

@@ -55,7 +55,10 @@ impl Draft {
                 let grown = stream.map_async_keyed_unordered(most, key, call);
                 (grown, later.at_most(Sure::Bag))
             }
-            6 if self.below(8) == 0 => (stream.map_blocking(most, |n| n % 1000 + 1), later),
+            6 if self.below(8) == 0 => {
+                self.blocking = true;
+                (stream.map_blocking(most, |n| n % 1000 + 1), later)
+            }
             6 | 7 => {
                 let ask = move |keys: Vec<u64>| {
                     let answers =
@@ -128,7 +131,7 @@ impl Draft {
         let name = self.name("side");
         let (letters, stream) = self.flow.dead_letters(&name);
         let stream = stream.map(|letter| letter.original).boxed();
-        self.open.push((stream, lost.clone().at_most(Sure::Bag)));
+        self.open.push((stream, lost.clone().at_most(Sure::Bag).unless_cut()));
         OnError::dead_letter(&letters)
     }
 
@@ -216,10 +219,12 @@ impl Draft {
                 (guarded, model.each(accepted))
             }
             3 => {
-                let lost = model.clone().each(refused).at_most(Sure::Bag);
+                let lost = model.clone().each(refused).at_most(Sure::Bag).unless_cut();
                 let (name, copies) = (self.name("section"), self.size());
+                let tried = name.replace("section", "tried");
                 let (stream, caught) = stream.try_catch(&name, move |section| {
                     let section = section.map(|n| n).try_map(OnError::fail(), |n| refuse(*n));
+                    let section = section.named(&tried);
                     section.flat_map_iter(move |n| std::iter::repeat_n(n, copies))
                 });
                 let caught = caught.named(&self.name("side")).map(|caught| caught.value).boxed();

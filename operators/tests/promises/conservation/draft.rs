@@ -75,6 +75,8 @@ pub(crate) struct Draft {
     pub(crate) finally: Finally,
     /// Somebody may have enough before the end.
     pub(crate) cut: bool,
+    /// Some of the work is done by other threads, in real time.
+    pub(crate) blocking: bool,
     operators: u64,
     names: u64,
 }
@@ -97,6 +99,7 @@ impl Draft {
             outputs: Vec::new(),
             finally: Finally::default(),
             cut: false,
+            blocking: false,
             names: 0,
         };
         for _ in 0..=draft.below(3) {

@@ -81,7 +81,7 @@ impl Draft {
             0 => {
                 let (main, side) = stream.also_to(OnCancel::Continue);
                 self.open.push((main.boxed(), model.clone()));
-                self.branch("side", [(side, model)]);
+                self.branch("side", [(side, model.unless_cut())]);
             }
             1 => {
                 let (main, side) = stream.also_to(OnCancel::CancelAll);
@@ -111,7 +111,7 @@ impl Draft {
                 self.open.push((main.boxed(), model.clone()));
                 let sure = if single { Sure::Order } else { Sure::Bag };
                 let model = model.each(|n| even(n).then_some(n)).at_most(sure);
-                self.open.push((side, model));
+                self.open.push((side, model.unless_cut()));
             }
             _ => {
                 let results = stream.map(move |n| if even(n) { Ok(n) } else { Err(n) });

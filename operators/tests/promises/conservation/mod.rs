@@ -23,7 +23,7 @@ use millstream_engine::{BuildError, Error, ErrorKind};
 use millstream_operators::prelude::*;
 
 /// Small graphs, run each in a fraction of a millisecond.
-const CASES: u64 = 3000;
+const CASES: u64 = 20000;
 
 /// What is to happen to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,12 +74,17 @@ struct Moment {
     rests: u64,
 }
 
+/// Longer than anything takes in a graph where nothing is wrong.
+const LONG: Duration = Duration::from_secs(60);
+/// How often the runtime rests before nothing is expected of other threads any more.
+const PATIENCE: u64 = 200_000;
+
 /// Runs a job to its end, a timer at a time. At the given moment, `act` takes the handle; without
 /// one left, the observer says when it is over.
 fn drive(
     runtime: &tokio::runtime::Runtime,
     pulse: &Pulse,
-    hand: &VirtualClock,
+    (hand, blocking): (&VirtualClock, bool),
     job: JobHandle,
     mut moment: Option<Moment>,
     act: impl Fn(JobHandle) -> Option<JobHandle>,
@@ -87,7 +92,7 @@ fn drive(
     let observer = job.observer();
     let mut job = Some(job);
     let (mut ended, mut over) = (None, 0);
-    let mut idle = 0;
+    let mut idle = 0_u64;
     runtime.block_on(std::future::poll_fn(|cx| {
         if let Some(running) = &mut job
             && let Poll::Ready(result) = Pin::new(running).poll(cx)
@@ -118,12 +123,16 @@ fn drive(
         }
         if rested {
             idle += 1;
-            if let Some(next) = hand.next_timer() {
+            // Where there is work on other threads, that may be what it waits for: the long times
+            // that a graph has are for graphs that stand still.
+            let next = hand.next_timer();
+            let next = next.filter(|next| !blocking || *next < LONG || idle > PATIENCE);
+            if let Some(next) = next {
                 idle = 0;
                 hand.advance(next);
             }
-            // Work on other threads may be all that it waits for.
-            assert!(idle < 300_000, "it stands still:\n{}", observer.explain());
+            let still = idle > if blocking { 2 * PATIENCE } else { 2 };
+            assert!(!still, "it stands still:\n{}", observer.explain());
         }
         Poll::Pending
     }));
@@ -184,7 +193,26 @@ fn run(seed: u64, fate: Fate) -> bool {
         }
         Some(job)
     };
-    let ended = drive(&runtime, &pulse, &draft.hand, job, stopped.then_some(moment), act);
+    if std::env::var("SEED").is_ok() {
+        println!("{}\n{moment:?} {fate:?} {options:?}", job.graph().to_mermaid());
+    }
+    let ended =
+        drive(&runtime, &pulse, (&draft.hand, draft.blocking), job, stopped.then_some(moment), act);
+    if std::env::var("SEED").is_ok() {
+        println!("{}", observer.explain());
+        for e in &observer.metrics().edges {
+            println!("E {} sent {} recv {} dropped {:?}", e.name, e.sent, e.received, e.dropped);
+        }
+        for e in &observer.metrics().operators {
+            println!(
+                "O {} in {:?} out {:?} dropped {:?}",
+                e.name, e.records_in, e.records_out, e.dropped
+            );
+        }
+        for e in &observer.metrics().stages {
+            println!("S {} in {:?} cancelled {}", e.name, e.records_in, e.cancelled);
+        }
+    }
     assert_nothing_left(&observer, &draft.hand);
     assert_eq!(runtime.metrics().num_alive_tasks(), 0, "tasks are left");
     let stopped = stopped && !matches!(fate, Fate::Abort);
@@ -253,10 +281,19 @@ fn the_books_balance_on_random_graphs() {
         // What blows on purpose need not fill the log.
         panic::set_hook(Box::new(|_| {}));
     }
+    let all = std::env::var("ALL").is_ok();
     let failed = seeds.into_iter().find_map(|seed| {
         let run = AssertUnwindSafe(|| run_first(seed));
         let payload = panic::catch_unwind(run).err()?;
         let message = payload.downcast_ref::<String>().cloned();
+        if all {
+            println!(
+                "FAILED {seed} {}: {}",
+                seed % 10,
+                message.clone().unwrap_or_default().replace("\n", " | ")
+            );
+            return None;
+        }
         Some((seed, message.unwrap_or_default()))
     });
     if !alone {
