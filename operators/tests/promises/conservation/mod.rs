@@ -210,7 +210,10 @@ fn run(seed: u64, fate: Fate) -> bool {
             );
         }
         for e in &observer.metrics().stages {
-            println!("S {} in {:?} cancelled {}", e.name, e.records_in, e.cancelled);
+            println!(
+                "S {} in {:?} cancelled {} finished {} of {} {:?}",
+                e.name, e.records_in, e.cancelled, e.finished, e.instances, e.now
+            );
         }
     }
     assert_nothing_left(&observer, &draft.hand);
