@@ -153,7 +153,7 @@ impl Draft {
         let (policy, mut model, retried) = self.policy(model);
         let tries = Arc::new(AtomicU64::new(self.below(9)));
         let attempt = move |n: &u64| match refuse(*n) {
-            Err(_) if retried && tries.fetch_add(1, SeqCst) % 3 == 0 => Ok(n + 1),
+            Err(_) if retried && tries.fetch_add(1, SeqCst).is_multiple_of(3) => Ok(n + 1),
             answer => answer,
         };
         let word = self.below(7);

@@ -75,7 +75,7 @@ impl Draft {
 
     /// One stream goes on, another begins beside it.
     fn side(&mut self, stream: DataStream<u64>, model: Model) {
-        let even = |n: u64| n % 2 == 0;
+        let even = |n: u64| n.is_multiple_of(2);
         let single = stream.parallelism() == 1;
         match self.below(6) {
             0 => {

@@ -154,6 +154,7 @@ fn refused(error: &Error) -> bool {
 }
 
 /// Whether there was a run, because the graph was one that can be built.
+#[allow(clippy::too_many_lines, reason = "a run from its beginning to its end")]
 fn run(seed: u64, fate: Fate) -> bool {
     let mut draft = Draft::new(seed, fate);
     let mut options = JobOptions::default()

@@ -74,6 +74,7 @@ impl Draft {
     }
 
     /// Words to which the order matters.
+    #[allow(clippy::too_many_lines, reason = "one arm for each word")]
     pub(crate) fn say_in_order(&mut self, stream: DataStream<u64>, model: Model) -> Grown {
         let single = stream.parallelism() == 1;
         let (by, size) = (self.below(9), self.size());
