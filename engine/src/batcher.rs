@@ -155,7 +155,12 @@ impl<T: Send> Tail<T> for Batcher<T> {
                 if let Some(error) = self.next.take_error() {
                     return Poll::Ready(Err(error));
                 }
-                if self.next.done() || self.next.waiting() {
+                if self.next.done() {
+                    // A timer may bring something even behind the end, and nobody looks again.
+                    let (Flow::More | Flow::Stop) = self.forward();
+                    break;
+                }
+                if self.next.waiting() {
                     break;
                 }
                 if self.stopped {

@@ -166,6 +166,19 @@ fn what_nobody_wants_is_counted_and_pushed_on_nobody() {
 }
 
 #[test]
+fn what_comes_behind_the_end_is_counted_when_nobody_wants_it() {
+    let slot = Slot::with_room(9);
+    let cancelled = Arc::<Counter>::default();
+    let mut seam = Batcher::new(Box::new(slot.clone()), 4, Arc::clone(&cancelled));
+    slot.finish();
+    assert_eq!(seam.end(), Flow::More);
+    // From a timer of an operator before the seam.
+    assert_eq!(seam.push(1.into()), Flow::More);
+    assert!(flush(&mut seam, Flush::All));
+    assert_eq!((slot.seen(), cancelled.get()), (vec![End], 1));
+}
+
+#[test]
 fn what_was_collected_goes_before_a_timer() {
     #[derive(Clone)]
     struct Tick;

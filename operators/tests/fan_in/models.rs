@@ -22,9 +22,10 @@ fn run<T: Send + 'static>(
 }
 
 fn options() -> impl Strategy<Value = JobOptions> {
-    let sizes = (1..=5_usize, 1..=4_usize);
-    sizes.prop_map(|(batch, capacity)| {
-        JobOptions::default().with_batch_records(batch).with_edge_capacity(capacity)
+    let sizes = (1..=5_usize, 1..=4_usize, any::<u64>());
+    sizes.prop_map(|(batch, capacity, schedule)| {
+        let options = JobOptions::default().with_batch_records(batch);
+        options.with_edge_capacity(capacity).with_schedule_seed(schedule)
     })
 }
 

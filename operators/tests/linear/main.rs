@@ -15,11 +15,11 @@ use proptest::test_runner::TestCaseError;
 use words::*;
 
 fn options() -> impl Strategy<Value = JobOptions> {
-    let sizes = (1..=5_usize, 1..=4_usize, any::<bool>());
-    sizes.prop_map(|(batch, capacity, counts)| {
+    let sizes = (1..=5_usize, 1..=4_usize, any::<bool>(), any::<u64>());
+    sizes.prop_map(|(batch, capacity, counts, schedule)| {
         let options = JobOptions::default().with_batch_records(batch);
         let options = options.with_edge_capacity(capacity).with_operator_counts(counts);
-        options.with_publish_every(None)
+        options.with_publish_every(None).with_schedule_seed(schedule)
     })
 }
 
