@@ -250,7 +250,8 @@ proptest! {
             // It gives what later streams have before the watermark that is held for earlier ones.
             merged |= matches!(word, Word::FlatMapMerge(..));
             stream = say(word, stream);
-            let lengths: Vec<_> = expected.iter().map(|(group, list)| (*group, list.len())).collect();
+            let lengths = expected.iter().map(|(group, list)| (*group, list.len()));
+            let lengths: Vec<_> = lengths.collect();
             if matches!(word, Word::ScanAsync(_)) {
                 let all = model(word, expected.into_values().flatten().collect());
                 let mut all = all.into_iter();
