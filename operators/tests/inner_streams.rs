@@ -125,13 +125,13 @@ proptest! {
 /// Streams in the hands of a test: what is sent to each, and who has been dropped.
 #[derive(Clone, Default)]
 struct Feeds {
-    senders: Arc<Mutex<Vec<mpsc::UnboundedSender<u32>>>>,
+    senders: Arc<Mutex<Vec<mpsc::Sender<u32>>>>,
     log: Arc<Mutex<Vec<String>>>,
 }
 
 struct Feed {
     number: u32,
-    items: mpsc::UnboundedReceiver<u32>,
+    items: mpsc::Receiver<u32>,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -152,13 +152,13 @@ impl Drop for Feed {
 impl Feeds {
     fn open(&self, number: u32) -> Feed {
         self.log.lock().unwrap().push(format!("open {number}"));
-        let (sender, items) = mpsc::unbounded();
+        let (sender, items) = mpsc::channel(16);
         self.senders.lock().unwrap().push(sender);
         Feed { number, items, log: Arc::clone(&self.log) }
     }
 
     fn send(&self, feed: usize, item: u32) {
-        self.senders.lock().unwrap()[feed].unbounded_send(item).unwrap();
+        self.senders.lock().unwrap()[feed].try_send(item).unwrap();
     }
 
     fn end(&self, feed: usize) {
