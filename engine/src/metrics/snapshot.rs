@@ -36,7 +36,8 @@ pub struct StageMetrics {
     pub failed: usize,
     /// Records taken by the first operator.
     pub records_in: u64,
-    /// Records that reached the end of the stage when nobody wanted them any more.
+    /// Records that reached the end of the stage, or a side output, when nobody wanted them there
+    /// any more.
     pub cancelled: u64,
     /// Batches taken.
     pub batches: u64,

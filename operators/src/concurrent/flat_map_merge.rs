@@ -17,8 +17,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// its output is full every stream is polled on until it is one item ahead. Ends when its input
     /// has ended, and all streams. When its output has enough, the open streams are dropped.
     ///
-    /// A watermark goes on when the streams of all values before it have ended. A panic in `f` or
-    /// in a stream fails the job. It begins a stage of its own, with as many instances as before,
+    /// A watermark goes on when the streams of all values before it have ended, and items of later
+    /// values may come before it meanwhile: it is never early. A panic in `f` or in a stream fails
+    /// the job. It begins a stage of its own, with as many instances as before,
     /// each with `most` streams.
     ///
     /// # Panics
