@@ -25,6 +25,7 @@ pub mod prelude;
 pub mod recovery;
 pub mod sink;
 pub mod source;
+pub mod state;
 mod stream;
 pub mod time;
 pub mod timing;
