@@ -8,6 +8,7 @@
 //! The index, [`operators/README.md`](../../../operators/README.md), has every word by group: what
 //! it does, its file, and the test of its contract.
 
+pub mod aggregate;
 pub mod attempt;
 pub mod buffer;
 pub mod concurrent;
