@@ -30,6 +30,7 @@ pub mod state;
 mod stream;
 pub mod time;
 pub mod timing;
+pub mod window;
 
 pub use dataflow::Dataflow;
 pub use keyed::KeyedStream;
