@@ -6,6 +6,7 @@ mod fold;
 mod reduce;
 mod state;
 mod stream;
+mod timers;
 
 pub use count::Count;
 pub use fold::Fold;
