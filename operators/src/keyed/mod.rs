@@ -6,6 +6,7 @@ mod fold;
 mod reduce;
 mod state;
 mod stream;
+#[cfg_attr(not(test), expect(dead_code, reason = "the words that stand on it come next"))]
 mod timers;
 
 pub use count::Count;
