@@ -1,11 +1,12 @@
 //! Streams whose records belong to keys, and state for each of them.
 
-pub mod aggregate;
+pub mod accumulate;
 mod count;
 mod fold;
+pub mod process;
 mod reduce;
-mod state;
 mod stream;
+mod table;
 #[cfg_attr(not(test), expect(dead_code, reason = "the words that stand on it come next"))]
 mod timers;
 
