@@ -15,9 +15,9 @@
 //! **Memory** goes with the keys that have timers now: what is idle or counts for nothing is kept
 //! to about as much as what is live, and tables that are mostly empty shrink.
 //!
-//! **Why this.** One million steps over 10,000 keys, nanoseconds a step, medians of five interleaved
-//! rounds on two virtual cores, all with equal checksums of what fired. The others kept the times
-//! of a key at hand too.
+//! **Why this.** One million steps over 10,000 keys, nanoseconds a step, medians of five
+//! interleaved rounds on two virtual cores, all with equal checksums of what fired. The others kept
+//! the times of a key at hand too.
 //!
 //! | | this | heap, lazily deleted | tree of timers | tree of lists | wheel |
 //! |---|---|---|---|---|---|
