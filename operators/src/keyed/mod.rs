@@ -7,7 +7,6 @@ pub mod process;
 mod reduce;
 mod stream;
 mod table;
-#[cfg_attr(not(test), expect(dead_code, reason = "the words that stand on it come next"))]
 mod timers;
 
 pub use count::Count;
