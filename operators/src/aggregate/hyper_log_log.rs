@@ -152,7 +152,7 @@ mod tests {
     /// sets, each looked at while it grows.
     fn errors<K: Hash>(key: impl Fn(u64, u64) -> K) -> (f64, f64) {
         let (mut squares, mut worst, mut looked) = (0.0, 0.0_f64, 0);
-        for set in 0..40 {
+        for set in 0..20 {
             let mut sketch = HyperLogLog::new();
             let mut look_at = 300;
             for count in 1..=60_000_u64 {

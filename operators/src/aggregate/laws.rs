@@ -88,14 +88,48 @@ fn round_trip<S: Serialize + DeserializeOwned>(state: &S) -> S {
 }
 
 #[test]
-fn the_laws_are_broken_by_who_forgets_the_parts() {
+fn whoever_breaks_a_law_is_found() {
+    /// A count that is written without what it counted.
+    #[derive(Default, serde::Deserialize, serde::Serialize)]
+    struct Unwritten {
+        #[serde(skip)]
+        count: u64,
+    }
+
+    fn is_found<G>(broken: G) -> bool
+    where
+        G: Aggregate<u8, Accumulator: Serialize + DeserializeOwned, Out: Debug + PartialEq>,
+    {
+        let held = move || hold(&broken, &[1, 2, 3], &[1, 2]);
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(held)).is_err()
+    }
+
     let forgetful = super::from_fns(
         || 0_u64,
         |count: &mut u64, _: &u8| *count += 1,
         |count, other| *count = *other,
         |count| *count,
     );
-    hold(&forgetful, &[1, 2], &[]);
-    let broken = std::panic::catch_unwind(|| hold(&forgetful, &[1, 2], &[1]));
-    assert!(broken.is_err());
+    assert!(is_found(forgetful), "a merge that keeps only one side");
+    let begins_with_one = super::from_fns(
+        || 1_u64,
+        |count: &mut u64, _: &u8| *count += 1,
+        |count, other| *count += other,
+        |count| *count,
+    );
+    assert!(is_found(begins_with_one), "a beginning that is not neutral");
+    let differences = super::from_fns(
+        || 0_i64,
+        |sum: &mut i64, n: &u8| *sum += i64::from(*n),
+        |sum, other| *sum -= other,
+        |sum| *sum,
+    );
+    assert!(is_found(differences), "a merge that is not associative");
+    let unwritten = super::from_fns(
+        Unwritten::default,
+        |state: &mut Unwritten, _: &u8| state.count += 1,
+        |state, other| state.count += other.count,
+        |state| state.count,
+    );
+    assert!(is_found(unwritten), "an accumulator that is not written whole");
 }

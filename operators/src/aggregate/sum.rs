@@ -7,12 +7,12 @@ use super::Aggregate;
 /// The sum of a number of each value.
 ///
 /// Integers of up to 64 bits add up to an `i128` or `u128`, which no stream is long enough to
-/// overflow: that takes more than 2⁶³ values. Floats add up to an `f64` with Neumaier's
-/// compensation: what each addition loses is kept aside and added at the end, so that the result is
-/// the exact sum but for a rounding or two, and hardly depends on the order. The exception are sums
-/// next to which the numbers themselves are huge: then some 10⁻³¹ of those may be missing for each
-/// pair of values. An infinity or NaN makes the sum one, and so does a sum that leaves the range of
-/// `f64` on the way.
+/// overflow: that takes more than 2⁶³ values.
+///
+/// Floats add up to an `f64` with Neumaier's compensation: what each addition loses is kept aside
+/// and added at the end, so that the result hardly depends on the order. It is off by a rounding or
+/// two, and by at most n² · 10⁻³¹ of what the n numbers add up to without their signs. An infinity
+/// or NaN shows in the sum, and a sum that leaves the range of `f64` on its way stays infinite.
 ///
 /// The closure may give an `Option`: what is `None` adds nothing. Of no values the sum is zero.
 ///
