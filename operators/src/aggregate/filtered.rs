@@ -61,10 +61,10 @@ mod tests {
 
         #[test]
         fn g18_only_some_values_can_be_told_of(values: Vec<u8>, cuts: Cuts) {
-            let even = (Count, ToList.filtered(|n: &u8| n % 2 == 0));
-            laws::hold(&even, &values, &cuts);
-            let expected: Vec<u8> = values.iter().copied().filter(|n| n % 2 == 0).collect();
-            prop_assert_eq!(even.over(&values), (values.len() as u64, expected));
+            let small = (Count, ToList.filtered(|n: &u8| *n < 100));
+            laws::hold(&small, &values, &cuts);
+            let expected: Vec<u8> = values.iter().copied().filter(|n| *n < 100).collect();
+            prop_assert_eq!(small.over(&values), (values.len() as u64, expected));
         }
     }
 }

@@ -195,6 +195,24 @@ mod tests {
         assert!(matches!(sketch.kept, Kept::Many(_)));
     }
 
+    /// Registers spread just as theory expects them to be, up to where most are full.
+    #[test]
+    fn estimates_have_no_bias_at_any_size() {
+        for size in (2..=18).flat_map(|power| [1.0, 2.0, 5.0].map(|n| n * 10_f64.powi(power))) {
+            let per_register = size / REGISTERS as f64;
+            let registers: Vec<u8> = (0..REGISTERS)
+                .map(|at| {
+                    let share = (at as f64 + 0.5) / REGISTERS as f64;
+                    let is_below =
+                        |rank: &u8| (-per_register / 2_f64.powi(i32::from(*rank))).exp() >= share;
+                    (0..HIGHEST as u8).find(is_below).unwrap_or(HIGHEST as u8)
+                })
+                .collect();
+            let ratio = estimate(&registers) / size;
+            assert!((ratio - 1.0).abs() < 0.01, "{ratio} times {size}");
+        }
+    }
+
     #[test]
     fn estimates_of_empty_and_of_full_registers_are_no_nonsense() {
         assert_eq!(estimate(&[0; REGISTERS]), 0.0);

@@ -165,14 +165,11 @@ impl FloatSum {
     #[inline]
     pub(super) fn add(&mut self, value: f64) {
         let sum = self.sum + value;
-        // Of an infinite sum nothing but NaN can be missing.
-        if sum.is_finite() {
-            self.lost += if self.sum.abs() >= value.abs() {
-                (self.sum - sum) + value
-            } else {
-                (value - sum) + self.sum
-            };
-        }
+        self.lost += if self.sum.abs() >= value.abs() {
+            (self.sum - sum) + value
+        } else {
+            (value - sum) + self.sum
+        };
         self.sum = sum;
     }
 
@@ -181,6 +178,7 @@ impl FloatSum {
         self.lost += other.lost;
     }
 
+    /// Once the sum is infinite it stays so, and what it has lost is no number any more.
     pub(super) fn total(&self) -> f64 {
         if self.sum.is_finite() { self.sum + self.lost } else { self.sum }
     }

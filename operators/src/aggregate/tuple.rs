@@ -57,7 +57,7 @@ mod tests {
         #[test]
         fn g18_a_tuple_gives_the_result_of_each(values: Vec<i16>, cuts: Cuts) {
             let (min, max) = (Min::of(|n: &i16| *n), Max::of(|n: &i16| *n));
-            let all = (Count, First, Last, min.clone(), max.clone(), Sum::of(|n: &i16| *n));
+            let all = (Count, First, Last, min, max, Sum::of(|n: &i16| *n));
             laws::hold(&all, &values, &cuts);
             let (count, first, last, smallest, largest, sum) = all.over(&values);
             prop_assert_eq!((count, first), (Count, First).over(&values));
