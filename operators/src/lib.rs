@@ -26,9 +26,11 @@ pub mod prelude;
 pub mod recovery;
 pub mod sink;
 pub mod source;
+pub mod state;
 mod stream;
 pub mod time;
 pub mod timing;
+pub mod window;
 
 pub use dataflow::Dataflow;
 pub use keyed::KeyedStream;

@@ -1,11 +1,13 @@
 //! Streams whose records belong to keys, and state for each of them.
 
-pub mod aggregate;
+pub mod accumulate;
 mod count;
 mod fold;
+pub mod process;
 mod reduce;
-mod state;
 mod stream;
+mod table;
+mod timers;
 
 pub use count::Count;
 pub use fold::Fold;

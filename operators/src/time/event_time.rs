@@ -13,6 +13,7 @@ use millstream_engine::{Error, OperatorError, Record};
 
 use super::{WatermarkGenerator, Watermarks};
 use crate::DataStream;
+use crate::state::Checkpointed;
 use crate::timing::run_clock::Quiet;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
@@ -93,6 +94,8 @@ impl<F: Clone, G: Clone> Clone for EventTime<F, G> {
         Self::new(self.time.clone(), self.watermarks.clone())
     }
 }
+
+impl<F, G> Checkpointed for EventTime<F, G> {}
 
 impl<F, G> fmt::Debug for EventTime<F, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,22 @@
+//! `process`: a function of yours for each record, with state, timers and side outputs of its key.
+
+mod cell;
+mod context;
+mod function;
+mod list;
+mod map;
+mod merging;
+mod operator;
+mod states;
+mod ttl;
+mod value;
+
+pub use context::{KeyContext, KeyTimers, Timer};
+pub use function::ProcessFunction;
+pub use list::{ListState, ListView};
+pub use map::{MapState, MapView};
+pub use merging::{AggregatingState, AggregatingView, ReducingState, ReducingView};
+pub use operator::Process;
+pub use states::{States, StoredStates};
+pub use ttl::{StateTime, StateTtl};
+pub use value::{ValueState, ValueView};
