@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::Aggregate;
 
-/// Where an input is cut, as any numbers.
+/// Where an input is cut, as any numbers: those beyond the first few are not looked at.
 pub(super) type Cuts = Vec<u16>;
 
 /// How the tests of aggregates run.
@@ -68,7 +68,8 @@ pub(super) fn hold_nearly<T, G>(
 }
 
 fn cut<'a, T>(values: &'a [T], cuts: &[u16]) -> Vec<&'a [T]> {
-    let mut cuts: Vec<_> = cuts.iter().map(|at| usize::from(*at) % (values.len() + 1)).collect();
+    let cuts = cuts.iter().take(8);
+    let mut cuts: Vec<_> = cuts.map(|at| usize::from(*at) % (values.len() + 1)).collect();
     cuts.sort_unstable();
     let begins = [0].into_iter().chain(cuts.iter().copied());
     let ends = cuts.iter().copied().chain([values.len()]);
