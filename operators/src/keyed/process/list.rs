@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use millstream_engine::state::StateError;
 
@@ -140,8 +141,8 @@ impl<V: Send + 'static> States for ListState<V> {
         ends.fold(StateTime::NEVER, StateTime::earlier)
     }
 
-    fn lives(&self) -> bool {
-        self.ttl.is_some()
+    fn shortest_life(&self) -> Option<Duration> {
+        self.ttl.map(|ttl| ttl.life())
     }
 
     fn names(&self, names: &mut Vec<&'static str>) {
@@ -159,9 +160,7 @@ impl<V: State> StoredStates for ListState<V> {
             return Ok(());
         }
         let codec = Codec::new();
-        one(self.name, entry, |bytes| {
-            cells.0.iter().try_for_each(|cell| codec.write(cell, bytes))
-        })
+        one(self.name, entry, |bytes| cells.0.iter().try_for_each(|cell| codec.write(cell, bytes)))
     }
 
     fn read(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
+use std::time::Duration;
 
 use millstream_engine::state::StateError;
 
@@ -89,12 +90,7 @@ impl<K: Ord, V> MapView<'_, K, V> {
     }
 
     /// Changes an entry where it is, or `blank()` where there is none, and gives it.
-    pub fn update(
-        &mut self,
-        key: K,
-        blank: impl FnOnce() -> V,
-        change: impl FnOnce(&mut V),
-    ) -> &V {
+    pub fn update(&mut self, key: K, blank: impl FnOnce() -> V, change: impl FnOnce(&mut V)) -> &V {
         let (ttl, now) = (self.ttl, self.now);
         if self.cells.get(&key).is_some_and(|cell| cell.is_over(ttl, now)) {
             self.cells.remove(&key);
@@ -174,8 +170,8 @@ impl<K: Ord + Send + 'static, V: Send + 'static> States for MapState<K, V> {
         ends.fold(StateTime::NEVER, StateTime::earlier)
     }
 
-    fn lives(&self) -> bool {
-        self.ttl.is_some()
+    fn shortest_life(&self) -> Option<Duration> {
+        self.ttl.map(|ttl| ttl.life())
     }
 
     fn names(&self, names: &mut Vec<&'static str>) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use millstream_engine::state::StateError;
 
@@ -41,7 +42,8 @@ pub struct ReducingView<'a, V, F> {
 impl<V, F: Fn(&V, &V) -> V> ReducingView<'_, V, F> {
     /// Adds a value.
     pub fn add(&mut self, value: V) {
-        let reduced = self.value.take().map_or_else(|| None, |old| Some((self.reduce)(&old, &value)));
+        let reduced =
+            self.value.take().map_or_else(|| None, |old| Some((self.reduce)(&old, &value)));
         self.value.set(reduced.unwrap_or(value));
     }
 
@@ -127,8 +129,8 @@ macro_rules! by_value {
                 self.value.expire(cells, now)
             }
 
-            fn lives(&self) -> bool {
-                self.value.lives()
+            fn shortest_life(&self) -> Option<Duration> {
+                self.value.shortest_life()
             }
 
             fn names(&self, names: &mut Vec<&'static str>) {

@@ -1,5 +1,7 @@
 //! What a function keeps for each key: one piece of state, or several in a tuple.
 
+use std::time::Duration;
+
 use millstream_engine::state::StateError;
 
 use super::StateTime;
@@ -27,8 +29,8 @@ pub trait States: Clone + Send + 'static {
     /// Forgets what has lived its time, and tells when the next of it will have.
     fn expire(&self, cells: &mut Self::Cells, now: StateTime) -> StateTime;
 
-    /// Whether any of it has a time to live.
-    fn lives(&self) -> bool;
+    /// The shortest time to live of any of it, if it has one.
+    fn shortest_life(&self) -> Option<Duration>;
 
     /// What the pieces are called.
     fn names(&self, names: &mut Vec<&'static str>);
@@ -73,19 +75,15 @@ impl States for () {
         StateTime::NEVER
     }
 
-    fn lives(&self) -> bool {
-        false
+    fn shortest_life(&self) -> Option<Duration> {
+        None
     }
 
     fn names(&self, _names: &mut Vec<&'static str>) {}
 }
 
 impl StoredStates for () {
-    fn write(
-        &self,
-        (): &(),
-        _entry: &mut Vec<(&'static str, Vec<u8>)>,
-    ) -> Result<(), StateError> {
+    fn write(&self, (): &(), _entry: &mut Vec<(&'static str, Vec<u8>)>) -> Result<(), StateError> {
         Ok(())
     }
 
@@ -115,8 +113,8 @@ macro_rules! together {
                 next
             }
 
-            fn lives(&self) -> bool {
-                $(self.$index.lives())||+
+            fn shortest_life(&self) -> Option<Duration> {
+                [$(self.$index.shortest_life()),+].into_iter().flatten().min()
             }
 
             fn names(&self, names: &mut Vec<&'static str>) {

@@ -39,6 +39,10 @@ impl StateTtl {
         self
     }
 
+    pub(super) const fn life(&self) -> Duration {
+        self.life
+    }
+
     pub(super) const fn is_refreshed_on_read(&self) -> bool {
         self.on_read
     }
@@ -55,9 +59,9 @@ impl StateTtl {
 
     pub(super) fn is_over(&self, written: StateTime, now: StateTime) -> bool {
         let end = self.end(written);
-        // The end of time is never: the last watermark of a stream lets nothing expire.
-        (end.event < Timestamp::MAX && now.event >= end.event)
-            || (end.processing < Timestamp::MAX && now.processing >= end.processing)
+        // The end of time is no time: when a stream ends, what is kept is there to be told of.
+        (now.event < Timestamp::MAX && now.event >= end.event)
+            || (now.processing < Timestamp::MAX && now.processing >= end.processing)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use millstream_engine::state::StateError;
 
@@ -122,8 +123,8 @@ impl<V: Send + 'static> States for ValueState<V> {
         cells.0.as_ref().map_or(StateTime::NEVER, |cell| cell.end(self.ttl))
     }
 
-    fn lives(&self) -> bool {
-        self.ttl.is_some()
+    fn shortest_life(&self) -> Option<Duration> {
+        self.ttl.map(|ttl| ttl.life())
     }
 
     fn names(&self, names: &mut Vec<&'static str>) {
