@@ -60,7 +60,8 @@ mod tests {
 
         #[test]
         fn g18_a_result_can_be_mapped(values: Vec<i32>, cuts: Cuts) {
-            let both = (Count, Sum::of(|n: &i32| *n)).map_result(|(count, sum)| sum + count as i128);
+            let both = (Count, Sum::of(|n: &i32| *n));
+            let both = both.map_result(|(count, sum)| sum + i128::from(count));
             laws::hold(&both, &values, &cuts);
             let expected: i128 = values.iter().map(|n| i128::from(*n) + 1).sum();
             prop_assert_eq!(both.over(&values), expected);

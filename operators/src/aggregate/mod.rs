@@ -103,7 +103,7 @@ pub use top_n::TopN;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not aggregate values of type `{T}`",
     label = "is no aggregate of `{T}`",
-    note = "an aggregate's closures take `&{T}`, as in `Sum::of(|value: &{T}| …)`, and are `Clone`, \
+    note = "its closures take `&{T}`, as in `Sum::of(|value: &{T}| …)`, and are `Clone`, \
             `Send` and `'static`",
     note = "several aggregates at once are a tuple of up to six, as in `(Count, Mean::of(…))`"
 )]
