@@ -126,8 +126,8 @@ async fn h2_an_idle_partition_holds_nobody_and_counts_again_with_its_next_record
     let flow = Dataflow::new("idle");
     let (seen, clock) = (Seen::default(), Clock::system());
     let [(first, busy), (second, quiet)] = [probe_source::<i64>(), probe_source::<i64>()];
-    let watermarks = Watermarks::monotonic().idle_after(Duration::from_secs(10));
-    let busy = flow.source("busy", busy).event_time(at, watermarks);
+    let watermarks = Watermarks::monotonic().idle_after(Duration::from_secs(8));
+    let busy = flow.source("busy", busy).event_time(at, watermarks.clone());
     let quiet = flow.source("quiet", quiet).event_time(at, watermarks);
     busy.merge(quiet).via(seen.clone()).ignore();
     let job = flow.start().unwrap();
