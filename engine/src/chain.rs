@@ -76,6 +76,7 @@ impl<C: Chain, O: Operator<C::Item>> Chain for Via<C, O> {
         let mut operator = self.operator.clone();
         let seat = run.seat(self.id, instance);
         operator.open(&mut run.operator_context(&seat))?;
+        run.restore(&seat, O::STATE_VERSION, |state| operator.restore(state))?;
         self.chain.finish(run, instance, Link::<_, _, _, M>::new(operator, next, seat))
     }
 }

@@ -254,6 +254,50 @@ pub enum BuildError {
     /// There is nothing to run.
     #[error("dataflow `{0}` has no source")]
     Empty(String),
+    /// An operator works by event time, and records without any come to it.
+    #[error(
+        "`{operator}` works by event time, and the records of source `{origin}` have none: say \
+         `.event_time(…)` behind it"
+    )]
+    NoEventTime {
+        /// The operator.
+        operator: String,
+        /// The source.
+        origin: String,
+    },
+    /// Two operators have one `uid`, so that their state could not be told apart.
+    #[error(
+        "`{}` and `{}` have the same uid `{uid}`: give each of them one of its own",
+        .operators[0], .operators[1]
+    )]
+    DuplicateUid {
+        /// What they share.
+        uid: String,
+        /// The first two of them.
+        operators: [String; 2],
+    },
+    /// There is state of an operator that the graph does not have.
+    #[error(
+        "there is state of an operator with the uid `{uid}`, and none has it: say `.uid(\"{uid}\")` \
+         behind the operator that wrote it, or `Snapshot::forget` it"
+    )]
+    OrphanedState {
+        /// Whose state it is.
+        uid: String,
+    },
+    /// State was written by an operator of another kind.
+    #[error(
+        "the state of the uid `{uid}` was written by `{was}` and can't be taken over by `{is}`: \
+         give the new operator a uid of its own"
+    )]
+    ForeignState {
+        /// Whose state it is.
+        uid: String,
+        /// The kind of operator that wrote it.
+        was: String,
+        /// The kind that is to take it over.
+        is: String,
+    },
     /// A stream was made and never given to a sink.
     #[error("the stream behind `{operator}` goes nowhere")]
     GoesNowhere {

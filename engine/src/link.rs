@@ -11,6 +11,7 @@ use crate::metrics::Counting;
 use crate::operator::{Collector, Operator};
 use crate::record::Record;
 use crate::runtime::Seat;
+use crate::state::StateWriter;
 use crate::tail::{Flow, Flush, Tail, run_each};
 use crate::time::{Instant, Timestamp};
 
@@ -343,6 +344,12 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     fn barrier(&mut self, barrier: Barrier) -> Flow {
         if O::STATELESS {
             return self.next.barrier(barrier);
+        }
+        let write = |state: &mut StateWriter| self.operator.snapshot(state);
+        let written = self.state.seat.snapshot(barrier, O::NAME, O::STATE_VERSION, write);
+        if let Err(error) = written {
+            self.state.fail(error.into());
+            return Flow::Stop;
         }
         let mut side_full = false;
         if let Some(side) = self.operator.side() {

@@ -81,6 +81,15 @@ pub trait Operator<In>: Clone + Send + 'static {
     /// those that go on are its own.
     const SETS_TIME: bool = false;
 
+    /// Whether it works by event time. A graph in which records without any could come to it is
+    /// refused when it is built.
+    const NEEDS_TIME: bool = false;
+
+    /// The version of how it writes its state. State of a newer one is refused before the job
+    /// starts; what an older one wrote comes to [`restore`](Operator::restore), which is told by
+    /// [`StateReader::version`].
+    const STATE_VERSION: u32 = 1;
+
     /// Handles one record. An error, here and from every other hook, fails the job.
     fn process(
         &mut self,
@@ -190,17 +199,17 @@ pub trait Operator<In>: Clone + Send + 'static {
         None
     }
 
-    /// Writes its state, at a barrier and with nothing pending.
-    ///
-    /// No job takes checkpoints yet: so far it is the
-    /// [test kit](crate::testing::OperatorHarness::snapshot) that calls it.
+    /// Writes its state, at a barrier and with nothing pending. Called if the operator was given a
+    /// [`uid`](crate::graph::Blueprint::identify_operator). State that goes with keys is written by
+    /// key group, all other by instance.
     fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
         let _ = state;
         Ok(())
     }
 
     /// Takes over state that [`snapshot`](Operator::snapshot) wrote, behind
-    /// [`open`](Operator::open) and before the first record.
+    /// [`open`](Operator::open) and before the first record. With it comes what all instances
+    /// wrote, of which there may have been more or fewer than now.
     fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
         let _ = state;
         Ok(())

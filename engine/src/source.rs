@@ -47,6 +47,10 @@ pub trait Source: Send + 'static {
     /// What it emits.
     type Item: Send + 'static;
 
+    /// Whether its records have event times and it says how far it has come, so that operators
+    /// which work by event time need no `event_time` behind it.
+    const SETS_TIME: bool = false;
+
     /// Makes ready to read, from `context.position` where there is one.
     fn open(
         &mut self,

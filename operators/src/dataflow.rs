@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use millstream_engine::Error;
-use millstream_engine::graph::{Blueprint, GraphView, Role, StageDraft};
+use millstream_engine::graph::{Blueprint, EventTimeUse, GraphView, Role, StageDraft};
 use millstream_engine::runtime::{FromSource, JobHandle, JobOptions, JobReport, start};
 use millstream_engine::source::{Source, SourceFactory};
 
@@ -62,6 +62,9 @@ impl Dataflow {
     ) -> DataStream<<F::Source as Source>::Item, FromSource<F>> {
         let operator = self.blueprint.add_operator(Role::Source, kind, None);
         self.blueprint.add_buffer::<<F::Source as Source>::Item>(operator, 1);
+        if F::Source::SETS_TIME {
+            self.blueprint.use_event_time(operator, EventTimeUse::Sets);
+        }
         let draft = StageDraft { operators: vec![operator], input: None, parallelism: 1 };
         DataStream::from_parts(self.clone(), FromSource::new(factory, operator), draft)
     }

@@ -8,6 +8,7 @@
 //! The index, [`operators/README.md`](../../../operators/README.md), has every word by group: what
 //! it does, its file, and the test of its contract.
 
+pub mod aggregate;
 pub mod attempt;
 pub mod buffer;
 pub mod concurrent;
@@ -25,9 +26,11 @@ pub mod prelude;
 pub mod recovery;
 pub mod sink;
 pub mod source;
+pub mod state;
 mod stream;
 pub mod time;
 pub mod timing;
+pub mod window;
 
 pub use dataflow::Dataflow;
 pub use keyed::KeyedStream;

@@ -155,12 +155,12 @@ mod tests {
         let mut state = StateWriter::new(0);
         write_count(&mut state, 513);
         let entries = state.into_entries();
-        assert_eq!(read_count(&StateReader::new(0, &entries)), Ok(Some(513)));
-        assert_eq!(read_count(&StateReader::new(1, &entries)), Ok(None));
+        assert_eq!(read_count(&StateReader::new(0, 2, &entries)), Ok(Some(513)));
+        assert_eq!(read_count(&StateReader::new(1, 2, &entries)), Ok(None));
         let mut state = StateWriter::new(0);
         state.write(vec![1]);
         let entries = state.into_entries();
-        assert!(read_count(&StateReader::new(0, &entries)).is_err());
+        assert!(read_count(&StateReader::new(0, 2, &entries)).is_err());
     }
 
     #[test]

@@ -7,7 +7,8 @@ use millstream_engine::Error;
 use millstream_engine::chain::{Boundary, Chain, Via};
 use millstream_engine::edge::Router;
 use millstream_engine::graph::{
-    Blueprint, EdgeId, EdgeOptions, OperatorId, Port, Role, StageBlueprint, StageDraft,
+    Blueprint, EdgeId, EdgeOptions, EventTimeUse, OperatorId, Port, Role, StageBlueprint,
+    StageDraft,
 };
 use millstream_engine::metrics::Counting;
 use millstream_engine::operator::Operator;
@@ -116,6 +117,11 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ) -> DataStream<O::Out, Via<C, O>> {
         let blueprint = self.flow.blueprint();
         let id = blueprint.add_operator(Role::Operator, O::NAME, None);
+        if O::SETS_TIME {
+            blueprint.use_event_time(id, EventTimeUse::Sets);
+        } else if O::NEEDS_TIME {
+            blueprint.use_event_time(id, EventTimeUse::Needs);
+        }
         let operator = make(id, blueprint);
         self.draft.operators.push(id);
         let chain = Via::new(self.chain, operator, id);

@@ -68,6 +68,18 @@ pub enum Distribution {
     Key,
 }
 
+/// What an operator has to do with event time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EventTimeUse {
+    /// It passes on what it is given.
+    #[default]
+    Passes,
+    /// It says what time it is.
+    Sets,
+    /// It works by it.
+    Needs,
+}
+
 /// What the user chose about an edge; `None` leaves it to the job's options and the record's size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EdgeOptions {
@@ -144,6 +156,9 @@ pub(crate) struct OperatorNode {
     pub(crate) buffers: Vec<Buffer>,
     /// Whether it is a head of its own making, whose output is what its stage takes.
     pub(crate) heads: bool,
+    /// Under what its state is found again.
+    pub(crate) uid: Option<String>,
+    pub(crate) time: EventTimeUse,
 }
 
 /// Room for records inside a stage.
@@ -220,8 +235,16 @@ impl Blueprint {
     pub fn add_operator(&self, role: Role, kind: &'static str, name: Option<&str>) -> OperatorId {
         let mut graph = self.graph();
         let name = name.map(str::to_owned);
-        let (buffers, heads) = (Vec::new(), false);
-        graph.operators.push(OperatorNode { kind, name, role, stage: None, buffers, heads });
+        graph.operators.push(OperatorNode {
+            kind,
+            name,
+            role,
+            stage: None,
+            buffers: Vec::new(),
+            heads: false,
+            uid: None,
+            time: EventTimeUse::Passes,
+        });
         OperatorId(graph.operators.len() - 1)
     }
 
@@ -230,6 +253,22 @@ impl Blueprint {
     pub fn name_operator(&self, operator: OperatorId, name: &str) {
         if let Some(node) = self.graph().operators.get_mut(operator.0) {
             node.name.get_or_insert_with(|| name.to_owned());
+        }
+    }
+
+    /// Gives an operator the identity under which its state is written, and found again by a later
+    /// version of the program: it must not change when operators are added, moved or renamed. Two
+    /// operators with the same one are a mistake, which [`validate`](Blueprint::validate) finds.
+    pub fn identify_operator(&self, operator: OperatorId, uid: &str) {
+        if let Some(node) = self.graph().operators.get_mut(operator.0) {
+            node.uid = Some(uid.to_owned());
+        }
+    }
+
+    /// Says what an operator has to do with event time.
+    pub fn use_event_time(&self, operator: OperatorId, time: EventTimeUse) {
+        if let Some(node) = self.graph().operators.get_mut(operator.0) {
+            node.time = time;
         }
     }
 

@@ -3,14 +3,16 @@
 
 pub(crate) mod blueprint;
 mod display;
+mod identity;
 mod live;
 mod plan;
+mod time;
 mod validate;
 mod view;
 
 pub use blueprint::{
-    Blueprint, Distribution, EdgeId, EdgeOptions, OperatorId, Port, Role, StageBlueprint,
-    StageDraft, StageId,
+    Blueprint, Distribution, EdgeId, EdgeOptions, EventTimeUse, OperatorId, Port, Role,
+    StageBlueprint, StageDraft, StageId,
 };
 pub use view::{EdgeView, GraphView, OperatorView, StageView};
 

@@ -23,6 +23,8 @@ pub(crate) struct PlannedOperator {
     /// Whether its output is what its stage takes.
     pub(crate) heads: bool,
     pub(crate) stage: StageId,
+    /// Under what its state is found again.
+    pub(crate) uid: Option<Arc<str>>,
 }
 
 #[derive(Debug)]

@@ -25,12 +25,14 @@ pub(super) fn validate(graph: &Graph, options: &JobOptions) -> Result<Plan, Vec<
     find_loose_ends(graph, &name, &mut mistakes);
     find_zeros(graph, &name, &mut mistakes);
     find_missing(graph, &name, &mut mistakes);
+    super::identity::find_ambiguous(graph, options.state.as_deref(), &name, &mut mistakes);
     if mistakes.is_empty() {
         find_mismatches(graph, &name, &mut mistakes);
         find_cycles(graph, &name, &mut mistakes);
     }
     if mistakes.is_empty() {
         find_selective_fan_in(graph, &name, &mut mistakes);
+        super::time::find_timeless(graph, &name, &mut mistakes);
     }
     if mistakes.is_empty() { Ok(plan(graph, options, &names)) } else { Err(mistakes) }
 }
@@ -56,7 +58,7 @@ fn names(graph: &Graph, mistakes: &mut Vec<BuildError>) -> Vec<String> {
     nodes.map(|node| node.name.clone().unwrap_or_else(|| settle(node.kind))).collect()
 }
 
-type Name<'a> = dyn Fn(OperatorId) -> String + 'a;
+pub(super) type Name<'a> = dyn Fn(OperatorId) -> String + 'a;
 
 fn find_strayed(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
     let strayed: BTreeSet<_> = graph.strayed.iter().copied().collect();
@@ -383,7 +385,8 @@ fn plan(graph: &Graph, options: &JobOptions, names: &[String]) -> Plan {
         });
     let operators = graph.operators.iter().zip(&names).filter_map(|(node, name)| {
         let (kind, role, heads) = (node.kind, node.role, node.heads);
-        Some(PlannedOperator { name: Arc::clone(name), kind, role, heads, stage: node.stage? })
+        let (name, uid) = (Arc::clone(name), node.uid.as_deref().map(Arc::from));
+        Some(PlannedOperator { name, kind, role, heads, stage: node.stage?, uid })
     });
     let edges = graph.edges.iter().filter_map(|edge| {
         let consumer = edge.consumer?;

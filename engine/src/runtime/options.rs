@@ -1,7 +1,9 @@
 //! How a job is to be run.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::state::{Snapshot, Snapshots};
 use crate::time::Clock;
 
 /// Choices about one run of a dataflow; the defaults are right for most.
@@ -22,6 +24,9 @@ pub struct JobOptions {
     pub(crate) drain_on_signals: Option<Duration>,
     pub(crate) stall_warning: Option<Duration>,
     pub(crate) schedule_seed: Option<u64>,
+    pub(crate) state: Option<Arc<Snapshot>>,
+    /// Where operators leave their state at a barrier.
+    pub(crate) snapshots: Option<Snapshots>,
 }
 
 impl Default for JobOptions {
@@ -36,6 +41,8 @@ impl Default for JobOptions {
             drain_on_signals: None,
             stall_warning: Some(Duration::from_secs(60)),
             schedule_seed: None,
+            state: None,
+            snapshots: None,
         }
     }
 }
@@ -105,6 +112,17 @@ impl JobOptions {
     #[must_use]
     pub const fn with_schedule_seed(mut self, seed: u64) -> Self {
         self.schedule_seed = Some(seed);
+        self
+    }
+
+    /// Lets every operator go on from the state it has in `state`, by its `uid`; there may be more
+    /// or fewer instances of it than there were. State that no operator has the `uid` for is a
+    /// mistake, which is found before the job starts. Default: everybody begins with blank state.
+    ///
+    /// Sources are not moved back: what they hand over is what follows.
+    #[must_use]
+    pub fn with_state(mut self, state: Snapshot) -> Self {
+        self.state = Some(Arc::new(state));
         self
     }
 

@@ -14,10 +14,12 @@ use crate::edge::{
     Forgiving, Inputs, Merge, Order, Outbox, Rank, Receiver, Routed, Sender, Sorting, Terms,
     Weight, WhenFull, channel_with,
 };
+use crate::error::Error;
 use crate::graph::blueprint::Graph;
 use crate::graph::{EdgeId, OperatorId, Port, StageId};
 use crate::metrics::{Channel, Counter, StageCounters};
 use crate::random::Random;
+use crate::state::{StateError, StateReader};
 use crate::tail::Tail;
 use crate::time::Clock;
 
@@ -173,7 +175,39 @@ impl<'a, M> Run<'a, M> {
             culprit: Arc::clone(&self.core.culprit),
             end: Arc::clone(&self.core.end),
             stage: self.core.stage_counters(),
+            keeps: self.uid(operator).zip(self.core.shared.options.snapshots.clone()),
         }
+    }
+
+    fn uid(&self, operator: OperatorId) -> Option<Arc<str>> {
+        let plan = &self.core.shared.registry.plan;
+        plan.operators.get(operator.0).and_then(|node| node.uid.clone())
+    }
+
+    /// Lets `restore` take over what the operator of `seat` wrote in an earlier run, if there is
+    /// something of it.
+    pub(crate) fn restore(
+        &self,
+        seat: &Seat,
+        version: u32,
+        restore: impl FnOnce(&mut StateReader<'_>) -> Result<(), StateError>,
+    ) -> Result<(), Error> {
+        let state = self.core.shared.options.state.as_deref();
+        let uid = self.uid(seat.id);
+        let Some(written) = state.zip(uid).and_then(|(state, uid)| state.operator(&uid)) else {
+            return Ok(());
+        };
+        let mut reader = StateReader::new(seat.instance, seat.instances, &written.entries)
+            .with_version(written.version);
+        let restored = if written.version > version {
+            Err(StateError::new(format!(
+                "its state is of version {}, and this program knows version {version}",
+                written.version
+            )))
+        } else {
+            restore(&mut reader).and_then(|()| reader.finish())
+        };
+        restored.map_err(|error| Error::operator(&seat.name, error.into()))
     }
 
     /// What an operator may ask for when it is opened.
@@ -298,6 +332,7 @@ pub(super) fn outboxes<T: Send + 'static>(
             culprit: Arc::clone(&core.culprit),
             stage: core.stage_counters(),
             end: Arc::clone(&core.end),
+            keeps: None,
         }
     });
     let clock = core.shared.registry.clock.clone();

@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::batch::Barrier;
 use crate::graph::OperatorId;
 use crate::metrics::{OperatorCounters, StageCounters};
 use crate::random::Random;
 use crate::runtime::StageEnd;
+use crate::state::{Snapshots, StateError, StateWriter};
 
 /// One operator of one instance.
 #[derive(Clone, Debug)]
@@ -19,6 +21,8 @@ pub struct Seat {
     pub(super) end: Arc<StageEnd>,
     /// The stage's, for who is at work.
     pub(super) stage: Arc<StageCounters>,
+    /// Under what, and where, it leaves its state.
+    pub(super) keeps: Option<(Arc<str>, Snapshots)>,
 }
 
 impl Seat {
@@ -33,6 +37,7 @@ impl Seat {
             culprit: Arc::default(),
             end: Arc::default(),
             stage: Arc::default(),
+            keeps: None,
         }
     }
 
@@ -73,6 +78,23 @@ impl Seat {
 
     pub(crate) fn shared_counters(&self) -> Arc<OperatorCounters> {
         Arc::clone(&self.counters)
+    }
+
+    /// Lets `write` write the operator's state of this instance down, if somebody wants it.
+    pub(crate) fn snapshot(
+        &self,
+        barrier: Barrier,
+        kind: &str,
+        version: u32,
+        write: impl FnOnce(&mut StateWriter) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
+        let Some((uid, snapshots)) = &self.keeps else {
+            return Ok(());
+        };
+        let mut state = StateWriter::new(self.instance);
+        write(&mut state)?;
+        snapshots.add(barrier, uid, kind, version, state.into_entries());
+        Ok(())
     }
 
     /// Randomness of this instance's own, from a job's seed.

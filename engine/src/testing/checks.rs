@@ -86,8 +86,8 @@ impl<T: Clone, O: Operator<T>> OperatorHarness<T, O> {
 /// its state, written down again, the same to the byte. Places at which the operator has output
 /// pending are left out, as no snapshot is taken there.
 ///
-/// This is one operator, in one instance. A whole job can't be resumed yet, because jobs take no
-/// checkpoints.
+/// This is one operator, in one instance; a whole graph is crashed with a
+/// [`TestDriver`](super::TestDriver).
 ///
 /// # Panics
 ///

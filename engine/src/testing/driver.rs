@@ -18,6 +18,7 @@ use crate::graph::Blueprint;
 use crate::metrics::{Explanation, JobMetrics};
 use crate::record::Record;
 use crate::runtime::{JobHandle, JobObserver, JobOptions, JobReport, JobState, start};
+use crate::state::{Snapshot, Snapshots};
 use crate::time::{Timestamp, VirtualClock};
 
 /// A job that runs only while the test asks something of it, and then until nothing moves any more.
@@ -25,10 +26,8 @@ use crate::time::{Timestamp, VirtualClock};
 /// What goes in comes from [`probe_source`](super::probe_source)s, what comes out is read at
 /// [`probe_sink`](super::probe_sink)s. The clock is a [`VirtualClock`] that stands still but in
 /// [`advance`](TestDriver::advance), so a test of a day takes milliseconds, and the same calls
-/// always give the same run. Of the state, there is what the words emit and count; what an operator
-/// keeps can be looked into where it is driven alone, by
-/// [`OperatorHarness::snapshot`](super::OperatorHarness::snapshot), because jobs take no
-/// checkpoints yet.
+/// always give the same run. What operators keep is had by a [barrier](TestDriver::barrier) and a
+/// [snapshot](TestDriver::snapshot) behind it, from which another run may go on.
 ///
 /// Work that a word hands to other threads, such as reading a file, is not waited for: a graph
 /// under test ends in probes.
@@ -74,6 +73,7 @@ pub struct TestDriver {
     ended: Option<Result<JobReport, Error>>,
     observer: JobObserver,
     clock: VirtualClock,
+    snapshots: Snapshots,
     quiet: Arc<Quiet>,
     runtime: Runtime,
 }
@@ -140,13 +140,16 @@ impl TestDriver {
         let runtime = builder.on_thread_park(move || parking.reach()).build();
         let runtime = runtime.unwrap_or_else(|error| panic!("no runtime for a test: {error}"));
         let clock = VirtualClock::new();
-        let options = options.clone().with_clock(clock.clock());
+        let snapshots = Snapshots::default();
+        let mut options = options.clone().with_clock(clock.clock());
+        options.snapshots = Some(snapshots.clone());
         let job = {
             let _inside = runtime.enter();
             start(blueprint, &options)?
         };
         let observer = job.observer();
-        let mut driver = Self { job: Some(job), ended: None, observer, clock, quiet, runtime };
+        let (job, ended) = (Some(job), None);
+        let mut driver = Self { job, ended, observer, clock, snapshots, quiet, runtime };
         driver.settle();
         Ok(driver)
     }
@@ -227,6 +230,16 @@ impl TestDriver {
     #[track_caller]
     pub fn barrier<T>(&mut self, input: &SourceProbe<T>, barrier: Barrier) {
         self.hand_over(input.barrier(barrier));
+    }
+
+    /// What the operators that have a `uid` wrote when `barrier` passed them. To be complete, the
+    /// barrier has to have been put into every input, and to have got through the whole graph.
+    ///
+    /// A later run goes on from it by
+    /// [`JobOptions::with_state`](crate::runtime::JobOptions::with_state).
+    pub fn snapshot(&mut self, barrier: Barrier) -> Snapshot {
+        self.settle();
+        self.snapshots.take(barrier)
     }
 
     /// Ends an input.

@@ -281,7 +281,7 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
     /// What the operator returns.
     pub fn restore(&mut self, state: StateWriter) -> Result<(), StateError> {
         let entries = state.into_entries();
-        self.operator.restore(&mut StateReader::new(0, &entries))
+        self.operator.restore(&mut StateReader::new(0, 1, &entries))
     }
 
     fn call(

@@ -201,6 +201,7 @@ async fn within(event: impl Future<Output = ()>, limit: Duration) -> bool {
 
 impl<T: Send + 'static> Source for ProbedSource<T> {
     type Item = T;
+    const SETS_TIME: bool = true;
 
     async fn next(&mut self, batch: &mut SourceBatch<T>) -> Result<SourceStatus, OperatorError> {
         let status = loop {

@@ -4,7 +4,7 @@ use millstream_engine::chain::Chain;
 use millstream_engine::key::KeyOf;
 
 use super::KeyedStream;
-use super::aggregate::{Aggregate, Aggregated, AtEnd, Running, RunningAggregated};
+use super::accumulate::{Accumulate, Aggregated, AtEnd, Running, RunningAggregated};
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// Counts the records of each key, and emits `(key, count)` for each when the input has ended,
@@ -54,7 +54,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
 #[derive(Clone, Copy, Debug)]
 pub struct Count;
 
-impl<T> Aggregate<T> for Count {
+impl<T> Accumulate<T> for Count {
     type State = u64;
     type Out = u64;
     const NAME: &'static str = "count";

@@ -4,7 +4,7 @@ use millstream_engine::chain::Chain;
 use millstream_engine::key::KeyOf;
 
 use super::KeyedStream;
-use super::aggregate::{Aggregate, Aggregated, AtEnd, Running, RunningAggregated};
+use super::accumulate::{Accumulate, Aggregated, AtEnd, Running, RunningAggregated};
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// Folds the records of each key into one result, and emits `(key, result)` for each when the
@@ -63,7 +63,7 @@ pub struct Fold<A, F> {
     f: F,
 }
 
-impl<T, A, F> Aggregate<T> for Fold<A, F>
+impl<T, A, F> Accumulate<T> for Fold<A, F>
 where
     A: Clone + Send + 'static,
     F: FnMut(&mut A, T) + Clone + Send + 'static,

@@ -1,11 +1,11 @@
 //! Streams whose records belong to keys, and state for each of them.
 
-pub mod aggregate;
+pub mod accumulate;
 mod count;
 mod fold;
 mod reduce;
-mod state;
 mod stream;
+mod table;
 
 pub use count::Count;
 pub use fold::Fold;

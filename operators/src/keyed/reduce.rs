@@ -4,7 +4,7 @@ use millstream_engine::chain::Chain;
 use millstream_engine::key::KeyOf;
 
 use super::KeyedStream;
-use super::aggregate::{Aggregate, Aggregated, AtEnd, Running, RunningAggregated};
+use super::accumulate::{Accumulate, Aggregated, AtEnd, Running, RunningAggregated};
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// Folds the records of each key into the first of them, and emits `(key, result)` for each
@@ -64,7 +64,7 @@ pub struct Reduce<F> {
     f: F,
 }
 
-impl<T, F> Aggregate<T> for Reduce<F>
+impl<T, F> Accumulate<T> for Reduce<F>
 where
     T: Send + 'static,
     F: FnMut(&mut T, T) + Clone + Send + 'static,

@@ -5,7 +5,9 @@ use std::hash::Hash;
 
 use millstream_engine::chain::{Boundary, Chain, Via};
 use millstream_engine::edge::{KeyRouter, Keyed};
-use millstream_engine::graph::{Distribution, EdgeOptions, Role, StageDraft};
+use millstream_engine::graph::{
+    Blueprint, Distribution, EdgeOptions, OperatorId, Role, StageDraft,
+};
 use millstream_engine::key::{Borrowed, KeyOf, Made};
 use millstream_engine::operator::Operator;
 
@@ -98,6 +100,15 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
         self,
         operator: impl FnOnce(K) -> O,
     ) -> DataStream<O::Out, Via<Boundary<Keyed<T>>, O>> {
+        self.via_keyed_with(|key, _, _| operator(key))
+    }
+
+    /// As [`via_keyed`](KeyedStream::via_keyed), for an operator that has to know its place in the
+    /// graph: to connect itself to the edge of a side output.
+    pub fn via_keyed_with<O: Operator<Keyed<T>>>(
+        self,
+        operator: impl FnOnce(K, OperatorId, &Blueprint) -> O,
+    ) -> DataStream<O::Out, Via<Boundary<Keyed<T>>, O>> {
         let (flow, chain, mut draft) = self.stream.into_parts();
         draft.operators.push(flow.blueprint().add_operator(Role::Operator, "key_by", None));
         let options = EdgeOptions { distribution: Distribution::Key, ..EdgeOptions::default() };
@@ -106,7 +117,8 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
         DataStream::from_parts(flow.clone(), chain, draft).route(&[edge], router);
         let parallelism = self.parallelism;
         let draft = StageDraft { operators: Vec::new(), input: Some(edge), parallelism };
-        DataStream::from_parts(flow, Boundary::edge(edge), draft).via(operator(self.key))
+        DataStream::from_parts(flow, Boundary::edge(edge), draft)
+            .via_with(|id, blueprint| operator(self.key, id, blueprint))
     }
 }
 

@@ -7,6 +7,7 @@ use millstream_engine::{OperatorError, Record};
 
 use crate::DataStream;
 use crate::part::{read_count, write_count};
+use crate::state::Checkpointed;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Leaves out the first `count` records, which count as delivered. Each instance of a parallel
@@ -63,6 +64,8 @@ pub struct Skip {
     left: u64,
 }
 
+impl Checkpointed for Skip {}
+
 impl Clone for Skip {
     fn clone(&self) -> Self {
         Self { count: self.count, left: self.count }
@@ -104,6 +107,8 @@ pub struct SkipWhile<F> {
     predicate: F,
     begun: bool,
 }
+
+impl<F> Checkpointed for SkipWhile<F> {}
 
 impl<F: Clone> Clone for SkipWhile<F> {
     fn clone(&self) -> Self {

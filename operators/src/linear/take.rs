@@ -7,6 +7,7 @@ use millstream_engine::{OperatorError, Record};
 
 use crate::DataStream;
 use crate::part::{read_count, write_count};
+use crate::state::Checkpointed;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Lets the first `count` records through, then ends the stream and cancels its input: right
@@ -91,6 +92,8 @@ pub struct Take {
     left: u64,
 }
 
+impl Checkpointed for Take {}
+
 impl Clone for Take {
     fn clone(&self) -> Self {
         Self { count: self.count, left: self.count }
@@ -136,6 +139,8 @@ pub struct TakeWhile<F> {
     predicate: F,
     done: bool,
 }
+
+impl<F> Checkpointed for TakeWhile<F> {}
 
 impl<F: Clone> Clone for TakeWhile<F> {
     fn clone(&self) -> Self {
@@ -187,6 +192,8 @@ pub struct TakeUntil<F> {
     predicate: F,
     done: bool,
 }
+
+impl<F> Checkpointed for TakeUntil<F> {}
 
 impl<F: Clone> Clone for TakeUntil<F> {
     fn clone(&self) -> Self {

@@ -147,6 +147,7 @@ pub(crate) struct ReadSupply<T>(Receiver<T>);
 
 impl<T: Send + 'static> Source for ReadSupply<T> {
     type Item = T;
+    const SETS_TIME: bool = true;
 
     async fn next(&mut self, batch: &mut SourceBatch<T>) -> Result<SourceStatus, OperatorError> {
         match poll_fn(|cx| self.0.poll_recv(cx)).await {

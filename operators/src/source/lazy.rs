@@ -75,6 +75,7 @@ where
     M: Fn() -> Result<F, OperatorError> + Send + 'static,
 {
     type Item = <F::Source as Source>::Item;
+    const SETS_TIME: bool = F::Source::SETS_TIME;
 
     async fn open(&mut self, context: &SourceContext) -> Result<(), OperatorError> {
         self.context = Some(context.clone());

@@ -424,6 +424,7 @@ struct SplitLost(String);
 
 impl<E: SplitEnumerator> Source for ReadSplits<E> {
     type Item = ItemOf<E>;
+    const SETS_TIME: bool = E::Reader::SETS_TIME;
 
     async fn open(&mut self, context: &SourceContext) -> Result<(), OperatorError> {
         if let Some(Position(bytes)) = &context.position {

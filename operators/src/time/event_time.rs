@@ -16,6 +16,7 @@ use super::heartbeat::Listener;
 use super::quiet::Quiet;
 use super::{WatermarkGenerator, Watermarks};
 use crate::DataStream;
+use crate::state::Checkpointed;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Gives each record the event time that `time` finds in it, and makes watermarks of those
@@ -172,6 +173,8 @@ impl<T, F: Clone, G: Clone> Clone for EventTime<T, F, G> {
         Self::new(self.time.clone(), self.watermarks.clone())
     }
 }
+
+impl<T, F, G> Checkpointed for EventTime<T, F, G> {}
 
 impl<T, F, G> fmt::Debug for EventTime<T, F, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -510,6 +513,7 @@ mod tests {
         let mut operator = EventTime::new(reading as Reading, watermarks);
         let now = |seconds| Instant::after_start(Duration::from_secs(seconds));
         let mut out = Nowhere;
+        operator.emit(Record::new(0), at(0), &mut out);
         operator.emit(Record::new(0), at(0), &mut out);
         operator.on_timer(now(1), &mut out).expect("no error");
         assert!(!Operator::<i64>::idle(&operator));

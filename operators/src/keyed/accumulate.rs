@@ -5,14 +5,14 @@
 //! out. An aggregate of your own goes in by [`via_keyed`](super::KeyedStream::via_keyed):
 //!
 //! ```
-//! use millstream_operators::keyed::aggregate::{Aggregate, AtEnd};
+//! use millstream_operators::keyed::accumulate::{Accumulate, AtEnd};
 //! use millstream_operators::prelude::*;
 //!
 //! /// The longest word.
 //! #[derive(Clone)]
 //! struct Longest;
 //!
-//! impl Aggregate<&'static str> for Longest {
+//! impl Accumulate<&'static str> for Longest {
 //!     type State = usize;
 //!     type Out = usize;
 //!     const NAME: &'static str = "longest";
@@ -52,25 +52,27 @@ use millstream_engine::chain::{Boundary, Via};
 use millstream_engine::edge::Keyed;
 use millstream_engine::key::KeyOf;
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::{OperatorError, Record};
 
-use super::state::{KeyedState, Leaving};
+use super::table::{KeyedTable, Leaving, TableCodec};
 use crate::DataStream;
+use crate::state::{Checkpointed, State};
 
 /// The stream of `(key, result)`, one for each key, when the input has ended.
 pub type Aggregated<T, K, G> = DataStream<
-    (<K as KeyOf<T>>::Owned, <G as Aggregate<T>>::Out),
+    (<K as KeyOf<T>>::Owned, <G as Accumulate<T>>::Out),
     Via<Boundary<Keyed<T>>, AtEnd<T, K, G>>,
 >;
 
 /// The stream of `(key, result so far)`, one for each record.
 pub type RunningAggregated<T, K, G> = DataStream<
-    (<K as KeyOf<T>>::Owned, <G as Aggregate<T>>::Out),
+    (<K as KeyOf<T>>::Owned, <G as Accumulate<T>>::Out),
     Via<Boundary<Keyed<T>>, Running<T, K, G>>,
 >;
 
 /// What is kept of the records of one key.
-pub trait Aggregate<T>: Clone + Send + 'static {
+pub trait Accumulate<T>: Clone + Send + 'static {
     /// What is kept.
     type State: Send + 'static;
     /// What is told of it.
@@ -92,28 +94,39 @@ pub trait Aggregate<T>: Clone + Send + 'static {
 
 /// Emits `(key, result)` for each key when the input has ended, in no particular order, with the
 /// latest event time of the key's records.
-pub struct AtEnd<T, K: KeyOf<T>, G: Aggregate<T>> {
+pub struct AtEnd<T, K: KeyOf<T>, G: Accumulate<T>> {
     key: K,
     aggregate: G,
-    state: KeyedState<K::Owned, G::State>,
+    state: KeyedTable<K::Owned, G::State>,
+    codec: Option<TableCodec<K::Owned, G::State>>,
     leaving: Option<Leaving<K::Owned, G::State>>,
 }
 
-impl<T, K: KeyOf<T>, G: Aggregate<T>> AtEnd<T, K, G> {
+impl<T, K: KeyOf<T>, G: Accumulate<T>> AtEnd<T, K, G> {
     /// The operator for records whose key `key` finds.
     #[must_use]
     pub const fn new(key: K, aggregate: G) -> Self {
-        Self { key, aggregate, state: KeyedState::new(), leaving: None }
+        Self { key, aggregate, state: KeyedTable::new(), codec: None, leaving: None }
     }
 }
 
-impl<T, K: KeyOf<T>, G: Aggregate<T>> Clone for AtEnd<T, K, G> {
+impl<T, K: KeyOf<T>, G: Accumulate<T>> Clone for AtEnd<T, K, G> {
     fn clone(&self) -> Self {
-        Self::new(self.key.clone(), self.aggregate.clone())
+        Self { codec: self.codec, ..Self::new(self.key.clone(), self.aggregate.clone()) }
     }
 }
 
-impl<T, K: KeyOf<T>, G: Aggregate<T>> fmt::Debug for AtEnd<T, K, G> {
+impl<T, K, G> Checkpointed for AtEnd<T, K, G>
+where
+    K: KeyOf<T, Owned: State>,
+    G: Accumulate<T, State: State>,
+{
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(TableCodec::new()), ..self }
+    }
+}
+
+impl<T, K: KeyOf<T>, G: Accumulate<T>> fmt::Debug for AtEnd<T, K, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AtEnd").field("keys", &self.state.len()).finish_non_exhaustive()
     }
@@ -123,7 +136,7 @@ impl<T, K, G> Operator<Keyed<T>> for AtEnd<T, K, G>
 where
     T: Send + 'static,
     K: KeyOf<T>,
-    G: Aggregate<T>,
+    G: Accumulate<T>,
 {
     type Out = (K::Owned, G::Out);
     const NAME: &'static str = G::NAME;
@@ -168,30 +181,49 @@ where
         }
         Ok(())
     }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        self.state.snapshot(self.codec, state)
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        self.state.restore(self.codec, state)
+    }
 }
 
 /// Emits `(key, result so far)` for every record, with the record's event time.
-pub struct Running<T, K: KeyOf<T>, G: Aggregate<T>> {
+pub struct Running<T, K: KeyOf<T>, G: Accumulate<T>> {
     key: K,
     aggregate: G,
-    state: KeyedState<K::Owned, G::State>,
+    state: KeyedTable<K::Owned, G::State>,
+    codec: Option<TableCodec<K::Owned, G::State>>,
 }
 
-impl<T, K: KeyOf<T>, G: Aggregate<T>> Running<T, K, G> {
+impl<T, K: KeyOf<T>, G: Accumulate<T>> Running<T, K, G> {
     /// The operator for records whose key `key` finds.
     #[must_use]
     pub const fn new(key: K, aggregate: G) -> Self {
-        Self { key, aggregate, state: KeyedState::new() }
+        Self { key, aggregate, state: KeyedTable::new(), codec: None }
     }
 }
 
-impl<T, K: KeyOf<T>, G: Aggregate<T>> Clone for Running<T, K, G> {
+impl<T, K: KeyOf<T>, G: Accumulate<T>> Clone for Running<T, K, G> {
     fn clone(&self) -> Self {
-        Self::new(self.key.clone(), self.aggregate.clone())
+        Self { codec: self.codec, ..Self::new(self.key.clone(), self.aggregate.clone()) }
     }
 }
 
-impl<T, K: KeyOf<T>, G: Aggregate<T>> fmt::Debug for Running<T, K, G> {
+impl<T, K, G> Checkpointed for Running<T, K, G>
+where
+    K: KeyOf<T, Owned: State>,
+    G: Accumulate<T, State: State>,
+{
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(TableCodec::new()), ..self }
+    }
+}
+
+impl<T, K: KeyOf<T>, G: Accumulate<T>> fmt::Debug for Running<T, K, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running").field("keys", &self.state.len()).finish_non_exhaustive()
     }
@@ -201,7 +233,7 @@ impl<T, K, G> Operator<Keyed<T>> for Running<T, K, G>
 where
     T: Send + 'static,
     K: KeyOf<T, Owned: Clone>,
-    G: Aggregate<T, State: Clone>,
+    G: Accumulate<T, State: Clone>,
 {
     type Out = (K::Owned, G::Out);
     const NAME: &'static str = G::RUNNING;
@@ -226,6 +258,14 @@ where
         };
         out.push(Record::at((key, G::result(state)), time));
         Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        self.state.snapshot(self.codec, state)
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        self.state.restore(self.codec, state)
     }
 }
 

@@ -1,0 +1,141 @@
+//! A value for each key, in memory, and how all of them are written down.
+
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+use std::hash::Hash;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::IntoIter;
+use millstream_engine::key::{key_group, stable_hash};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
+use millstream_engine::time::Timestamp;
+
+use crate::state::{Codec, State};
+
+/// What is kept for one key.
+pub(crate) struct Slot<K, A> {
+    /// Kept, so that the table can grow without hashing a key again.
+    hash: u64,
+    pub(crate) key: K,
+    pub(crate) value: A,
+    /// The latest event time of the key's records.
+    pub(crate) time: Timestamp,
+}
+
+/// The slots of a table that is being emptied.
+pub(crate) type Leaving<K, A> = IntoIter<Slot<K, A>>;
+
+/// A value for each key, found by the hash that travelled with the record.
+pub(crate) struct KeyedTable<K, A> {
+    slots: HashTable<Slot<K, A>>,
+}
+
+impl<K, A> KeyedTable<K, A> {
+    pub(crate) const fn new() -> Self {
+        Self { slots: HashTable::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The slot of a key; where there is none, the key, made its own.
+    #[inline]
+    pub(crate) fn find<Q>(&mut self, hash: u64, key: &Q) -> Result<&mut Slot<K, A>, K>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let same = |slot: &Slot<K, A>| slot.hash == hash && slot.key.borrow() == key;
+        self.slots.find_mut(hash, same).ok_or_else(|| key.to_owned())
+    }
+
+    /// Adds the slot of a key that has none.
+    pub(crate) fn insert(&mut self, hash: u64, key: K, value: A, time: Timestamp) {
+        let slot = Slot { hash, key, value, time };
+        self.slots.insert_unique(hash, slot, |slot| slot.hash);
+    }
+
+    /// Empties the table.
+    pub(crate) fn leave(&mut self) -> Leaving<K, A> {
+        std::mem::replace(&mut self.slots, HashTable::new()).into_iter()
+    }
+
+    /// Writes every slot, by key group: the key, the time in milliseconds, the value. The order is
+    /// that of the hashes, so that the same state is always the same bytes.
+    pub(crate) fn snapshot(
+        &self,
+        codec: Option<TableCodec<K, A>>,
+        state: &mut StateWriter,
+    ) -> Result<(), StateError> {
+        let codec = codec.ok_or_else(without_uid)?;
+        let mut groups: BTreeMap<u8, Vec<(u64, Vec<u8>)>> = BTreeMap::new();
+        for slot in &self.slots {
+            let mut bytes = Vec::new();
+            codec.key.write(&slot.key, &mut bytes)?;
+            codec.time.write(&slot.time.as_millis(), &mut bytes)?;
+            codec.value.write(&slot.value, &mut bytes)?;
+            groups.entry(key_group(slot.hash)).or_default().push((slot.hash, bytes));
+        }
+        for (group, mut slots) in groups {
+            slots.sort_unstable();
+            let bytes = slots.into_iter().flat_map(|(_, bytes)| bytes).collect();
+            state.write_key_group(group, bytes);
+        }
+        Ok(())
+    }
+
+    /// Takes over what [`snapshot`](KeyedTable::snapshot) wrote.
+    pub(crate) fn restore<Q>(
+        &mut self,
+        codec: Option<TableCodec<K, A>>,
+        state: &StateReader<'_>,
+    ) -> Result<(), StateError>
+    where
+        K: Borrow<Q>,
+        Q: Hash + ?Sized,
+    {
+        let codec = codec.ok_or_else(without_uid)?;
+        for (group, mut bytes) in state.key_groups() {
+            while !bytes.is_empty() {
+                let key = codec.key.read(&mut bytes)?;
+                let time = Timestamp::from_millis(codec.time.read(&mut bytes)?);
+                let value = codec.value.read(&mut bytes)?;
+                let hash = stable_hash(key.borrow());
+                if key_group(hash) != group {
+                    let why = "a key has another group than the one it was written in: its hash \
+                        is not what it was";
+                    return Err(StateError::new(why));
+                }
+                self.insert(hash, key, value, time);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How keys and values of a table are written.
+pub(crate) struct TableCodec<K, A> {
+    key: Codec<K>,
+    time: Codec<i64>,
+    value: Codec<A>,
+}
+
+impl<K: State, A: State> TableCodec<K, A> {
+    pub(crate) const fn new() -> Self {
+        Self { key: Codec::new(), time: Codec::new(), value: Codec::new() }
+    }
+}
+
+impl<K, A> Clone for TableCodec<K, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, A> Copy for TableCodec<K, A> {}
+
+/// Whoever has state and no `uid` is asked for none of it.
+pub(crate) fn without_uid() -> StateError {
+    StateError::new("an operator without a uid writes no state")
+}
