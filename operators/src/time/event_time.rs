@@ -24,8 +24,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// A watermark stands right behind the record that brought it on, wherever batches begin and
     /// end: which records are late depends on the records alone. It never goes back. Emits and
-    /// backpressures as its input and output do, ends with its input. Best said right behind the
-    /// source, before streams part or meet.
+    /// backpressures as its input and output do, and ends with its input, which is no watermark.
+    /// Best said right behind the source, before streams part or meet. What happens while no record
+    /// comes, and how streams wait for each other, is said by [`Watermarks`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -71,8 +72,14 @@ pub struct EventTime<T, F, G> {
     reached: Timestamp,
     watermark: Timestamp,
     told: Timestamp,
+    /// How far it has to come for the next step.
+    next_step: Timestamp,
     idle: bool,
-    /// The last record made the rest of the chain stop.
+    /// A record has come since it was last looked.
+    seen: bool,
+    /// Whether anything comes but by records, for which there has to be room; and whether the last
+    /// record made the rest of the chain stop.
+    timed: bool,
     stalled: bool,
     /// A record that waits for other streams, and how far it will bring this one.
     held: Option<(Record<T>, Timestamp)>,
@@ -95,13 +102,16 @@ impl<T, F, G: Clone> EventTime<T, F, G> {
             generator: watermarks.generator.clone(),
             ticks: None,
             quiet: watermarks.idle_after.map(Quiet::new),
+            timed: watermarks.is_timed(),
             listener: None,
             member: None,
             watermarks,
             reached: Timestamp::MIN,
             watermark: Timestamp::MIN,
             told: Timestamp::MIN,
+            next_step: Timestamp::MIN,
             idle: false,
+            seen: false,
             stalled: false,
             held: None,
         }
@@ -111,7 +121,10 @@ impl<T, F, G: Clone> EventTime<T, F, G> {
     fn advance(&mut self, to: Timestamp) {
         if to > self.reached {
             self.reached = to;
-            self.watermark = self.watermarks.round(to);
+            if to >= self.next_step {
+                self.watermark = self.watermarks.round(to);
+                self.next_step = self.watermark.saturating_add(self.watermarks.step);
+            }
             if let Some(member) = &mut self.member {
                 member.reach(to);
             }
@@ -122,16 +135,17 @@ impl<T, F, G: Clone> EventTime<T, F, G> {
     fn emit(&mut self, record: Record<T>, reached: Timestamp, out: &mut impl Collector<T>) {
         self.advance(reached);
         out.push(record);
-        if let Some(quiet) = &mut self.quiet {
-            quiet.touch();
-        }
-        self.stalled = self.is_timed() && out.is_full();
+        self.seen = true;
+        self.stalled = self.timed && out.is_full();
     }
 
-    /// Whether anything comes but by records, for which there has to be room.
-    #[inline]
-    const fn is_timed(&self) -> bool {
-        self.quiet.is_some() || self.ticks.is_some() || self.listener.is_some()
+    /// It is idle no longer.
+    #[cold]
+    fn wake_up(&mut self) {
+        self.idle = false;
+        if let Some(quiet) = &mut self.quiet {
+            quiet.begin_again();
+        }
     }
 
     /// It has been quiet for too long.
@@ -157,10 +171,8 @@ impl<T, F, G: Clone> EventTime<T, F, G> {
         let Some(time) = self.listener.as_mut().and_then(Listener::take) else {
             return;
         };
-        self.idle = false;
-        if let Some(quiet) = &mut self.quiet {
-            quiet.touch();
-        }
+        self.seen = true;
+        self.wake_up();
         self.advance(time);
         if let Some(member) = &mut self.member {
             member.come_back();
@@ -241,7 +253,9 @@ where
         let mark = self.generator.on_record(&record.value, time);
         let reached = mark.map_or(self.reached, |mark| mark.max(self.reached));
         let record = Record::at(record.value, time);
-        self.idle = false;
+        if self.idle {
+            self.wake_up();
+        }
         if let Some(listener) = &mut self.listener {
             listener.record_came();
         }
@@ -277,7 +291,7 @@ where
             }
         }
         if let Some((quiet, limit)) = self.quiet.as_mut().zip(self.watermarks.idle_after)
-            && let Some(quiet) = quiet.look(now)
+            && let Some(quiet) = quiet.look(now, &mut self.seen)
         {
             self.go_idle(quiet, limit, now);
         }
@@ -307,11 +321,9 @@ where
     }
 
     fn resume(&mut self, out: &mut impl Collector<T>) -> Result<(), OperatorError> {
-        if std::mem::take(&mut self.stalled)
-            && let Some(quiet) = &mut self.quiet
-        {
-            // Whoever is behind what was full could not have had another record earlier.
-            quiet.touch();
+        if std::mem::take(&mut self.stalled) {
+            // What is before what was full could not have brought another record earlier.
+            self.seen = true;
         }
         if !Operator::<T>::waiting(self)
             && let Some((record, reached)) = self.held.take()
@@ -513,7 +525,8 @@ mod tests {
         let mut operator = EventTime::new(reading as Reading, watermarks);
         let now = |seconds| Instant::after_start(Duration::from_secs(seconds));
         let mut out = Nowhere;
-        operator.emit(Record::new(0), at(0), &mut out);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        Operator::<i64>::poll_outside(&mut operator, &mut cx).expect("it begins");
         operator.emit(Record::new(0), at(0), &mut out);
         operator.on_timer(now(1), &mut out).expect("no error");
         assert!(!Operator::<i64>::idle(&operator));

@@ -21,8 +21,6 @@ pub(super) struct Quiet {
     limit: Duration,
     clock: RunClock,
     blocked: BlockedTime,
-    /// A record has come since the last look.
-    seen: bool,
     /// From when on there was no record, and how long the stage had been blocked until then.
     since: Instant,
     blocked_before: Duration,
@@ -36,7 +34,6 @@ impl Quiet {
             limit,
             clock: RunClock::default(),
             blocked: BlockedTime::default(),
-            seen: false,
             since: Instant::START,
             blocked_before: Duration::ZERO,
             due: None,
@@ -58,17 +55,12 @@ impl Quiet {
         begins
     }
 
-    /// It is not quiet now.
-    #[inline]
-    pub(super) fn touch(&mut self) {
-        self.seen = true;
-        if self.due.is_none() {
-            self.begin_at(self.clock.now());
-        }
+    /// It is idle no longer.
+    pub(super) fn begin_again(&mut self) {
+        self.begin_at(self.clock.now());
     }
 
     fn begin_at(&mut self, now: Instant) {
-        self.seen = false;
         self.since = now;
         self.blocked_before = self.blocked.until(now);
         self.due = Some(now + self.limit / LOOKS);
@@ -89,13 +81,13 @@ impl Quiet {
         self.due
     }
 
-    /// Whether it has been quiet for too long, and then for how long. Until the next record it is
-    /// not looked again.
-    pub(super) fn look(&mut self, now: Instant) -> Option<Duration> {
+    /// Whether it has been quiet for too long, and then for how long; `seen` is the mark of a
+    /// record. Until the next one it is not looked again.
+    pub(super) fn look(&mut self, now: Instant, seen: &mut bool) -> Option<Duration> {
         if self.due.is_none_or(|due| due > now) {
             return None;
         }
-        if self.seen {
+        if std::mem::take(seen) {
             self.begin_at(now);
             return None;
         }

@@ -179,6 +179,11 @@ impl<G> Watermarks<G> {
         self
     }
 
+    /// Whether anything but a record says how far the stream is.
+    pub(super) const fn is_timed(&self) -> bool {
+        self.idle_after.is_some() || self.interval.is_some() || self.heartbeat.is_some()
+    }
+
     /// A watermark as it goes on.
     pub(super) fn round(&self, watermark: Timestamp) -> Timestamp {
         let step = i64::try_from(self.step.as_millis()).unwrap_or(i64::MAX);
