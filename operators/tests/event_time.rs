@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::random::Random;
-use millstream_engine::testing::{TestDriver, probe_sink, probe_source};
+use millstream_engine::testing::{SourceProbe, TestDriver, probe_sink, probe_source};
 use millstream_engine::time::Clock;
 use millstream_operators::prelude::*;
 use millstream_operators::time::WatermarkGenerator;
@@ -370,22 +370,23 @@ impl Merged {
     }
 }
 
+/// Three streams that meet, and nothing else.
+fn merge_of_three(flow: &Dataflow, seen: &Seen) -> [SourceProbe<i64>; 3] {
+    let [a, b, c] = ["a", "b", "c"].map(|name| {
+        let (probe, numbers) = probe_source::<i64>();
+        (probe, flow.source(name, numbers).boxed())
+    });
+    a.1.merge_all([b.1, c.1]).via(seen.clone()).ignore();
+    [a.0, b.0, c.0]
+}
+
 #[test]
 fn x9_merged_watermarks_are_those_of_the_specification() {
     for seed in 0..200 {
         let mut random = Random::new(seed);
         let mut below = |limit: u64| i64::try_from(random.below(limit)).unwrap();
         let (flow, seen) = (Dataflow::new("merged"), Seen::default());
-        let (probes, streams): (Vec<_>, Vec<_>) = ["a", "b", "c"]
-            .map(|name| {
-                let (probe, numbers) = probe_source::<i64>();
-                (probe, flow.source(name, numbers).named(name).boxed())
-            })
-            .into_iter()
-            .unzip();
-        let mut streams = streams.into_iter();
-        let first = streams.next().unwrap();
-        first.merge_all(streams).via(seen.clone()).ignore();
+        let probes = merge_of_three(&flow, &seen);
         let batch = usize::try_from(1 + below(8)).unwrap();
         let capacity = batch + usize::try_from(below(20)).unwrap();
         let options = JobOptions::default().with_batch_records(batch);

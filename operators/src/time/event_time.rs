@@ -575,7 +575,7 @@ mod tests {
         assert_eq!(marks(&mut harness), [hour + 1000, hour + 3000]);
         harness.set_wall_clock(at(0));
         harness.advance(Duration::from_secs(60));
-        assert_eq!(marks(&mut harness), [], "until it has caught up");
+        assert!(marks(&mut harness).is_empty(), "until it has caught up");
         harness.set_wall_clock(at(2 * hour));
         harness.advance(Duration::from_secs(2));
         assert_eq!(marks(&mut harness), [2 * hour + 1000]);
