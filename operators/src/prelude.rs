@@ -13,6 +13,7 @@ pub use crate::window::{Firing, TimeWindow, Tumbling, Windowed};
 pub use crate::{DataStream, Dataflow, KeyedStream, sink, source};
 pub use millstream_engine::chain::Chain;
 pub use millstream_engine::edge::WhenFull;
+pub use millstream_engine::operator::Collector;
 pub use millstream_engine::runtime::{JobHandle, JobOptions, JobReport};
 pub use millstream_engine::time::Timestamp;
 pub use millstream_engine::{OperatorError, Record};

@@ -3,9 +3,11 @@
 pub mod accumulate;
 mod count;
 mod fold;
+pub mod process;
 mod reduce;
 mod stream;
 mod table;
+mod timers;
 
 pub use count::Count;
 pub use fold::Fold;
