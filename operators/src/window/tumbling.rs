@@ -11,19 +11,7 @@ use super::{AlignedWindows, TimeWindow};
 ///
 /// ```
 /// use std::time::Duration;
-/// use millstream_operators::aggregate::Aggregate;
 /// use millstream_operators::prelude::*;
-/// # #[derive(Clone)]
-/// # struct Sum;
-/// # impl Aggregate<(i64, u32)> for Sum {
-/// #     type Accumulator = u32;
-/// #     type Out = u32;
-/// #     const NAME: &'static str = "sum";
-/// #     fn create(&self) -> u32 { 0 }
-/// #     fn add(&self, sum: &mut u32, (_, price): &(i64, u32)) { *sum += price; }
-/// #     fn merge(&self, sum: &mut u32, other: &u32) { *sum += other; }
-/// #     fn result(&self, sum: &u32) -> u32 { *sum }
-/// # }
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), millstream_engine::Error> {
@@ -33,7 +21,7 @@ use super::{AlignedWindows, TimeWindow};
 ///     .event_time(|(millis, _)| Timestamp::from_millis(*millis), Watermarks::monotonic())
 ///     .key_by(|_| "the shop")
 ///     .window(Tumbling::of(Duration::from_secs(60)))
-///     .aggregate(Sum)
+///     .aggregate(Sum::of(|(_, price): &(i64, u64)| *price))
 ///     .map(|minute| (minute.window.start.as_millis(), minute.value))
 ///     .collect();
 /// assert_eq!(flow.run().await?.take(turnover), Some(vec![(0, 12), (60_000, 1)]));

@@ -1,33 +1,33 @@
 //! What windows know of the clock: what it says, and the one timer that they set.
 
-use std::time::Duration;
-
 use millstream_engine::runtime::OperatorContext;
-use millstream_engine::time::{Clock, Instant, Timestamp};
+use millstream_engine::time::{Instant, Timestamp};
 
-/// The wall clock, clamped so that it never goes back, and a timer on it.
+use crate::time::ProcessingClock;
+
+/// Processing time, which does not go back behind what it was before a restore either, and a timer.
 pub(super) struct WallClock {
-    clock: Option<Clock>,
+    clock: ProcessingClock,
     /// The latest that it has said.
     reached: Timestamp,
-    /// What the timer is set to, by the wall, and when that will be.
-    timer: Option<(Timestamp, Instant)>,
+    /// What the timer is set to.
+    due: Option<Timestamp>,
+    timer: Option<Instant>,
 }
 
 impl WallClock {
-    pub(super) const fn new() -> Self {
-        Self { clock: None, reached: Timestamp::MIN, timer: None }
+    pub(super) fn new() -> Self {
+        Self { clock: ProcessingClock::default(), reached: Timestamp::MIN, due: None, timer: None }
     }
 
     pub(super) fn open(&mut self, context: &OperatorContext<'_>) {
-        self.clock = Some(context.clock());
+        self.clock = ProcessingClock::start(context.clock());
     }
 
     /// What it says.
     #[inline]
     pub(super) fn read(&mut self) -> Timestamp {
-        let says = self.clock.as_ref().map_or(Timestamp::MIN, Clock::timestamp);
-        self.reached = self.reached.max(says);
+        self.reached = self.reached.max(self.clock.now());
         self.reached
     }
 
@@ -42,27 +42,22 @@ impl WallClock {
         self.reached = self.reached.max(reached);
     }
 
-    /// Sets the timer to when the wall clock will say `due`, which is at once if it has already.
+    /// Sets the timer to when it will be `due`, which is at once if that has passed.
     pub(super) fn set_timer(&mut self, due: Option<Timestamp>) {
-        if self.timer.map(|(set, _)| set) == due {
-            return;
+        if self.due != due {
+            self.due = due;
+            self.timer = due.and_then(|due| self.clock.when(due));
         }
-        self.timer = due.zip(self.clock.as_ref()).map(|(due, clock)| {
-            let left = due.as_millis().saturating_sub(clock.timestamp().as_millis());
-            let left = Duration::from_millis(u64::try_from(left).unwrap_or(0));
-            (due, clock.now() + left)
-        });
     }
 
-    /// The timer has fired: reads the clock, which may have been set back in between. Whoever calls
-    /// this sets the timer anew.
+    /// The timer has fired. Whoever calls this sets it anew.
     pub(super) fn on_timer(&mut self) -> Timestamp {
-        self.timer = None;
+        (self.due, self.timer) = (None, None);
         self.read()
     }
 
     #[inline]
-    pub(super) fn next_timer(&self) -> Option<Instant> {
-        self.timer.map(|(_, at)| at)
+    pub(super) const fn next_timer(&self) -> Option<Instant> {
+        self.timer
     }
 }

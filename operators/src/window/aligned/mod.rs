@@ -4,11 +4,12 @@
 //! did, so finding a record's place is one look into one hash table; and a window that is complete
 //! goes as a whole.
 
+mod by_processing_time;
 mod operator;
 mod pane;
 mod state;
-mod timers;
 
+pub use by_processing_time::ByProcessingTime;
 pub use operator::Aligned;
 
 use millstream_engine::key::KeyOf;
@@ -50,6 +51,27 @@ pub trait AlignedWindows: Clone + Send + 'static {
 
     /// The window that `time` lies in. No two of them overlap.
     fn window_of(&self, time: Timestamp) -> TimeWindow;
+
+    /// The same windows by the clock: a record lies in the window in which it comes, whenever it
+    /// happened. Nothing is late then, and no event time is needed; but a result depends on when
+    /// the job ran, and reading the clock costs each record something.
+    ///
+    /// A window is told of by a timer when the clock reaches its end. The result's event time is
+    /// the last point of the window, by the clock.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use millstream_operators::prelude::*;
+    ///
+    /// let flow = Dataflow::new("requests");
+    /// let requests = flow.source("requests", source::from_iter(["/", "/about"]));
+    /// let by_second = Tumbling::of(Duration::from_secs(1)).by_processing_time();
+    /// requests.key_by_ref(|path| *path).window(by_second);
+    /// ```
+    #[must_use]
+    fn by_processing_time(self) -> ByProcessingTime<Self> {
+        ByProcessingTime(self)
+    }
 }
 
 impl<T: Send + 'static, W: AlignedWindows> Windows<T> for W {

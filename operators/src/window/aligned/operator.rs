@@ -16,9 +16,9 @@ use millstream_engine::{Error, OperatorError, Record};
 use super::AlignedWindows;
 use super::pane::{Pane, Panes, Slot};
 use super::state::PaneCodec;
-use super::timers::{Due, Timers};
 use crate::aggregate::Aggregate;
 use crate::state::{Checkpointed, State};
+use crate::window::timers::{Due, Timers, next};
 use crate::window::trigger::{Moment, Trigger};
 use crate::window::wall_clock::WallClock;
 use crate::window::{Firing, TimeWindow, WindowRules, Windowed};
@@ -42,8 +42,8 @@ pub struct Aligned<T, W, K: KeyOf<T>, G: Aggregate<T>, R: Trigger> {
     pub(super) complete: Timestamp,
     /// When the next window is complete or given up, or its trigger wants to be asked.
     due: Timestamp,
-    by_watermark: Timers,
-    by_clock: Timers,
+    by_watermark: Timers<TimeWindow>,
+    by_clock: Timers<TimeWindow>,
     pub(super) clock: WallClock,
     /// The window that is being told of.
     walk: Option<Walk<Pane<K::Owned, G::Accumulator, R::State>>>,
@@ -74,7 +74,7 @@ where
 {
     /// The operator for records whose key `key` finds.
     #[must_use]
-    pub const fn new(windows: W, key: K, aggregate: G, rules: WindowRules<T, R>) -> Self {
+    pub fn new(windows: W, key: K, aggregate: G, rules: WindowRules<T, R>) -> Self {
         Self {
             windows,
             key,
@@ -170,12 +170,12 @@ where
 
     /// Notes when the trigger of a key wants to be asked again.
     #[inline]
-    fn set_timers(&mut self, before: [Option<Due>; 2], after: [Option<Due>; 2]) {
+    fn set_timers(&mut self, before: [Option<Due<TimeWindow>>; 2], after: [Option<Due<TimeWindow>>; 2]) {
         let ([old_watermark, old_clock], [watermark, clock]) = (before, after);
         let mut set = false;
         // That a window is complete is told without being asked for.
-        let ahead = |due: &Due| due.time > self.watermark;
-        let asked = |due: &Due| due.time < due.window.end || due.window.end <= self.complete;
+        let ahead = |due: &Due<TimeWindow>| due.time > self.watermark;
+        let asked = |due: &Due<TimeWindow>| due.time < due.window.end || due.window.end <= self.complete;
         if let Some(due) = watermark.filter(|due| ahead(due) && asked(due))
             && old_watermark != watermark
         {
@@ -206,9 +206,9 @@ where
             for slot in &pane.slots {
                 let hash = hash_of::<T, K>(&slot.key);
                 let [watermark, clock] =
-                    next(&self.rules.trigger, &slot.kept.trigger, pane.window, hash);
+                    next(&self.rules.trigger, &slot.kept.trigger, pane.window, pane.window, hash);
                 let complete = pane.window.end <= self.complete;
-                let ahead = |due: &Due| {
+                let ahead = |due: &Due<TimeWindow>| {
                     due.time > self.watermark && (complete || due.time < due.window.end)
                 };
                 by_watermark.extend(watermark.filter(ahead));
@@ -314,7 +314,7 @@ where
         }
         if !R::BY_WINDOW {
             let hash = hash_of::<T, K>(key);
-            let [watermark, clock] = next(trigger, &kept.trigger, window, hash);
+            let [watermark, clock] = next(trigger, &kept.trigger, window, window, hash);
             // Whoever wants to be asked by the clock at once has been.
             let clock = clock.filter(|due| due.time > at.clock);
             self.set_timers([None; 2], [watermark, clock]);
@@ -322,7 +322,7 @@ where
     }
 
     /// Asks the triggers that wanted it then: the key's, if it still does.
-    fn ask(&mut self, due: Due, out: &mut impl Collector<Told<T, K, G>>) {
+    fn ask(&mut self, due: Due<TimeWindow>, out: &mut impl Collector<Told<T, K, G>>) {
         let Some(place) = self.panes.place(due.window) else { return };
         let (watermark, clock) = (self.watermark, self.clock.reached());
         let trigger = &self.rules.trigger;
@@ -333,7 +333,7 @@ where
             .filter(|bucket| {
                 let state = pane.slots.get_bucket(*bucket).map(|slot| &slot.kept.trigger);
                 let [by_watermark, by_clock] =
-                    state.map_or([None; 2], |state| next(trigger, state, due.window, due.hash));
+                    state.map_or([None; 2], |state| next(trigger, state, due.window, due.window, due.hash));
                 by_watermark.is_some_and(|due| due.time <= watermark)
                     || by_clock.is_some_and(|due| due.time <= clock)
             })
@@ -365,18 +365,6 @@ where
 
 pub(super) fn hash_of<T, K: KeyOf<T>>(key: &K::Owned) -> u64 {
     stable_hash::<K::Key>(key.borrow())
-}
-
-/// When a trigger wants to be asked again, by event time and by the clock.
-#[inline]
-fn next<R: Trigger>(
-    trigger: &R,
-    state: &R::State,
-    window: TimeWindow,
-    hash: u64,
-) -> [Option<Due>; 2] {
-    let next = trigger.next(state, window);
-    [next.watermark, next.clock].map(|time| time.map(|time| Due { time, window, hash }))
 }
 
 #[inline]
@@ -432,7 +420,7 @@ where
         let Slot { key, kept } = slot;
         let trigger = &self.rules.trigger;
         let before =
-            if R::BY_WINDOW { [None; 2] } else { next(trigger, &kept.trigger, at.window, hash) };
+            if R::BY_WINDOW { [None; 2] } else { next(trigger, &kept.trigger, at.window, at.window, hash) };
         kept.add(&self.aggregate, &value);
         let result = trigger.on_record(&mut kept.trigger, time, at);
         let complete = at.window.is_complete(at.watermark);
@@ -440,7 +428,7 @@ where
             push(key.clone(), at.window, told, out);
         }
         if !R::BY_WINDOW {
-            let after = next(trigger, &kept.trigger, at.window, hash);
+            let after = next(trigger, &kept.trigger, at.window, at.window, hash);
             self.set_timers(before, after);
         }
         Ok(())
