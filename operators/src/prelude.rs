@@ -1,5 +1,9 @@
 //! What the author of a pipeline names.
 
+pub use crate::aggregate::{
+    self, Aggregate, BottomN, Count, DistinctCount, First, Last, Max, MaxBy, Mean, Min, MinBy,
+    Ordered, Quantiles, Reduce, Sum, ToList, TopN,
+};
 pub use crate::attempt::{Backoff, DeadLetter, DeadLetters, OnError};
 pub use crate::concurrent::{CallPolicy, Concurrency, Lookup};
 pub use crate::control::KillSwitch;
