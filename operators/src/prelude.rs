@@ -10,7 +10,7 @@ pub use crate::control::KillSwitch;
 pub use crate::fan::{MergeEnd, OnCancel, SideTag};
 pub use crate::group::{AtLimit, Groups};
 pub use crate::recovery::{CircuitBreaker, RestartPolicy, Supervision};
-pub use crate::time::Watermarks;
+pub use crate::time::{Alignment, Heartbeat, Watermarks};
 pub use crate::timing::{Rate, RateLimiter};
 pub use crate::window::trigger::{
     AfterEventTime, AfterProcessingTime, OnCount, OnEveryRecord, OnFinal, OnWatermark, Trigger,

@@ -169,7 +169,7 @@ fn every_word_is_in_the_index() {
     for (path, text) in files("src") {
         let words = words_of(&path, &text).into_iter();
         let words = words.filter(|word| !PLUMBING.contains(&word.as_str()));
-        let words = words.filter(|word| word != "KeyedStream::via_keyed");
+        let words = words.filter(|word| !word.starts_with("KeyedStream::via_keyed"));
         // A stream's is a word, and the dataflow's is how it is run.
         let words = words.filter(|word| word != "start_with" || path != "src/dataflow.rs");
         offered.extend(words.map(|word| (word, path.clone())));
