@@ -12,6 +12,12 @@ pub use crate::group::{AtLimit, Groups};
 pub use crate::recovery::{CircuitBreaker, RestartPolicy, Supervision};
 pub use crate::time::{Alignment, Heartbeat, Watermarks};
 pub use crate::timing::{Rate, RateLimiter};
+pub use crate::window::trigger::{
+    AfterEventTime, AfterProcessingTime, OnCount, OnEveryRecord, OnFinal, OnWatermark, Trigger,
+};
+pub use crate::window::{
+    AlignedWindows, CountWindows, Firing, Global, TimeWindow, Tumbling, Windowed,
+};
 pub use crate::{DataStream, Dataflow, KeyedStream, sink, source};
 pub use millstream_engine::chain::Chain;
 pub use millstream_engine::edge::WhenFull;
