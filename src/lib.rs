@@ -41,6 +41,7 @@
 //!
 //! * `files` (on by default): lines, CSV and JSON lines, plain or gzip, from and to files and the
 //!   standard streams.
+//! * `calendar`: windows by the hours, days, weeks and months of a time zone.
 //! * `console`: the HTTP endpoint with `/metrics`, `/healthz`, `/readyz` and `/graph`.
 
 #[cfg(feature = "console")]

@@ -5,6 +5,8 @@
 //! [`Trigger`] that of when they are told of, [`Aggregate`](crate::aggregate::Aggregate) that of what.
 
 mod aligned;
+#[cfg(feature = "calendar")]
+mod calendar;
 mod counted;
 mod kept;
 mod result;
@@ -20,6 +22,8 @@ mod window_all;
 mod windows;
 
 pub use aligned::{Aligned, AlignedWindows, ByProcessingTime};
+#[cfg(feature = "calendar")]
+pub use calendar::Calendar;
 pub use counted::{CountWindows, Counted, Global};
 pub use result::{Firing, Windowed};
 pub use rules::{Accumulation, WindowRules};

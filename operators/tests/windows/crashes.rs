@@ -79,6 +79,31 @@ fn g2_windows_survive_a_crash_behind_every_step() {
     }
 }
 
+#[test]
+fn g2_what_triggers_keep_survives_a_crash_behind_every_step() {
+    fn each<R: Trigger>(trigger: R) {
+        for lateness in [0, 10] {
+            for accumulation in [Accumulation::Accumulating, Accumulation::Discarding] {
+                let rules = rules(trigger.clone());
+                let rules = WindowRules { lateness: ms(lateness), accumulation, ..rules };
+                survive(ten(), rules.clone());
+                survive(Tumbling::of(ms(50)), rules.clone());
+                survive(ten().by_processing_time(), rules.clone());
+                survive(CountWindows::of(3).every(2).with_partial(), rules.clone());
+                survive(Global, rules);
+            }
+        }
+    }
+    each(OnWatermark);
+    each(OnFinal);
+    each(OnCount::of(2));
+    each(OnEveryRecord.once());
+    each(AfterProcessingTime::of(ms(5)));
+    each(AfterEventTime::of(ms(4)).or(OnCount::of(3)));
+    each(OnCount::of(2).and(AfterProcessingTime::of(ms(3))));
+    each(OnWatermark.with_early(AfterEventTime::of(ms(3))).with_late(OnCount::of(2)));
+}
+
 /// Runs clicks through windows by some instances, and gives what was told and the state.
 fn run(
     clicks: &[Click],
