@@ -372,7 +372,7 @@ where
         let (reached, generator) =
             bytes.split_first_chunk().ok_or_else(|| StateError::new("a watermark has 8 bytes"))?;
         self.advance(Timestamp::from_millis(i64::from_le_bytes(*reached)));
-        self.told = self.watermark;
+        // It is told again: where streams meet, nobody remembers how far each of them had come.
         self.generator.restore(generator)
     }
 }
