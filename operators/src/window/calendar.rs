@@ -52,7 +52,7 @@ enum Unit {
 }
 
 /// Time before this and behind its opposite is one window each: no calendar reaches so far.
-const REACH: i64 = 9_000 * 365 * 24 * 60 * 60 * 1_000;
+const REACH: i64 = 8_000 * 365 * 24 * 60 * 60 * 1_000;
 
 const HOUR: i64 = 60 * 60 * 1_000;
 

@@ -6,6 +6,7 @@
 mod counts;
 mod crashes;
 mod lateness;
+mod model;
 
 mod triggers;
 mod tumbling;
