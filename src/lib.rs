@@ -54,7 +54,7 @@ pub use millstream_engine::{chain, edge, graph, key, metrics, operator, random, 
 pub use millstream_operators::file;
 pub use millstream_operators::{DataStream, Dataflow, KeyedStream, prelude};
 pub use millstream_operators::{aggregate, attempt, buffer, concurrent, control, fan, group, hub};
-pub use millstream_operators::{keyed, linear, recovery, timing};
+pub use millstream_operators::{keyed, linear, recovery, timing, window};
 
 /// Clocks and event time, and how watermarks are made.
 pub mod time {

@@ -32,6 +32,12 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     }
 }
 
+/// The stream of what `G` makes of each key in each window of `W`.
+pub type Aggregated<T, K, W, G, R = OnWatermark> = DataStream<
+    Windowed<<K as KeyOf<T>>::Owned, <W as Windows<T>>::Window, <G as Aggregate<T>>::Out>,
+    Via<Boundary<Keyed<T>>, <W as Windows<T>>::Operator<K, G, R>>,
+>;
+
 /// Records of `T` that belong to keys and windows. What is said on it first is how the windows
 /// behave, and then what is to be told of each.
 #[must_use = "windows that nobody is told of are a mistake: say what to tell, as `.aggregate(Count)`"]
@@ -83,13 +89,7 @@ where
 
     /// Tells of each key in each window what `aggregate` makes of its records: one accumulator is
     /// kept for each of them, and no record.
-    pub fn aggregate<G: Aggregate<T>>(
-        self,
-        aggregate: G,
-    ) -> DataStream<
-        Windowed<K::Owned, W::Window, G::Out>,
-        Via<Boundary<Keyed<T>>, W::Operator<K, G, R>>,
-    > {
+    pub fn aggregate<G: Aggregate<T>>(self, aggregate: G) -> Aggregated<T, K, W, G, R> {
         let Self { keyed, windows, mut rules, late } = self;
         keyed.via_keyed_with(|key, operator, blueprint| {
             rules.late = late.map(|tag| tag.port(operator, blueprint));

@@ -1,18 +1,10 @@
 //! What is told of windows most often, in a word.
 
-use millstream_engine::chain::{Boundary, Chain, Via};
-use millstream_engine::edge::Keyed;
+use millstream_engine::chain::Chain;
 use millstream_engine::key::KeyOf;
 
-use super::{Trigger, Windowed, WindowedStream, Windows};
-use crate::DataStream;
-use crate::aggregate::{Aggregate, Count, Reduce};
-
-/// The stream of what `G` makes of each key in each window of `W`.
-pub type Aggregated<T, K, W, G, R> = DataStream<
-    Windowed<<K as KeyOf<T>>::Owned, <W as Windows<T>>::Window, <G as Aggregate<T>>::Out>,
-    Via<Boundary<Keyed<T>>, <W as Windows<T>>::Operator<K, G, R>>,
->;
+use super::{Aggregated, Trigger, WindowedStream, Windows};
+use crate::aggregate::{Count, Reduce};
 
 impl<T, C, K, W, R> WindowedStream<T, C, K, W, R>
 where
