@@ -24,10 +24,11 @@ use super::{AlignedWindows, TimeWindow};
 /// // Or TimeZone::get("Europe/Berlin")?
 /// let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3")?;
 /// let flow = Dataflow::new("orders");
-/// let orders = ["2025-03-30T00:30:00+01:00", "2025-03-30T23:30:00+02:00"];
+/// let first: jiff::Timestamp = "2025-03-30T00:30:00+01:00".parse()?;
+/// let last: jiff::Timestamp = "2025-03-30T23:30:00+02:00".parse()?;
 /// let days = flow
-///     .source("orders", source::from_iter(orders.map(|time| time.parse::<jiff::Timestamp>().unwrap())))
-///     .event_time(|order| Timestamp::from_millis(order.as_millisecond()), Watermarks::monotonic())
+///     .source("orders", source::from_iter([first, last]))
+///     .event_time(|at| Timestamp::from_millis(at.as_millisecond()), Watermarks::monotonic())
 ///     .window_all(Calendar::days(berlin))
 ///     .count()
 ///     .map(|day| (day.value, day.window.end.as_millis() - day.window.start.as_millis()))

@@ -1,8 +1,9 @@
 //! Windows: finite pieces of an endless stream, by key, and what is told of each.
 //!
 //! A [`WindowedStream`] is said in the order of a sentence: which windows, when they are told of,
-//! what becomes of late records, and what is told. [`Windows`] is the contract of a kind of windows,
-//! [`Trigger`] that of when they are told of, [`Aggregate`](crate::aggregate::Aggregate) that of what.
+//! what becomes of late records, and what is told. [`Windows`] is the contract of a kind of
+//! windows, [`Trigger`] that of when they are told of, [`Aggregate`](crate::aggregate::Aggregate)
+//! that of what.
 
 mod aligned;
 #[cfg(feature = "calendar")]

@@ -25,7 +25,7 @@ where
     /// let flow = Dataflow::new("words by minute");
     /// let words = flow.source("words", source::from_iter([(1, "to"), (2, "be"), (3, "to")]));
     /// let most = words
-    ///     .event_time(|(second, _)| Timestamp::from_millis(second * 1000), Watermarks::monotonic())
+    ///     .event_time(|word| Timestamp::from_millis(word.0 * 1000), Watermarks::monotonic())
     ///     .key_by(|(_, word)| *word)
     ///     .window(Tumbling::of(Duration::from_secs(60)))
     ///     .count()

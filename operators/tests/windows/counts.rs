@@ -5,13 +5,19 @@ use millstream_engine::metrics::DropReason;
 use super::*;
 use Firing::{Early, OnTime};
 
-/// What a script of records of some keys brings about: key, number of the window, total, why, when.
+/// An operator of such windows, driven by hand.
+type Harness<W, R> =
+    OperatorHarness<Keyed<Click>, <W as Windows<Click>>::Operator<ByKey, Total, R>>;
+
+/// What was told: key, number of the window, total, why, event time.
+type Full = (char, u64, u64, Firing, i64);
+
+/// What a script of records of some keys brings about.
 fn told<W: Windows<Click, Window = u64>, R: Trigger>(
     windows: W,
     rules: WindowRules<Click, R>,
     clicks: &[Click],
-) -> (Vec<(char, u64, u64, Firing, i64)>, OperatorHarness<Keyed<Click>, W::Operator<ByKey, Total, R>>)
-{
+) -> (Vec<Full>, Harness<W, R>) {
     let mut harness = OperatorHarness::with_room(operator(windows, rules), 1);
     for (key, time, number) in clicks {
         harness.push(click(*key, *time, *number));

@@ -27,8 +27,8 @@ use crate::window::{Firing, TimeWindow, WindowRules, Windowed};
 ///
 /// Emits when a trigger says so, and for every window when it is given up; backpressures when its
 /// output does, and when that of late records does. At the end of the input, every window is given
-/// up. A watermark waits behind what is told because of it, which comes in the order of windows; the
-/// keys of a window come in no particular order, but the same in every run.
+/// up. A watermark waits behind what is told because of it, which comes in the order of windows;
+/// the keys of a window come in no particular order, but the same in every run.
 pub struct Aligned<T, W, K: KeyOf<T>, G: Aggregate<T>, R: Trigger> {
     windows: W,
     key: K,
