@@ -12,6 +12,8 @@ pub use crate::group::{AtLimit, Groups};
 pub use crate::recovery::{CircuitBreaker, RestartPolicy, Supervision};
 pub use crate::time::{Alignment, Heartbeat, Watermarks};
 pub use crate::timing::{Rate, RateLimiter};
+#[cfg(feature = "calendar")]
+pub use crate::window::Calendar;
 pub use crate::window::trigger::{
     AfterEventTime, AfterProcessingTime, OnCount, OnEveryRecord, OnFinal, OnWatermark, Trigger,
 };
