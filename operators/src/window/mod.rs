@@ -4,8 +4,10 @@
 //! what becomes of late records, and what is told. [`Windows`] is the contract of a kind of windows,
 //! [`Trigger`] that of when they are told of, [`Aggregate`](crate::aggregate::Aggregate) that of what.
 
+pub mod by_key;
 mod result;
 mod rules;
+pub mod session;
 mod span;
 mod stream;
 pub mod trigger;
@@ -13,6 +15,7 @@ mod windows;
 
 pub use result::{Firing, Windowed};
 pub use rules::{Accumulation, WindowRules};
+pub use session::{Session, SessionGap};
 pub use span::TimeWindow;
 pub use stream::WindowedStream;
 pub use trigger::Trigger;
