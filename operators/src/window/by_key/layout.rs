@@ -92,6 +92,15 @@ impl Plan {
     /// Due at once: earlier than any watermark.
     pub const AT_ONCE: Timestamp = Timestamp::MIN;
 
+    /// The same, if it was asked just now and should not be so again at once.
+    #[must_use]
+    pub fn asked_at(mut self, now: Timestamp) -> Self {
+        if self.alarm <= now {
+            self.alarm = NEVER;
+        }
+        self
+    }
+
     /// The earlier of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -157,20 +166,22 @@ impl<'a, G, R: Trigger> Scene<'a, G, R> {
         Moment { window, watermark: self.watermark, clock: self.now }
     }
 
-    /// When something is due of a window: its trigger, or its end for good.
+    /// When something is due of a window: what its trigger asks for, that it is complete, and that
+    /// it is given up.
     #[must_use]
     pub fn plan(&self, state: &R::State, window: TimeWindow) -> Plan {
         let next = self.trigger.next(state, window);
-        let expiry = self.expiry(window.end);
         // What the watermark has reached was asked for already.
-        let asked = next.watermark.filter(|at| *at > self.watermark);
-        Plan { due: asked.map_or(expiry, |at| at.min(expiry)), alarm: next.clock.unwrap_or(NEVER) }
+        let ahead = [next.watermark, Some(window.end)].into_iter().flatten();
+        let ahead = ahead.filter(|at| *at > self.watermark).min();
+        let expiry = self.expiry(window.end);
+        Plan { due: ahead.map_or(expiry, |at| at.min(expiry)), alarm: next.clock.unwrap_or(NEVER) }
     }
 
     /// Why a window is told of now.
     #[must_use]
-    pub fn firing(&self, window: TimeWindow, told: bool) -> Firing {
-        match (window.is_complete(self.watermark), told) {
+    pub fn firing(&self, window: TimeWindow, on_time: bool) -> Firing {
+        match (window.is_complete(self.watermark), on_time) {
             (false, _) => Firing::Early,
             (true, false) => Firing::OnTime,
             (true, true) => Firing::Late,

@@ -10,7 +10,7 @@ use crate::aggregate::Aggregate;
 use crate::state::Codec;
 use crate::window::by_key::{Code, Layout, NEVER, Placed, Plan, Scene, Told};
 use crate::window::trigger::TriggerResult;
-use crate::window::{Accumulation, TimeWindow, Trigger};
+use crate::window::{Accumulation, Firing, TimeWindow, Trigger};
 
 /// The sessions of one key, in the order of time; no two of them touch.
 #[derive(Debug)]
@@ -27,8 +27,10 @@ struct One<A, S> {
     /// What has come; nothing, if what was there has been told and given up.
     accumulator: Option<A>,
     trigger: S,
+    /// Something has come since it was last told of.
+    fresh: bool,
     /// It has been told of when it was complete, or one of those it was joined from.
-    told: bool,
+    on_time: bool,
     /// What the trigger ordered, until it is told.
     order: TriggerResult,
     plan: Plan,
@@ -85,8 +87,8 @@ impl<A, S> Sessions<A, S> {
 impl<A, S: Default> One<A, S> {
     fn new(window: TimeWindow) -> Self {
         let plan = Plan { due: NEVER, alarm: NEVER };
-        let (accumulator, trigger, told) = (None, S::default(), false);
-        Self { window, accumulator, trigger, told, order: TriggerResult::Continue, plan }
+        let (accumulator, trigger, order) = (None, S::default(), TriggerResult::Continue);
+        Self { window, accumulator, trigger, fresh: false, on_time: false, order, plan }
     }
 
     /// Adds a record, and asks the trigger.
@@ -99,10 +101,9 @@ impl<A, S: Default> One<A, S> {
         self.window = self.window.cover(own);
         let accumulator = self.accumulator.get_or_insert_with(|| scene.aggregate.create());
         scene.aggregate.add(accumulator, value);
-        if !R::BY_WINDOW || self.window.is_complete(scene.watermark) {
-            let moment = scene.moment(self.window);
-            self.order = scene.trigger.on_record(&mut self.trigger, own.start, moment);
-        }
+        self.fresh = true;
+        let moment = scene.moment(self.window);
+        self.order = scene.trigger.on_record(&mut self.trigger, own.start, moment);
         self.plan = scene.plan(&self.trigger, self.window);
         if self.order != TriggerResult::Continue {
             self.plan.due = Plan::AT_ONCE;
@@ -117,7 +118,8 @@ impl<A, S: Default> One<A, S> {
         R: Trigger<State = S>,
     {
         self.window = self.window.cover(later.window);
-        self.told |= later.told;
+        self.fresh |= later.fresh;
+        self.on_time |= later.on_time;
         scene.trigger.merge(&mut self.trigger, later.trigger);
         match (&mut self.accumulator, later.accumulator) {
             (Some(accumulator), Some(later)) => scene.aggregate.merge(accumulator, &later),
@@ -126,20 +128,20 @@ impl<A, S: Default> One<A, S> {
         }
     }
 
-    /// What is ordered by now, be it by the watermark.
+    /// What is ordered by now, be it by the time that has come.
     fn order<G, R>(&mut self, scene: &Scene<'_, G, R>) -> TriggerResult
     where
         R: Trigger<State = S>,
     {
-        let ordered = std::mem::take(&mut self.order);
-        let next = scene.trigger.next(&self.trigger, self.window).watermark;
-        if ordered == TriggerResult::Continue && next == Some(self.plan.due) {
-            return scene.trigger.on_time(&mut self.trigger, scene.moment(self.window));
+        match std::mem::take(&mut self.order) {
+            TriggerResult::Continue => {
+                scene.trigger.on_time(&mut self.trigger, scene.moment(self.window))
+            }
+            ordered => ordered,
         }
-        ordered
     }
 
-    /// Tells of it, and leaves what is to be added to.
+    /// Tells of it as ordered, and leaves what is to be added to.
     fn tell<T, G, R>(
         &mut self,
         order: TriggerResult,
@@ -149,16 +151,35 @@ impl<A, S: Default> One<A, S> {
         G: Aggregate<T, Accumulator = A>,
         R: Trigger<State = S>,
     {
-        let firing = scene.firing(self.window, self.told);
-        self.told |= self.window.is_complete(scene.watermark);
+        if order == TriggerResult::Continue {
+            return None;
+        }
         scene.trigger.on_fired(&mut self.trigger);
-        let accumulating = scene.accumulation == Accumulation::Accumulating;
-        let value = if accumulating && order == TriggerResult::Fire {
-            scene.aggregate.result(self.accumulator.as_ref()?)
-        } else {
+        let firing = scene.firing(self.window, self.on_time);
+        if !self.fresh && firing != Firing::OnTime {
+            return None;
+        }
+        let purge = order == TriggerResult::FireAndPurge;
+        let value = if purge || scene.accumulation == Accumulation::Discarding {
             scene.aggregate.finish(self.accumulator.take()?)
+        } else {
+            scene.aggregate.result(self.accumulator.as_ref()?)
         };
+        self.fresh = false;
+        self.on_time |= self.window.is_complete(scene.watermark);
         Some(Told { window: self.window, value, firing })
+    }
+
+    /// The last that is told of it: in any case, if something would be lost.
+    fn give_up<T, G, R>(self, order: TriggerResult, scene: &Scene<'_, G, R>) -> Option<Told<G::Out>>
+    where
+        G: Aggregate<T, Accumulator = A>,
+        R: Trigger<State = S>,
+    {
+        let firing = scene.firing(self.window, self.on_time);
+        let last = order != TriggerResult::Continue && firing == Firing::OnTime;
+        let accumulator = self.accumulator.filter(|_| self.fresh || last)?;
+        Some(Told { window: self.window, value: scene.aggregate.finish(accumulator), firing })
     }
 }
 
@@ -208,11 +229,7 @@ where
     fn ring(&self, kept: &mut Self::Kept, scene: &Scene<'_, G, R>) {
         for one in kept.iter_mut().filter(|one| one.plan.alarm <= scene.now) {
             let order = scene.trigger.on_time(&mut one.trigger, scene.moment(one.window));
-            one.plan = scene.plan(&one.trigger, one.window);
-            if one.plan.alarm <= scene.now {
-                // It has just been asked.
-                one.plan.alarm = NEVER;
-            }
+            one.plan = scene.plan(&one.trigger, one.window).asked_at(scene.now);
             if order != TriggerResult::Continue {
                 one.order = order;
                 one.plan.due = Plan::AT_ONCE;
@@ -231,20 +248,14 @@ where
             let one = kept.iter_mut().nth(at)?;
             let order = one.order(scene);
             let told = if scene.is_over(scene.expiry(one.window.end)) {
-                let mut one = kept.remove(at)?;
-                // Nothing will be added to it any more.
-                let last = TriggerResult::FireAndPurge;
-                (order != TriggerResult::Continue).then(|| one.tell(last, scene))
+                kept.remove(at)?.give_up(order, scene)
             } else {
-                let told = (order != TriggerResult::Continue).then(|| one.tell(order, scene));
-                one.plan = scene.plan(&one.trigger, one.window);
-                if one.plan.alarm <= scene.now {
-                    one.plan.alarm = NEVER;
-                }
+                let told = one.tell(order, scene);
+                one.plan = scene.plan(&one.trigger, one.window).asked_at(scene.now);
                 told
             };
-            if let Some(told) = told.flatten() {
-                return Some(told);
+            if told.is_some() {
+                return told;
             }
         }
     }
@@ -254,8 +265,8 @@ where
         kept.iter().map(|one| one.plan).reduce(Plan::and)
     }
 
-    /// How many there are, and of each its window, what the trigger keeps, whether it was told of,
-    /// and the accumulator if it has one.
+    /// How many there are, and of each its window, what the trigger keeps, whether there is
+    /// anything new and whether it was told of on time, and the accumulator if it has one.
     fn write(
         &self,
         kept: &Self::Kept,
@@ -266,7 +277,7 @@ where
         for one in kept.iter() {
             Codec::new().write(&one.window, bytes)?;
             Codec::new().write(&one.trigger, bytes)?;
-            Codec::new().write(&(one.told, one.accumulator.is_some()), bytes)?;
+            Codec::new().write(&(one.fresh, one.on_time, one.accumulator.is_some()), bytes)?;
             one.accumulator.iter().try_for_each(|accumulator| code.0.write(accumulator, bytes))?;
         }
         Ok(())
@@ -283,7 +294,7 @@ where
             let mut one = One::new(Codec::new().read(bytes)?);
             one.trigger = Codec::new().read(bytes)?;
             let some;
-            (one.told, some) = Codec::new().read(bytes)?;
+            (one.fresh, one.on_time, some) = Codec::new().read(bytes)?;
             one.accumulator = if some { Some(code.0.read(bytes)?) } else { None };
             one.plan = scene.plan(&one.trigger, one.window);
             kept.earlier.extend(kept.latest.replace(one));
