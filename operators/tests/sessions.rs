@@ -199,7 +199,8 @@ fn h8_a_trigger_by_the_clock_is_asked_when_its_time_has_come() {
     harness.push(click(2, 5));
     assert_eq!(harness.next_timer(), Some(Duration::from_secs(1)));
     harness.advance(Duration::from_millis(1_500));
-    assert_eq!(harness.values(), [windowed(2, (5, 15), &[5], Firing::Early),]);
+    let early = |key, window, value| windowed(key, window, &[value], Firing::Early);
+    assert_eq!(harness.values(), [early(2, (5, 15), 5), early(1, (0, 10), 0)]);
     assert_eq!(harness.next_timer(), None);
     harness.push(click(2, 6));
     harness.advance(Duration::from_secs(1));

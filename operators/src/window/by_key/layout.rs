@@ -42,7 +42,7 @@ pub trait Layout<T, G: Aggregate<T>, R: Trigger>: Clone + Send + 'static {
     ) -> Option<Told<G::Out>>;
 
     /// When something is due of it; `None` if nothing is kept any more.
-    fn plan(&self, kept: &Self::Kept) -> Option<Plan>;
+    fn plan(&self, kept: &Self::Kept, scene: &Scene<'_, G, R>) -> Option<Plan>;
 
     /// Writes it down. Nothing is due then.
     fn write(
@@ -91,15 +91,6 @@ pub const NEVER: Timestamp = Timestamp::MAX;
 impl Plan {
     /// Due at once: earlier than any watermark.
     pub const AT_ONCE: Timestamp = Timestamp::MIN;
-
-    /// The same, if it was asked just now and should not be so again at once.
-    #[must_use]
-    pub fn asked_at(mut self, now: Timestamp) -> Self {
-        if self.alarm <= now {
-            self.alarm = NEVER;
-        }
-        self
-    }
 
     /// The earlier of both.
     #[must_use]
@@ -164,18 +155,6 @@ impl<'a, G, R: Trigger> Scene<'a, G, R> {
     #[must_use]
     pub const fn moment(&self, window: TimeWindow) -> Moment {
         Moment { window, watermark: self.watermark, clock: self.now }
-    }
-
-    /// When something is due of a window: what its trigger asks for, that it is complete, and that
-    /// it is given up.
-    #[must_use]
-    pub fn plan(&self, state: &R::State, window: TimeWindow) -> Plan {
-        let next = self.trigger.next(state, window);
-        // What the watermark has reached was asked for already.
-        let ahead = [next.watermark, Some(window.end)].into_iter().flatten();
-        let ahead = ahead.filter(|at| *at > self.watermark).min();
-        let expiry = self.expiry(window.end);
-        Plan { due: ahead.map_or(expiry, |at| at.min(expiry)), alarm: next.clock.unwrap_or(NEVER) }
     }
 
     /// Why a window is told of now.

@@ -5,6 +5,7 @@
 
 mod layout;
 mod slots;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use millstream_engine::{Error, OperatorError, Record};
 
 pub use layout::{Code, Layout, NEVER, Placed, Plan, Scene, Told};
 use slots::Slots;
+pub use watch::{Verdict, Watch};
 
 use super::{TimeWindow, Trigger, WindowRules, Windowed};
 use crate::aggregate::Aggregate;
@@ -120,7 +122,7 @@ where
         let (layout, slots) = (&self.layout, &mut self.slots);
         while let Some(mut slot) = slots.pop_alarm(self.now) {
             layout.ring(slot.kept(), &scene);
-            match layout.plan(slot.kept()) {
+            match layout.plan(slot.kept(), &scene) {
                 Some(plan) => slot.put_back(plan),
                 None => drop(slot.remove()),
             }
@@ -151,13 +153,13 @@ where
         while room && let Some((due, mut slot)) = slots.pop_mark(self.watermark) {
             let told = layout.tell(slot.kept(), due, &scene);
             let Some(Told { window, value, firing }) = told else {
-                match layout.plan(slot.kept()) {
+                match layout.plan(slot.kept(), &scene) {
                     Some(plan) => slot.put_back(plan),
                     None => drop(slot.remove()),
                 }
                 continue;
             };
-            let key = match layout.plan(slot.kept()) {
+            let key = match layout.plan(slot.kept(), &scene) {
                 Some(plan) => {
                     let key = slot.key().clone();
                     slot.put_back(plan);
@@ -352,7 +354,7 @@ where
                 if key_group(hash) != group {
                     return Err(StateError::new("a key has another group than it was written in"));
                 }
-                if let Some(plan) = self.layout.plan(&kept) {
+                if let Some(plan) = self.layout.plan(&kept, &scene) {
                     self.slots.insert(hash, key, kept, plan);
                 }
             }

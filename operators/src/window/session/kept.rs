@@ -8,9 +8,8 @@ use millstream_engine::time::Timestamp;
 use super::{Session, SessionGap};
 use crate::aggregate::Aggregate;
 use crate::state::Codec;
-use crate::window::by_key::{Code, Layout, NEVER, Placed, Plan, Scene, Told};
-use crate::window::trigger::TriggerResult;
-use crate::window::{Accumulation, Firing, TimeWindow, Trigger};
+use crate::window::by_key::{Code, Layout, Placed, Plan, Scene, Told, Verdict, Watch};
+use crate::window::{TimeWindow, Trigger};
 
 /// The sessions of one key, in the order of time; no two of them touch.
 #[derive(Debug)]
@@ -26,14 +25,7 @@ struct One<A, S> {
     window: TimeWindow,
     /// What has come; nothing, if what was there has been told and given up.
     accumulator: Option<A>,
-    trigger: S,
-    /// Something has come since it was last told of.
-    fresh: bool,
-    /// It has been told of when it was complete, or one of those it was joined from.
-    on_time: bool,
-    /// What the trigger ordered, until it is told.
-    order: TriggerResult,
-    plan: Plan,
+    watch: Watch<S>,
 }
 
 impl<A, S> Default for Sessions<A, S> {
@@ -86,12 +78,10 @@ impl<A, S> Sessions<A, S> {
 
 impl<A, S: Default> One<A, S> {
     fn new(window: TimeWindow) -> Self {
-        let plan = Plan { due: NEVER, alarm: NEVER };
-        let (accumulator, trigger, order) = (None, S::default(), TriggerResult::Continue);
-        Self { window, accumulator, trigger, fresh: false, on_time: false, order, plan }
+        Self { window, accumulator: None, watch: Watch::default() }
     }
 
-    /// Adds a record, and asks the trigger.
+    /// Adds a record.
     #[inline]
     fn add<T, G, R>(&mut self, value: &T, own: TimeWindow, scene: &Scene<'_, G, R>) -> Plan
     where
@@ -101,14 +91,7 @@ impl<A, S: Default> One<A, S> {
         self.window = self.window.cover(own);
         let accumulator = self.accumulator.get_or_insert_with(|| scene.aggregate.create());
         scene.aggregate.add(accumulator, value);
-        self.fresh = true;
-        let moment = scene.moment(self.window);
-        self.order = scene.trigger.on_record(&mut self.trigger, own.start, moment);
-        self.plan = scene.plan(&self.trigger, self.window);
-        if self.order != TriggerResult::Continue {
-            self.plan.due = Plan::AT_ONCE;
-        }
-        self.plan
+        self.watch.record(own.start, self.window, scene)
     }
 
     /// Makes a later session a part of this one.
@@ -118,9 +101,7 @@ impl<A, S: Default> One<A, S> {
         R: Trigger<State = S>,
     {
         self.window = self.window.cover(later.window);
-        self.fresh |= later.fresh;
-        self.on_time |= later.on_time;
-        scene.trigger.merge(&mut self.trigger, later.trigger);
+        self.watch.join(later.watch, scene);
         match (&mut self.accumulator, later.accumulator) {
             (Some(accumulator), Some(later)) => scene.aggregate.merge(accumulator, &later),
             (accumulator @ None, later) => *accumulator = later,
@@ -128,58 +109,20 @@ impl<A, S: Default> One<A, S> {
         }
     }
 
-    /// What is ordered by now, be it by the time that has come.
-    fn order<G, R>(&mut self, scene: &Scene<'_, G, R>) -> TriggerResult
-    where
-        R: Trigger<State = S>,
-    {
-        match std::mem::take(&mut self.order) {
-            TriggerResult::Continue => {
-                scene.trigger.on_time(&mut self.trigger, scene.moment(self.window))
-            }
-            ordered => ordered,
-        }
-    }
-
-    /// Tells of it as ordered, and leaves what is to be added to.
-    fn tell<T, G, R>(
-        &mut self,
-        order: TriggerResult,
-        scene: &Scene<'_, G, R>,
-    ) -> Option<Told<G::Out>>
+    /// Tells of it, if there is a reason, and leaves what is to be added to.
+    fn tell<T, G, R>(&mut self, scene: &Scene<'_, G, R>) -> Option<Told<G::Out>>
     where
         G: Aggregate<T, Accumulator = A>,
         R: Trigger<State = S>,
     {
-        if order == TriggerResult::Continue {
-            return None;
-        }
-        scene.trigger.on_fired(&mut self.trigger);
-        let firing = scene.firing(self.window, self.on_time);
-        if !self.fresh && firing != Firing::OnTime {
-            return None;
-        }
-        let purge = order == TriggerResult::FireAndPurge;
-        let value = if purge || scene.accumulation == Accumulation::Discarding {
+        let Verdict { firing, begin_anew } =
+            self.watch.look(self.window, self.accumulator.is_some(), scene)?;
+        let value = if begin_anew {
             scene.aggregate.finish(self.accumulator.take()?)
         } else {
             scene.aggregate.result(self.accumulator.as_ref()?)
         };
-        self.fresh = false;
-        self.on_time |= self.window.is_complete(scene.watermark);
         Some(Told { window: self.window, value, firing })
-    }
-
-    /// The last that is told of it: in any case, if something would be lost.
-    fn give_up<T, G, R>(self, order: TriggerResult, scene: &Scene<'_, G, R>) -> Option<Told<G::Out>>
-    where
-        G: Aggregate<T, Accumulator = A>,
-        R: Trigger<State = S>,
-    {
-        let firing = scene.firing(self.window, self.on_time);
-        let last = order != TriggerResult::Continue && firing == Firing::OnTime;
-        let accumulator = self.accumulator.filter(|_| self.fresh || last)?;
-        Some(Told { window: self.window, value: scene.aggregate.finish(accumulator), firing })
     }
 }
 
@@ -227,14 +170,7 @@ where
     }
 
     fn ring(&self, kept: &mut Self::Kept, scene: &Scene<'_, G, R>) {
-        for one in kept.iter_mut().filter(|one| one.plan.alarm <= scene.now) {
-            let order = scene.trigger.on_time(&mut one.trigger, scene.moment(one.window));
-            one.plan = scene.plan(&one.trigger, one.window).asked_at(scene.now);
-            if order != TriggerResult::Continue {
-                one.order = order;
-                one.plan.due = Plan::AT_ONCE;
-            }
-        }
+        kept.iter_mut().for_each(|one| one.watch.ring(one.window, scene));
     }
 
     fn tell(
@@ -244,15 +180,11 @@ where
         scene: &Scene<'_, G, R>,
     ) -> Option<Told<G::Out>> {
         loop {
-            let at = kept.iter().position(|one| one.plan.due <= until)?;
-            let one = kept.iter_mut().nth(at)?;
-            let order = one.order(scene);
-            let told = if scene.is_over(scene.expiry(one.window.end)) {
-                kept.remove(at)?.give_up(order, scene)
+            let at = kept.iter().position(|one| one.watch.plan.due <= until)?;
+            let told = if kept.iter().nth(at)?.watch.is_over(scene) {
+                kept.remove(at)?.tell(scene)
             } else {
-                let told = one.tell(order, scene);
-                one.plan = scene.plan(&one.trigger, one.window).asked_at(scene.now);
-                told
+                kept.iter_mut().nth(at)?.tell(scene)
             };
             if told.is_some() {
                 return told;
@@ -261,12 +193,12 @@ where
     }
 
     #[inline]
-    fn plan(&self, kept: &Self::Kept) -> Option<Plan> {
-        kept.iter().map(|one| one.plan).reduce(Plan::and)
+    fn plan(&self, kept: &Self::Kept, _scene: &Scene<'_, G, R>) -> Option<Plan> {
+        kept.iter().map(|one| one.watch.plan).reduce(Plan::and)
     }
 
-    /// How many there are, and of each its window, what the trigger keeps, whether there is
-    /// anything new and whether it was told of on time, and the accumulator if it has one.
+    /// How many there are, and of each its window, what its trigger keeps, and the accumulator if
+    /// it has one.
     fn write(
         &self,
         kept: &Self::Kept,
@@ -276,8 +208,8 @@ where
         Codec::new().write(&kept.iter().count(), bytes)?;
         for one in kept.iter() {
             Codec::new().write(&one.window, bytes)?;
-            Codec::new().write(&one.trigger, bytes)?;
-            Codec::new().write(&(one.fresh, one.on_time, one.accumulator.is_some()), bytes)?;
+            one.watch.write(bytes)?;
+            Codec::new().write(&one.accumulator.is_some(), bytes)?;
             one.accumulator.iter().try_for_each(|accumulator| code.0.write(accumulator, bytes))?;
         }
         Ok(())
@@ -292,11 +224,9 @@ where
         let mut kept = Sessions::default();
         for _ in 0..Codec::<usize>::new().read(bytes)? {
             let mut one = One::new(Codec::new().read(bytes)?);
-            one.trigger = Codec::new().read(bytes)?;
-            let some;
-            (one.fresh, one.on_time, some) = Codec::new().read(bytes)?;
+            one.watch = Watch::read(bytes, one.window, scene)?;
+            let some = Codec::new().read(bytes)?;
             one.accumulator = if some { Some(code.0.read(bytes)?) } else { None };
-            one.plan = scene.plan(&one.trigger, one.window);
             kept.earlier.extend(kept.latest.replace(one));
         }
         Ok(kept)
