@@ -8,7 +8,7 @@ pub use crate::group::{AtLimit, Groups};
 pub use crate::recovery::{CircuitBreaker, RestartPolicy, Supervision};
 pub use crate::time::Watermarks;
 pub use crate::timing::{Rate, RateLimiter};
-pub use crate::window::Session;
+pub use crate::window::{Session, Sliding};
 pub use crate::{DataStream, Dataflow, KeyedStream, sink, source};
 pub use millstream_engine::chain::Chain;
 pub use millstream_engine::edge::WhenFull;

@@ -10,7 +10,6 @@ use std::time::Duration;
 use millstream_engine::batch::Barrier;
 use millstream_engine::key::Made;
 use millstream_engine::metrics::DropReason;
-use millstream_engine::operator::Operator;
 use millstream_engine::random::Random;
 use millstream_engine::state::Snapshot;
 use millstream_engine::testing::{
@@ -305,21 +304,6 @@ impl Model {
     }
 }
 
-fn script(random: &mut Random, disorder: u64, keys: u64) -> Vec<Step<Keyed<Click>>> {
-    let mut now = 0;
-    let mut steps = Vec::new();
-    for _ in 0..120 {
-        now += i64::try_from(random.below(5)).unwrap();
-        if random.below(4) == 0 {
-            steps.push(Step::Watermark(at(now - 10)));
-        } else {
-            let time = now - i64::try_from(random.below(disorder)).unwrap();
-            steps.push(Step::Record(click(random.below(keys) as u8, time)));
-        }
-    }
-    steps
-}
-
 #[test]
 fn h5_any_run_tells_what_the_rules_say() {
     for seed in 0..400 {
@@ -342,7 +326,8 @@ fn h5_any_run_tells_what_the_rules_say() {
         }
         harness.end();
         model.watermark(i64::MAX / 2, lateness);
-        assert_eq!(harness.values(), model.told, "seed {seed}, gap {gap}, lateness {lateness}");
+        let case = format!("seed {seed}, gap {gap}, lateness {lateness}");
+        assert_same(&harness.values(), &model.told, &case);
         let late = harness.counters().drops().of(DropReason::Late);
         assert_eq!(late, model.late, "seed {seed}");
     }
@@ -438,14 +423,6 @@ fn run(
     driver.finish().unwrap();
     out.sort_by_key(|one| (one.key, one.window, one.firing, one.value.clone()));
     (out, Snapshot::from_bytes(&snapshot.to_bytes()).unwrap())
-}
-
-fn clicks(seed: u64, count: i64) -> Vec<Click> {
-    let mut random = Random::new(seed);
-    let disorder = |random: &mut Random| i64::try_from(random.below(30)).unwrap();
-    (0..count)
-        .map(|n| Click { key: random.below(5) as u8, time: 2 * n - disorder(&mut random) })
-        .collect()
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 pub use millstream_engine::edge::Keyed;
 use millstream_engine::key::stable_hash;
-use millstream_engine::testing::Event;
+use millstream_engine::random::Random;
+use millstream_engine::testing::{Event, Step};
 pub use millstream_operators::aggregate::Aggregate;
 use millstream_operators::prelude::*;
 pub use millstream_operators::window::Windowed;
@@ -60,6 +61,31 @@ pub fn told(key: u8, window: (i64, i64), values: &[i64], firing: Firing) -> Told
 
 pub fn passed(watermark: i64) -> Told {
     Event::Watermark(at(watermark))
+}
+
+/// Clicks of some keys, about in the order of time, and watermarks between them.
+pub fn script(random: &mut Random, disorder: u64, keys: u64) -> Vec<Step<Keyed<Click>>> {
+    let mut now = 0;
+    let mut steps = Vec::new();
+    for _ in 0..120 {
+        now += i64::try_from(random.below(5)).unwrap();
+        if random.below(4) == 0 {
+            steps.push(Step::Watermark(at(now - 10)));
+        } else {
+            let time = now - i64::try_from(random.below(disorder)).unwrap();
+            steps.push(Step::Record(click(random.below(keys) as u8, time)));
+        }
+    }
+    steps
+}
+
+/// The same, as clicks alone.
+pub fn clicks(seed: u64, count: i64) -> Vec<Click> {
+    let mut random = Random::new(seed);
+    let disorder = |random: &mut Random| i64::try_from(random.below(30)).unwrap();
+    (0..count)
+        .map(|n| Click { key: random.below(5) as u8, time: 2 * n - disorder(&mut random) })
+        .collect()
 }
 
 /// The times of all clicks, sorted.
@@ -154,4 +180,12 @@ impl Trigger for EverySecond {
     fn merge(&self, due: &mut Option<i64>, other: Option<i64>) {
         *due = due.iter().chain(&other).min().copied();
     }
+}
+
+/// Compares long lists so that one sees where they differ.
+pub fn assert_same<T: PartialEq + std::fmt::Debug>(left: &[T], right: &[T], case: &str) {
+    for (at, (left, right)) in left.iter().zip(right).enumerate() {
+        assert_eq!(left, right, "result {at} of {case}");
+    }
+    assert_eq!(left.len(), right.len(), "{case}");
 }
