@@ -176,7 +176,8 @@ fn h5_what_is_too_late_goes_to_the_late_output_with_its_time() {
 
 #[test]
 fn h8_triggers_of_joined_sessions_are_joined() {
-    let mut harness = OperatorHarness::new(sessions(10, 0, EveryTwo));
+    // Flink: a trigger of merging windows merges what it keeps of them (`onMerge`).
+    let mut harness = OperatorHarness::new(sessions(10, 0, Every(3)));
     harness.push(click(1, 0));
     harness.push(click(1, 18));
     assert_eq!(harness.values(), []);
@@ -189,6 +190,34 @@ fn h8_triggers_of_joined_sessions_are_joined() {
     harness.end();
     assert_eq!(harness.values(), [windowed(1, (0, 28), &[0, 1, 9, 18], Firing::OnTime)]);
     assert_eq!((harness.operator().keys(), harness.operator().capacity() < 10), (0, true));
+}
+
+#[test]
+fn h5_what_was_told_of_a_part_was_told_of_the_whole() {
+    let mut harness = OperatorHarness::new(sessions(10, 100, Every(2)));
+    harness.watermark(at(50));
+    harness.push(click(1, 16));
+    harness.push(click(1, 17));
+    assert_eq!(harness.values(), [windowed(1, (16, 27), &[16, 17], Firing::OnTime)]);
+    harness.push(click(1, 0));
+    assert_eq!(harness.values(), []);
+    harness.push(click(1, 8));
+    assert_eq!(harness.values(), [windowed(1, (0, 27), &[0, 8, 16, 17], Firing::Late)]);
+}
+
+#[test]
+fn n1_sessions_that_end_together_wait_for_room() {
+    let mut operator = sessions(10, 0, OnWatermark);
+    let mut out = Tight(Vec::new(), 7);
+    for n in 0..1_000_u32 {
+        let value = Click { key: (n % 250) as u8, time: i64::from(n / 250) * 100 };
+        let keyed = Keyed { hash: hash(value.key), value };
+        operator.process(Record::at(keyed, at(value.time)), &mut out).unwrap();
+    }
+    operator.on_watermark(at(1_000), &mut out).unwrap();
+    assert_eq!(out.0.len(), 7);
+    assert_eq!(drain(&mut operator, 7), (993, 142));
+    assert_eq!(operator.keys(), 0);
 }
 
 #[test]
@@ -379,7 +408,7 @@ fn g5_no_crash_changes_anything() {
         steps.push(Step::End);
         let lateness = random.below(20);
         assert_survives_crashes(&sessions(7, lateness, OnWatermark).checkpointed(), &steps);
-        assert_survives_crashes(&sessions(7, lateness, EveryTwo).checkpointed(), &steps);
+        assert_survives_crashes(&sessions(7, lateness, Every(2)).checkpointed(), &steps);
         assert_survives_crashes(&sessions(7, lateness, EverySecond).checkpointed(), &steps);
     }
 }

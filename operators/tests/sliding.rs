@@ -189,9 +189,21 @@ fn h4_silence_costs_nothing_for_windows_without_records() {
 }
 
 #[test]
+fn n1_windows_that_one_late_record_changes_wait_for_room() {
+    let hour = Sliding::of(Duration::from_secs(3_600), Duration::from_secs(1));
+    let mut operator = windows(hour, 10_000_000, OnWatermark);
+    let mut out = Tight(Vec::new(), 7);
+    operator.on_watermark(at(5_000_000), &mut out).unwrap();
+    let record = click(1, 0);
+    operator.process(record, &mut out).unwrap();
+    assert_eq!(out.0.len(), 7);
+    assert_eq!(drain(&mut operator, 7), (3_593, 514));
+}
+
+#[test]
 fn h8_a_trigger_by_key_is_asked_for_each_window() {
     let sliding = Sliding::of(millis(10), millis(5));
-    let mut harness = OperatorHarness::new(windows(sliding, 0, EveryTwo));
+    let mut harness = OperatorHarness::new(windows(sliding, 0, Every(2)));
     harness.push(click(1, 1));
     harness.push(click(1, 6));
     assert_eq!(harness.values(), [windowed(1, (0, 10), &[1, 6], Firing::Early)]);
@@ -389,7 +401,7 @@ fn g5_no_crash_changes_anything() {
         let lateness = random.below(20);
         let sliding = Sliding::of(millis(1 + random.below(12)), millis(1 + random.below(6)));
         assert_survives_crashes(&windows(sliding, lateness, OnWatermark).checkpointed(), &steps);
-        assert_survives_crashes(&windows(sliding, lateness, EveryTwo).checkpointed(), &steps);
+        assert_survives_crashes(&windows(sliding, lateness, Every(2)).checkpointed(), &steps);
         assert_survives_crashes(&windows(sliding, lateness, EverySecond).checkpointed(), &steps);
     }
 }

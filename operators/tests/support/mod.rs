@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub use millstream_engine::edge::Keyed;
 use millstream_engine::key::stable_hash;
+pub use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::random::Random;
 use millstream_engine::testing::{Event, Step};
 pub use millstream_operators::aggregate::Aggregate;
@@ -116,16 +117,16 @@ impl Aggregate<Click> for Values {
     }
 }
 
-/// Tells when two records or more have come since the last time, and at no end.
+/// Tells when so many records have come since the last time, and at no end.
 #[derive(Clone, Copy)]
-pub struct EveryTwo;
+pub struct Every(pub u64);
 
-impl Trigger for EveryTwo {
+impl Trigger for Every {
     type State = u64;
 
     fn on_record(&self, count: &mut u64, _record: Timestamp, _at: Moment) -> TriggerResult {
         *count += 1;
-        if *count < 2 { TriggerResult::Continue } else { TriggerResult::Fire }
+        if *count < self.0 { TriggerResult::Continue } else { TriggerResult::Fire }
     }
 
     fn on_time(&self, _count: &mut u64, _at: Moment) -> TriggerResult {
@@ -188,4 +189,31 @@ pub fn assert_same<T: PartialEq + std::fmt::Debug>(left: &[T], right: &[T], case
         assert_eq!(left, right, "result {at} of {case}");
     }
     assert_eq!(left.len(), right.len(), "{case}");
+}
+
+/// Room for a few results: panics when there are more.
+pub struct Tight<T>(pub Vec<Record<T>>, pub usize);
+
+impl<T> Collector<T> for Tight<T> {
+    fn push(&mut self, record: Record<T>) {
+        assert!(!self.is_full(), "pushed after a stop");
+        self.0.push(record);
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.len() >= self.1
+    }
+}
+
+/// Lets an operator go on, with new room each time, until nothing is pending: how much came out, and
+/// in how many calls.
+pub fn drain<In, O: Operator<In>>(operator: &mut O, room: usize) -> (usize, usize) {
+    let (mut results, mut calls) = (0, 0);
+    while operator.pending() {
+        let mut out = Tight(Vec::new(), room);
+        operator.resume(&mut out).unwrap();
+        results += out.0.len();
+        calls += 1;
+    }
+    (results, calls)
 }
