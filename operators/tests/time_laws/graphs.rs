@@ -185,7 +185,7 @@ impl Aggregate<Click> for Total {
 /// Says one kind of windows with every trigger.
 macro_rules! windows {
     ($clicks:expr, $windows:expr, $case:expr, $late:expr) => {{
-        let windows = $clicks.window($windows).allowed_lateness(ms($case.lateness)).late_to($late);
+        let windows = $clicks.window($windows).allowed_lateness(ms($case.lateness)).late_to($late.unwrap());
         let windows = if $case.discarding { windows.discarding() } else { windows };
         macro_rules! told {
             ($told:expr) => {
@@ -206,7 +206,7 @@ fn build(
     case: &Case,
     clicks: DataStream<Click>,
     parallel: usize,
-    late: &SideTag<Click>,
+    late: Option<&SideTag<Click>>,
 ) -> DataStream<Out> {
     let keyed = clicks.key_by(|click| click.0).parallel(parallel);
     let total = |(key, value)| (key, Told { span: (0, 0), value, why: Why::OnTime });
@@ -234,7 +234,6 @@ fn build(
 /// Plays a script to the graph of a case.
 pub(crate) fn play(case: &Case, steps: &[Step], play: Play<'_>) -> Played {
     let flow = Dataflow::new("laws");
-    let (late, too_late) = flow.side_output::<Click>("late");
     let notes = Arc::new(Mutex::new(Vec::new()));
     let mut inputs: Vec<SourceProbe<Click>> = Vec::new();
     let partitions = (0..case.partitions).map(|partition| {
@@ -251,13 +250,14 @@ pub(crate) fn play(case: &Case, steps: &[Step], play: Play<'_>) -> Played {
         clicks.uid(&format!("time {partition}")).boxed()
     });
     let clicks = partitions.reduce(DataStream::merge).unwrap();
-    let told = build(case, clicks, play.parallel, &late);
     let [(results, sink), (rest, rest_sink)] = [probe_sink(), probe_sink()];
-    told.boundary().via(Note(Arc::clone(&notes))).map(Ok).sink("told", sink);
-    match case.kind {
-        Kind::Timers { .. } | Kind::Running => drop(too_late),
-        _ => too_late.map(Err).sink("late", rest_sink),
-    }
+    let windows = !matches!(case.kind, Kind::Timers { .. } | Kind::Running);
+    let late = windows.then(|| flow.side_output::<Click>("late")).map(|(late, too_late)| {
+        too_late.map(Err).sink("too late", rest_sink);
+        late
+    });
+    let told = build(case, clicks, play.parallel, late.as_ref());
+    told.parallel(1).via(Note(Arc::clone(&notes))).map(Ok).sink("told", sink);
     let options = play.state.into_iter().fold(play.options.clone(), JobOptions::with_state);
     let mut driver = TestDriver::start_with(flow.blueprint(), &options).unwrap();
     results.request(usize::MAX);

@@ -111,8 +111,9 @@ impl Oracle<'_> {
             }
             Kind::Timers { life, .. } => {
                 let now = t.max(self.watermark);
-                let total = self.alive(key, now, life).unwrap_or_default() + value;
-                key.total = Some((total, now));
+                let alive = self.alive(key, now, life).map(|total| (total, key.total.unwrap().1));
+                let (total, written) = alive.unwrap_or((0, now));
+                key.total = Some((total + value, written.max(now)));
                 let (set, delete) = self.case.timers(time, value);
                 key.timers.extend(set.map(i128::from));
                 delete.map(|time| key.timers.remove(&i128::from(time)));
@@ -204,7 +205,8 @@ impl Oracle<'_> {
         key.windows.sort_by_key(|window| (clamp(window.span.1), window.span.0));
         for window in &mut key.windows {
             let complete = clamp(window.span.1) <= self.watermark;
-            if (complete && self.case.when.is_on_time()) || self.is_over(window.span.1) {
+            let over = window.fresh && self.is_over(window.span.1);
+            if over || (complete && self.case.when.is_on_time()) {
                 self.fire(name, window, complete);
             }
         }

@@ -102,6 +102,13 @@ impl Output {
         self
     }
 
+    /// In the order in which it came, where the contracts promise one: what is left of a window is
+    /// told when the lateness is over, and windows that end together then come as they like.
+    pub(crate) fn of(self, case: &Case) -> Self {
+        let promised = matches!(case.when, When::OnTime | When::Early(_) | When::Each);
+        if promised || case.lateness == 0 { self } else { self.sorted() }
+    }
+
     /// Everything this and then everything of another.
     pub(crate) fn and(mut self, other: Self) -> Self {
         other.told.into_iter().for_each(|(key, told)| self.told.entry(key).or_default().extend(told));
@@ -198,6 +205,57 @@ impl Draw {
             script.push(Step::Record(0, (key, 1 + self.below(1_000), time)));
         }
         script
+    }
+}
+
+/// What happens to several partitions.
+#[derive(Debug)]
+pub(crate) struct Script(pub(crate) Vec<Step>);
+
+impl Script {
+    /// Its records alone, as if no time passed between them.
+    pub(crate) fn records(&self) -> Vec<Step> {
+        let is_record = |step: &&Step| matches!(step, Step::Record(..));
+        self.0.iter().filter(is_record).copied().collect()
+    }
+}
+
+impl Draw {
+    /// Several partitions, each at its own pace, that go idle and come back. If they are `on_time`,
+    /// one that comes back has caught up with the others.
+    pub(crate) fn script_of_partitions(&mut self, case: &Case, steps: u64, on_time: bool) -> Script {
+        let mut script = Vec::new();
+        let start = self.below(100) - 50;
+        let mut nows = vec![start; case.partitions];
+        let mut idle = vec![false; case.partitions];
+        let disorder = case.disorder.unwrap_or(5);
+        let keys = 1 + self.0.below(4);
+        for _ in 0..self.0.below(steps + 1) {
+            let of = usize::try_from(self.0.below(case.partitions as u64)).unwrap();
+            let latest = *nows.iter().max().unwrap();
+            let rest = self.0.below(10);
+            if rest == 0 && case.disorder.is_none() {
+                script.push(Step::Idle(of));
+                idle[of] = true;
+            } else if rest == 0 {
+                script.push(Step::Advance(1 + self.0.below(25)));
+                idle.fill(true);
+            } else if rest < 3 && case.disorder.is_none() {
+                if !idle[of] {
+                    script.push(Step::Watermark(of, nows[of] - disorder as i64));
+                }
+            } else {
+                if std::mem::take(&mut idle[of]) && on_time {
+                    nows[of] = latest;
+                }
+                nows[of] += if self.one_in(8) { 30 } else { self.below(8) };
+                let behind = if on_time { disorder } else { disorder + 10 };
+                let time = nows[of] - self.below(behind + 1);
+                let key = self.0.below(keys) as u8;
+                script.push(Step::Record(of, (key, 1 + self.below(1_000), time)));
+            }
+        }
+        Script(script)
     }
 }
 

@@ -226,7 +226,7 @@ where
         let (accumulator, new) = kept.panes.entry(pane, || scene.aggregate.create());
         scene.aggregate.add(accumulator, value);
         kept.assembly.changed(pane);
-        if R::BY_WINDOW && !behind && !new {
+        if R::ON_COMPLETE && !behind && !new {
             // Whatever is due is so already.
             return Placed::In(Plan { due: NEVER, alarm: NEVER });
         }
@@ -235,7 +235,7 @@ where
             let given_up = scene.watermark.saturating_sub(scene.lateness);
             first = first.max(grid.first_behind(given_up));
         }
-        if !R::BY_WINDOW {
+        if !R::ON_COMPLETE {
             return Placed::In(kept.watch((value, time), (first, last), grid, scene));
         }
         let mut incomplete = first;
@@ -277,7 +277,7 @@ where
         scene: &Scene<'_, G, R>,
     ) -> Option<Told<G::Out>> {
         let Self(grid) = *self;
-        let told = if R::BY_WINDOW {
+        let told = if R::ON_COMPLETE {
             let changed = kept.tell_changed(grid, scene);
             changed.or_else(|| kept.tell_next(until, grid, scene))
         } else {
@@ -286,7 +286,7 @@ where
         // What is told later still needs its panes.
         let next = kept.next.map(|start| grid.window(start).end);
         let more = next.is_some_and(|end| end <= until) || kept.changed.is_some();
-        if told.is_none() || (R::BY_WINDOW && !more) {
+        if told.is_none() || (R::ON_COMPLETE && !more) {
             kept.forget(until, grid, scene);
         }
         told
@@ -356,7 +356,7 @@ where
             };
             kept.watched.push_back(Watched { start, since, watch });
         }
-        if R::BY_WINDOW {
+        if R::ON_COMPLETE {
             kept.next = kept.first_from(grid.first_behind(scene.watermark), grid);
         }
         Ok(kept)

@@ -38,9 +38,9 @@ use crate::aggregate::Aggregate;
 /// windows together. A key goes with its last pane. A window of a key without records is not told
 /// of, and costs nothing.
 ///
-/// A trigger that decides for each key apart ([not by window](super::Trigger::BY_WINDOW)) is asked,
-/// and keeps its state, for each window that a record lies in; one that decides by window tells of
-/// it when it is complete, and of each late record.
+/// The default trigger costs nothing. Any other that does not [decide as it
+/// does](super::Trigger::ON_COMPLETE) is asked, and keeps its state, for each window that a record
+/// lies in.
 ///
 /// ```
 /// use std::time::Duration;
