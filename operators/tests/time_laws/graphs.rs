@@ -185,7 +185,8 @@ impl Aggregate<Click> for Total {
 /// Says one kind of windows with every trigger.
 macro_rules! windows {
     ($clicks:expr, $windows:expr, $case:expr, $late:expr) => {{
-        let windows = $clicks.window($windows).allowed_lateness(ms($case.lateness)).late_to($late.unwrap());
+        let windows =
+            $clicks.window($windows).allowed_lateness(ms($case.lateness)).late_to($late.unwrap());
         let windows = if $case.discarding { windows.discarding() } else { windows };
         macro_rules! told {
             ($told:expr) => {

@@ -31,12 +31,16 @@ struct Key {
 struct Oracle<'a> {
     case: &'a Case,
     watermark: i128,
+    /// How far the watermarks had come when the input ended, if it has.
+    last: Option<i128>,
     out: Output,
 }
 
 pub(crate) fn expected(case: &Case, steps: &[Step]) -> Output {
-    let (mut oracle, mut keys) =
-        (Oracle { case, watermark: i64::MIN.into(), out: Output::default() }, BTreeMap::new());
+    let (mut oracle, mut keys) = (
+        Oracle { case, watermark: i64::MIN.into(), last: None, out: Output::default() },
+        BTreeMap::new(),
+    );
     for step in steps {
         match *step {
             Step::Record(_, click) => oracle.record(keys.entry(click.0).or_default(), click),
@@ -47,7 +51,7 @@ pub(crate) fn expected(case: &Case, steps: &[Step]) -> Output {
             Step::Watermark(..) | Step::Idle(_) | Step::Advance(_) => {}
         }
     }
-    oracle.watermark = MAX;
+    oracle.last = Some(std::mem::replace(&mut oracle.watermark, MAX));
     for (name, key) in &mut keys {
         oracle.tell(*name, key);
         let partial = matches!(case.kind, Kind::Counts { partial: true, .. });
@@ -146,7 +150,8 @@ impl Oracle<'_> {
 
     /// A record of sessions, which joins all that it touches.
     fn visit(&mut self, key: &mut Key, name: u8, value: i64, own: (i128, i128)) {
-        let touches = |one: &mut Window| one.span.0 <= own.1 && own.0 <= one.span.1;
+        let touches =
+            |one: &mut Window| (one.span.0 < own.1 && own.0 < one.span.1) || one.span.1 == own.1;
         let touched: Vec<Window> = key.windows.extract_if(.., touches).collect();
         if touched.is_empty() && self.is_over(own.1) {
             let time = i64::try_from(own.0).unwrap();
@@ -155,8 +160,7 @@ impl Oracle<'_> {
         let mut session = Window { span: own, ..Window::default() };
         for one in touched {
             session.span = (session.span.0.min(one.span.0), session.span.1.max(one.span.1));
-            (session.value, session.count) =
-                (session.value + one.value, session.count + one.count);
+            (session.value, session.count) = (session.value + one.value, session.count + one.count);
             session.on_time |= one.on_time;
         }
         let complete = session.span.1 <= self.watermark;
@@ -184,7 +188,7 @@ impl Oracle<'_> {
 
     fn alive(&self, key: &Key, now: i128, life: i128) -> Option<i64> {
         let (total, written) = key.total?;
-        (now < clamp(written + life) || now == MAX).then_some(total)
+        (now < clamp(written + life) || written + life >= MAX).then_some(total)
     }
 
     /// What is due of a key, now that time has come so far.
@@ -194,7 +198,8 @@ impl Oracle<'_> {
             let due = |time: &i128| *time < reached || reached == MAX;
             while let Some(time) = key.timers.first().copied().filter(due) {
                 key.timers.pop_first();
-                let total = self.alive(key, self.watermark, life).unwrap_or(-1);
+                let total =
+                    self.alive(key, self.last.unwrap_or(self.watermark), life).unwrap_or(-1);
                 self.push(name, (time, 0), total, Why::OnTime);
                 key.timers.extend(self.case.again(time as i64).map(i128::from));
             }

@@ -111,8 +111,14 @@ impl Output {
 
     /// Everything this and then everything of another.
     pub(crate) fn and(mut self, other: Self) -> Self {
-        other.told.into_iter().for_each(|(key, told)| self.told.entry(key).or_default().extend(told));
-        other.late.into_iter().for_each(|(key, late)| self.late.entry(key).or_default().extend(late));
+        other
+            .told
+            .into_iter()
+            .for_each(|(key, told)| self.told.entry(key).or_default().extend(told));
+        other
+            .late
+            .into_iter()
+            .for_each(|(key, late)| self.late.entry(key).or_default().extend(late));
         self
     }
 }
@@ -120,7 +126,11 @@ impl Output {
 /// What a process function with timers does with them.
 impl Case {
     /// The timers that a record sets, and the one that it deletes.
-    pub(crate) fn timers(&self, time: i64, value: i64) -> (impl Iterator<Item = i64> + use<>, Option<i64>) {
+    pub(crate) fn timers(
+        &self,
+        time: i64,
+        value: i64,
+    ) -> (impl Iterator<Item = i64> + use<>, Option<i64>) {
         let Kind::Timers { delay, .. } = self.kind else { unreachable!() };
         let due = time.saturating_add(delay).saturating_sub(time.rem_euclid(4));
         let past = (value % 5 == 0).then_some(due.saturating_sub(3 * delay));
@@ -223,7 +233,12 @@ impl Script {
 impl Draw {
     /// Several partitions, each at its own pace, that go idle and come back. If they are `on_time`,
     /// one that comes back has caught up with the others.
-    pub(crate) fn script_of_partitions(&mut self, case: &Case, steps: u64, on_time: bool) -> Script {
+    pub(crate) fn script_of_partitions(
+        &mut self,
+        case: &Case,
+        steps: u64,
+        on_time: bool,
+    ) -> Script {
         let mut script = Vec::new();
         let start = self.below(100) - 50;
         let mut nows = vec![start; case.partitions];
