@@ -98,6 +98,14 @@ where
     }
 }
 
+#[cfg(test)]
+impl<T, W, K: KeyOf<T>, G: Aggregate<T>, R: Trigger> Aligned<T, W, K, G, R> {
+    /// How many timers there are, those among them that count for nothing.
+    pub(super) fn timers(&self) -> usize {
+        self.by_watermark.len() + self.by_clock.len()
+    }
+}
+
 impl<T, W: Clone, K: KeyOf<T>, G: Aggregate<T>, R: Trigger> Clone for Aligned<T, W, K, G, R> {
     fn clone(&self) -> Self {
         let (windows, key) = (self.windows.clone(), self.key.clone());
