@@ -8,6 +8,7 @@ mod by_processing_time;
 mod operator;
 mod pane;
 mod state;
+mod tell;
 #[cfg(test)]
 mod tests;
 
