@@ -18,7 +18,7 @@ pub use crate::window::trigger::{
     AfterEventTime, AfterProcessingTime, OnCount, OnEveryRecord, OnFinal, OnWatermark, Trigger,
 };
 pub use crate::window::{
-    AlignedWindows, CountWindows, Firing, Global, TimeWindow, Tumbling, Windowed,
+    AlignedWindows, CountWindows, Firing, Global, Session, Sliding, TimeWindow, Tumbling, Windowed,
 };
 pub use crate::{DataStream, Dataflow, KeyedStream, sink, source};
 pub use millstream_engine::chain::Chain;

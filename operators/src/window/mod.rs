@@ -6,12 +6,15 @@
 //! that of what.
 
 mod aligned;
+pub mod by_key;
 #[cfg(feature = "calendar")]
 mod calendar;
 mod counted;
 mod kept;
 mod result;
 mod rules;
+pub mod session;
+pub mod sliding;
 mod span;
 mod stream;
 mod sugar;
@@ -28,6 +31,8 @@ pub use calendar::Calendar;
 pub use counted::{CountWindows, Counted, Global};
 pub use result::{Firing, Windowed};
 pub use rules::{Accumulation, WindowRules};
+pub use session::{Session, SessionGap};
+pub use sliding::Sliding;
 pub use span::TimeWindow;
 pub use stream::{Aggregated, WindowedStream};
 pub use trigger::Trigger;
