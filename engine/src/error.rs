@@ -278,8 +278,8 @@ pub enum BuildError {
     },
     /// There is state of an operator that the graph does not have.
     #[error(
-        "there is state of an operator with the uid `{uid}`, and none has it: say `.uid(\"{uid}\")` \
-         behind the operator that wrote it, or `Snapshot::forget` it"
+        "there is state of an operator with the uid `{uid}`, and none has it: say \
+         `.uid(\"{uid}\")` behind the operator that wrote it, or `Snapshot::forget` it"
     )]
     OrphanedState {
         /// Whose state it is.

@@ -17,7 +17,6 @@ use millstream_engine::testing::{
 };
 use millstream_operators::prelude::*;
 use millstream_operators::state::Checkpointed;
-use millstream_operators::window::trigger::OnWatermark;
 use millstream_operators::window::{Accumulation, Firing, TimeWindow, Trigger, Windows};
 use support::*;
 
@@ -235,6 +234,22 @@ fn h8_a_trigger_by_the_clock_is_asked_when_its_time_has_come() {
     assert_eq!(harness.values(), [windowed(2, (5, 16), &[5, 6], Firing::Early)]);
     harness.watermark(at(100));
     assert_eq!(harness.values().len(), 2);
+}
+
+#[test]
+fn h8_early_results_and_corrections_stand_beside_the_result_on_time() {
+    let trigger = OnWatermark.with_early(OnCount::of(2)).with_late(OnFinal);
+    let mut harness = OperatorHarness::new(sessions(10, 5, trigger));
+    harness.push(click(1, 0));
+    harness.push(click(1, 4));
+    assert_eq!(harness.values(), [windowed(1, (0, 14), &[0, 4], Firing::Early)]);
+    harness.watermark(at(14));
+    assert_eq!(harness.values(), [windowed(1, (0, 14), &[0, 4], Firing::OnTime)]);
+    harness.push(click(1, 1));
+    harness.push(click(1, 2));
+    assert_eq!(harness.values(), []);
+    harness.end();
+    assert_eq!(harness.values(), [windowed(1, (0, 14), &[0, 1, 2, 4], Firing::Late)]);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! Keyed state is written by key group, state that has no key by instance, so that it can be moved
 //! when the number of instances changes. What belongs to one operator is found again by its `uid`.
 //! When snapshots are taken, and where they are kept, is the matter of checkpoints, which no job
-//! takes by itself yet: so far it is the [test kit](crate::testing::TestDriver::snapshot) that asks.
+//! takes by itself yet: so far it is the [test kit](crate::testing::TestDriver::snapshot) that
+//! asks.
 
 mod access;
 mod collect;

@@ -16,7 +16,8 @@
 //! | checksum of all before it (CRC-32) | `u32` |
 //!
 //! What is not exactly that is refused, and nothing is taken from it: an unknown version, a wrong
-//! checksum, bytes left over. Lengths are checked against what is there before anything is reserved.
+//! checksum, bytes left over. Lengths are checked against what is there before anything is
+//! reserved.
 
 use std::collections::BTreeMap;
 

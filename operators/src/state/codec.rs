@@ -7,8 +7,8 @@
 use std::fmt;
 
 use millstream_engine::state::StateError;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Visitor};
+use serde::{Deserialize, Serialize};
 
 /// How deep values may be nested. What is deeper, in bytes that nobody honest wrote, is refused
 /// before it exhausts the stack.
@@ -59,6 +59,40 @@ impl<S> fmt::Debug for Codec<S> {
     }
 }
 
+/// Bytes that are written as such, and not one by one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Bytes(pub(crate) Vec<u8>);
+
+impl Serialize for Bytes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Whole;
+
+        impl Visitor<'_> for Whole {
+            type Value = Bytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                Ok(Bytes(bytes.to_vec()))
+            }
+
+            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
+                Ok(Bytes(bytes))
+            }
+        }
+
+        deserializer.deserialize_byte_buf(Whole)
+    }
+}
+
 fn write<S: State>(value: &S, bytes: &mut Vec<u8>) -> Result<(), StateError> {
     let mut serializer = rmp_serde::Serializer::new(bytes).with_struct_map();
     let why = |error| StateError::new(format!("it can't be written: {error}"));
@@ -75,8 +109,6 @@ fn read<S: State>(bytes: &mut &[u8]) -> Result<S, StateError> {
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, HashMap};
-
-    use serde::Deserialize;
 
     use super::*;
 
@@ -110,6 +142,7 @@ mod tests {
         round_trip(&[0_u128, u128::MAX]);
         round_trip(&["".to_owned(), "größer".to_owned()]);
         round_trip(&[Some('x'), None]);
+        round_trip(&[Bytes(vec![]), Bytes((0..=255).collect())]);
         round_trip(&[(1_u8, "a".to_owned(), vec![1.5_f64, f64::INFINITY])]);
         round_trip(&[BTreeMap::from([((1_u32, 'a'), vec![Some(2_i8)])])]);
         round_trip(&[HashMap::from([("a".to_owned(), 1_u8)])]);

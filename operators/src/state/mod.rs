@@ -6,4 +6,4 @@ mod uid;
 pub use codec::State;
 pub use uid::Checkpointed;
 
-pub(crate) use codec::Codec;
+pub(crate) use codec::{Bytes, Codec};

@@ -16,6 +16,19 @@ pub trait WatermarkGenerator<T>: Clone + Send + 'static {
     /// A record has come, and happened at `time`.
     fn on_record(&mut self, value: &T, time: Timestamp) -> Option<Timestamp>;
 
+    /// The job's clock has come to `now`: asked as often as [`Watermarks::with_interval`] says,
+    /// between records and while there are none. For watermarks that follow the clock, such as
+    /// `now` less a bound. `now` never goes back, whatever is done to the machine's clock.
+    ///
+    /// Default: nothing. Records alone say how far the stream is, and the same ones always the
+    /// same, which no generator can promise that uses this.
+    ///
+    /// [`Watermarks::with_interval`]: super::Watermarks::with_interval
+    fn on_interval(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let _ = now;
+        None
+    }
+
     /// Its state, for a checkpoint. What is written here is all that [`restore`] gets back.
     ///
     /// [`restore`]: WatermarkGenerator::restore
@@ -33,11 +46,15 @@ pub trait WatermarkGenerator<T>: Clone + Send + 'static {
 /// The latest record, less a bound on how much later others may come.
 #[derive(Clone, Copy, Debug)]
 pub struct BoundedDisorder {
-    bound: Duration,
+    /// In milliseconds, because making them of a duration takes a division a record.
+    bound: i64,
 }
 
 impl BoundedDisorder {
     pub(super) const fn new(bound: Duration) -> Self {
+        let millis = bound.as_millis();
+        #[allow(clippy::cast_possible_truncation, reason = "what is too long is cut off")]
+        let bound = if millis > i64::MAX as u128 { i64::MAX } else { millis as i64 };
         Self { bound }
     }
 }
@@ -46,7 +63,7 @@ impl<T> WatermarkGenerator<T> for BoundedDisorder {
     #[inline]
     fn on_record(&mut self, _value: &T, time: Timestamp) -> Option<Timestamp> {
         // What is behind the latest is left out by whoever asks.
-        Some(time.saturating_sub(self.bound))
+        Some(Timestamp::from_millis(time.as_millis().saturating_sub(self.bound)))
     }
 }
 

@@ -42,18 +42,6 @@ use crate::aggregate::Aggregate;
 /// use std::time::Duration;
 ///
 /// use millstream_operators::prelude::*;
-/// # use millstream_operators::aggregate::Aggregate;
-/// # #[derive(Clone)]
-/// # struct Count;
-/// # impl<T> Aggregate<T> for Count {
-/// #     type Accumulator = u64;
-/// #     type Out = u64;
-/// #     const NAME: &'static str = "count";
-/// #     fn create(&self) -> u64 { 0 }
-/// #     fn add(&self, count: &mut u64, _: &T) { *count += 1; }
-/// #     fn merge(&self, count: &mut u64, other: &u64) { *count += other; }
-/// #     fn result(&self, count: &u64) -> u64 { *count }
-/// # }
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), millstream_engine::Error> {
@@ -64,7 +52,7 @@ use crate::aggregate::Aggregate;
 ///     .event_time(|click| Timestamp::from_millis(click.1 * 60_000), Watermarks::monotonic())
 ///     .key_by(|click| click.0)
 ///     .window(Session::with_gap(Duration::from_secs(30 * 60)))
-///     .aggregate(Count)
+///     .count()
 ///     .map(|visit| (visit.key, visit.value))
 ///     .collect();
 /// let visits = flow.run().await?.take(visits);

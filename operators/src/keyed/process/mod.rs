@@ -1,0 +1,23 @@
+//! `process`: a function of yours for each record, with state, timers and side outputs of its key.
+
+mod cell;
+mod context;
+mod function;
+mod list;
+mod map;
+mod merging;
+mod operator;
+mod states;
+mod store;
+mod ttl;
+mod value;
+
+pub use context::{KeyContext, KeyTimers, Timer};
+pub use function::ProcessFunction;
+pub use list::{ListCell, ListState, ListView};
+pub use map::{MapCell, MapState, MapView};
+pub use merging::{AggregatingState, AggregatingView, ReducingState, ReducingView};
+pub use operator::{Process, Processed};
+pub use states::{States, StoredStates};
+pub use ttl::{StateTime, StateTtl};
+pub use value::{ValueCell, ValueState, ValueView};
