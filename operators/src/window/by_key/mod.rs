@@ -342,7 +342,6 @@ where
             self.clock.restore(read_time(&mut bytes)?);
             earliest = Some(earliest.map_or(watermark, |earliest| earliest.min(watermark)));
         }
-        self.look_at_clock();
         for (group, mut bytes) in state.key_groups() {
             let watermark = read_time(&mut bytes)?;
             while !bytes.is_empty() {

@@ -199,8 +199,10 @@ impl<A, S> Panorama<A, S> {
 
     /// Gives up the panes of which nothing will be told any more.
     fn forget<G, R: Trigger>(&mut self, until: Timestamp, grid: Grid, scene: &Scene<'_, G, R>) {
-        let over = |(pane, _): &mut (Timestamp, A)| scene.expiry(grid.last_end(*pane)) <= until;
-        while self.panes.0.pop_front_if(over).is_some() {}
+        let over = |pane: Timestamp| scene.expiry(grid.last_end(pane)) <= until;
+        while self.panes.0.front().is_some_and(|(pane, _)| over(*pane)) {
+            self.panes.0.pop_front();
+        }
     }
 }
 
