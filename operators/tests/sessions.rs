@@ -298,10 +298,13 @@ fn h5_nothing_is_left_of_keys_whose_sessions_are_over() {
     assert!(harness.operator().capacity() < 200, "{}", harness.operator().capacity());
 }
 
+/// Whose, from when to when, with which records, and whether it was told of when complete.
+type Kept = (u8, (i64, i64), Vec<i64>, bool);
+
 /// All sessions there are, each with all its records: the rules, word for word.
 #[derive(Default)]
 struct Model {
-    sessions: Vec<(u8, (i64, i64), Vec<i64>, bool)>,
+    sessions: Vec<Kept>,
     watermark: i64,
     late: u64,
     told: Vec<Windowed<u8, TimeWindow, Vec<i64>>>,
