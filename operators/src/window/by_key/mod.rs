@@ -310,8 +310,8 @@ where
         self.rules.late.as_mut().map(|late| late as &mut dyn SideOutput)
     }
 
-    /// The watermark and the clock, by instance; and by key group: the watermark again, then each key with what
-    /// is kept of it, in the order of the hashes.
+    /// The watermark and the clock, by instance; and by key group: the watermark again, then each
+    /// key with what is kept of it, in the order of the hashes.
     fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
         let codecs = self.codecs.clone().ok_or_else(without_uid)?;
         let watermark = self.watermark.as_millis().to_le_bytes();

@@ -26,7 +26,7 @@ fn by_default<R: Trigger>() -> bool {
 pub struct Panorama<A, S> {
     panes: Panes<A>,
     assembly: Assembly<A>,
-    /// The next window to be told of when it is complete, if by default, and that has anything in it.
+    /// By default: the next window with anything in it, to be told of when it is complete.
     next: Option<Start>,
     /// The windows that a late record has changed, until they are told of.
     changed: Option<Box<Changed<A>>>,
