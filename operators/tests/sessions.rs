@@ -1,5 +1,5 @@
-//! Sessions: golden runs after the rules that Flink documents, random ones against a model, crashes,
-//! and what is left behind.
+//! Sessions: golden runs after the rules that Flink documents, random ones against a model,
+//! crashes, and what is left behind.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -80,8 +80,8 @@ fn h5_a_record_that_is_not_late_joins_sessions_before_they_are_told() {
 
 #[test]
 fn h5_a_late_click_bridges_two_sessions() {
-    // Flink: late elements within the allowed lateness "may bridge the gap between two pre-existing,
-    // unmerged windows", which fires the merged one.
+    // Flink: a late element within the allowed lateness "can bridge the gap between two
+    // pre-existing, unmerged windows", and the merged one fires.
     let mut harness = harness(10, 100);
     harness.push(click(1, 0));
     harness.push(click(1, 16));

@@ -1,5 +1,5 @@
-//! Sliding windows: golden runs after the rules that Flink documents, random ones against a model, crashes,
-//! and what is left behind.
+//! Sliding windows: golden runs after the rules that Flink documents, random ones against a model,
+//! crashes, and what is left behind.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

@@ -206,8 +206,8 @@ impl<T> Collector<T> for Tight<T> {
     }
 }
 
-/// Lets an operator go on, with new room each time, until nothing is pending: how much came out, and
-/// in how many calls.
+/// Lets an operator go on, with new room each time, until nothing is pending: how much came out,
+/// and in how many calls.
 pub fn drain<In, O: Operator<In>>(operator: &mut O, room: usize) -> (usize, usize) {
     let (mut results, mut calls) = (0, 0);
     while operator.pending() {

@@ -25,8 +25,8 @@ use crate::aggregate::Aggregate;
 /// # Late records
 ///
 /// A record that comes late, within the
-/// [allowed lateness](super::WindowedStream::allowed_lateness), may lengthen a session that has been
-/// told of, or **join two to one**. The session is then told of again,
+/// [allowed lateness](super::WindowedStream::allowed_lateness), may lengthen a session that has
+/// been told of, or **join two to one**. The session is then told of again,
 /// [late](super::Firing::Late), under its new bounds, or when it is complete, if it no longer is.
 /// What was told of its parts is not taken back one by one. The rule for whoever keeps results: *a
 /// result takes the place of all earlier ones of its key whose windows lie within its own*.
