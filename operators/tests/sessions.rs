@@ -415,6 +415,17 @@ fn h5_with_enough_lateness_no_disorder_changes_what_is_left_when_results_are_rep
 }
 
 #[test]
+fn g5_a_trigger_that_waits_for_the_clock_does_so_after_a_restore() {
+    let operator = sessions(10, 0, EverySecond).checkpointed();
+    let mut first = OperatorHarness::new(operator.clone());
+    first.push(click(1, 0));
+    let mut second = OperatorHarness::new(operator);
+    second.restore(first.snapshot().unwrap()).unwrap();
+    second.advance(Duration::from_secs(1));
+    assert_eq!(second.values(), [windowed(1, (0, 10), &[0], Firing::Early)]);
+}
+
+#[test]
 fn g5_no_crash_changes_anything() {
     for seed in 0..12 {
         let mut random = Random::new(seed);
