@@ -1,5 +1,6 @@
 //! `process`: a function of yours for each record, with state, timers and side outputs of its key.
 
+mod broadcast;
 mod cell;
 mod context;
 mod function;
@@ -12,6 +13,10 @@ mod store;
 mod ttl;
 mod value;
 
+pub use broadcast::{
+    BroadcastConnected, BroadcastContext, BroadcastFunction, BroadcastProcess, BroadcastProcessed,
+    Ruled, WithRules,
+};
 pub use context::{KeyContext, KeyTimers, Timer};
 pub use function::ProcessFunction;
 pub use list::{ListCell, ListState, ListView};

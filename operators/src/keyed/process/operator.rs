@@ -135,12 +135,12 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
 /// The operator behind [`KeyedStream::process`].
 pub struct Process<T, K: KeyOf<T>, F: ProcessFunction<K::Owned, T>> {
     key: K,
-    function: F,
-    states: F::States,
-    store: KeyStore<K::Owned, F::States>,
+    pub(super) function: F,
+    pub(super) states: F::States,
+    pub(super) store: KeyStore<K::Owned, F::States>,
     codec: Option<StoreCodec<K::Owned, F::States>>,
-    clock: ProcessingClock,
-    now: StateTime,
+    pub(super) clock: ProcessingClock,
+    pub(super) now: StateTime,
     /// Whether the clock has to be read for each record.
     by_clock: bool,
     /// How many records may still pass before it is.
@@ -188,7 +188,7 @@ impl<T, K: KeyOf<T>, F: ProcessFunction<K::Owned, T>> Process<T, K, F> {
         self.store.timers()
     }
 
-    fn read_clock(&mut self) {
+    pub(super) fn read_clock(&mut self) {
         self.now.processing = self.now.processing.max(self.clock.now());
         self.unread = CLOCK_EVERY;
     }
@@ -240,10 +240,49 @@ where
         Ok(())
     }
 
-    fn set_timer(&mut self) {
+    pub(super) fn set_timer(&mut self) {
         // At the end of the input the clock is waited for no longer.
         let next = if self.ended { None } else { self.store.next_processing() };
         self.due = next.and_then(|time| self.clock.when(time));
+    }
+}
+
+impl<T, K, F> Process<T, K, F>
+where
+    K: KeyOf<T, Owned: Eq + Clone>,
+    F: ProcessFunction<K::Owned, T>,
+{
+    /// Writes what it keeps; and behind the watermark, which is state of the instance and of no
+    /// key, what else there is of that kind.
+    pub(super) fn snapshot_with(
+        &self,
+        more: &[u8],
+        state: &mut StateWriter,
+    ) -> Result<(), StateError> {
+        let codec = self.codec.as_ref().ok_or_else(without_uid)?;
+        state.write([&self.now.event.as_millis().to_le_bytes(), more].concat());
+        self.store.snapshot(&self.states, codec, state)
+    }
+
+    /// Takes that over, and gives what else each instance has written.
+    pub(super) fn restore_with<'a>(
+        &mut self,
+        state: &StateReader<'a>,
+    ) -> Result<Vec<&'a [u8]>, StateError> {
+        let codec = self.codec.as_ref().ok_or_else(without_uid)?;
+        let mut more = Vec::new();
+        for (_, bytes) in state.instances() {
+            let (watermark, rest) = bytes
+                .split_first_chunk()
+                .ok_or_else(|| StateError::new("a watermark has 8 bytes"))?;
+            let watermark = Timestamp::from_millis(i64::from_le_bytes(*watermark));
+            self.now.event = self.now.event.max(watermark);
+            more.push(rest);
+        }
+        let hash = |key: &K::Owned| stable_hash::<K::Key>(key.borrow());
+        self.store.restore(&self.states, codec, state, self.now, hash)?;
+        self.set_timer();
+        Ok(more)
     }
 }
 
@@ -368,21 +407,10 @@ where
     }
 
     fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
-        let codec = self.codec.as_ref().ok_or_else(without_uid)?;
-        state.write(self.now.event.as_millis().to_le_bytes().to_vec());
-        self.store.snapshot(&self.states, codec, state)
+        self.snapshot_with(&[], state)
     }
 
     fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
-        let codec = self.codec.as_ref().ok_or_else(without_uid)?;
-        for (_, bytes) in state.instances() {
-            let bytes = bytes.try_into().map_err(|_| StateError::new("a watermark has 8 bytes"))?;
-            let watermark = Timestamp::from_millis(i64::from_le_bytes(bytes));
-            self.now.event = self.now.event.max(watermark);
-        }
-        let hash = |key: &K::Owned| stable_hash::<K::Key>(key.borrow());
-        self.store.restore(&self.states, codec, state, self.now, hash)?;
-        self.set_timer();
-        Ok(())
+        self.restore_with(state).map(drop)
     }
 }

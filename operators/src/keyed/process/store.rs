@@ -78,19 +78,36 @@ impl<K: Eq + Clone, S: States> KeyStore<K, S> {
         found.unwrap_or_else(|| self.insert(hash, key))
     }
 
+    /// The places of all keys, in the order of their hashes. They hold until a key is added, or
+    /// memory is given back.
+    pub(super) fn places(&self) -> Vec<usize> {
+        let buckets = 0..self.keys.num_buckets();
+        let hash = |place| self.keys.get_bucket(place).map(|kept| kept.hash);
+        let mut places: Vec<_> = buckets.filter(|place| hash(*place).is_some()).collect();
+        places.sort_by_key(|place| hash(*place));
+        places
+    }
+
     /// After the key in `place` was at hand: forgets it if nothing is kept of it, and sees to it
     /// that what has a time to live is looked at.
     #[inline]
     pub(super) fn leave(&mut self, place: usize, states: &S, now: StateTime) {
+        if self.look_after(place, states, now) {
+            self.give_back();
+        }
+    }
+
+    /// The same, and moves no other key; tells whether this one is forgotten.
+    #[inline]
+    pub(super) fn look_after(&mut self, place: usize, states: &S, now: StateTime) -> bool {
         let Some(kept) = self.keys.get_bucket_mut(place) else {
-            return;
+            return false;
         };
         if states.is_blank(&kept.cells) {
             if let Ok(entry) = self.keys.get_bucket_entry(place) {
                 entry.remove();
             }
-            self.give_back();
-            return;
+            return true;
         }
         if !kept.swept && states.shortest_life().is_some() {
             kept.swept = true;
@@ -98,6 +115,7 @@ impl<K: Eq + Clone, S: States> KeyStore<K, S> {
             let (hash, key) = (kept.hash, kept.key.clone());
             self.look_at(next, hash, &key, states, now);
         }
+        false
     }
 
     /// Looks at a key again when the first of its state will have lived its time; but not too often
@@ -151,7 +169,7 @@ impl<K: Eq + Clone, S: States> KeyStore<K, S> {
     }
 
     /// Gives memory back that is mostly unused.
-    fn give_back(&mut self) {
+    pub(super) fn give_back(&mut self) {
         if self.keys.capacity() > 64 && self.keys.len() < self.keys.capacity() / 8 {
             self.keys.shrink_to(self.keys.len() * 2, |kept| kept.hash);
         }
