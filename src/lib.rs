@@ -52,8 +52,8 @@ pub use millstream_engine::{chain, edge, graph, key, metrics, operator, random, 
 #[cfg(feature = "files")]
 pub use millstream_operators::file;
 pub use millstream_operators::{DataStream, Dataflow, KeyedStream, prelude};
-pub use millstream_operators::{attempt, buffer, concurrent, control, fan, group, hub, keyed};
-pub use millstream_operators::{linear, recovery, timing};
+pub use millstream_operators::{aggregate, attempt, buffer, concurrent, control, fan, group, hub};
+pub use millstream_operators::{keyed, linear, recovery, timing};
 
 /// Clocks and event time, and how watermarks are made.
 pub mod time {

@@ -32,7 +32,9 @@ struct LinkState {
     seat: Seat,
     held_watermark: Option<Timestamp>,
     held_end: bool,
-    /// Of an operator that sets the time: what everybody behind it has been told.
+    /// Of an operator that sets the time: whether its input is idle, and what everybody behind it
+    /// has been told.
+    input_idle: bool,
     idle_told: bool,
     error: Option<Error>,
     /// Whether to say who is at work.
@@ -47,6 +49,7 @@ impl LinkState {
             seat,
             held_watermark: None,
             held_end: false,
+            input_idle: false,
             idle_told: false,
             error: None,
             watched: false,
@@ -84,6 +87,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
     fn process<const WATCHED: bool>(&mut self, record: Record<In>) -> Flow {
         if O::SETS_TIME {
             // Before the record, so that it counts from here on.
+            self.state.input_idle = false;
             self.tell_idle(false);
         }
         let flow = self.call::<WATCHED>(1, |operator, out| operator.process(record, out));
@@ -151,11 +155,20 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
             self.state.held_watermark = watermark;
             return flow;
         }
+        // Who counts again does so before its watermark is looked at.
+        if !self.is_idle() {
+            self.tell_idle(false);
+        }
         let flow = watermark.map_or(Flow::More, |watermark| self.pass_watermark(watermark));
         if flow == Flow::More {
-            self.tell_idle(self.operator.idle());
+            self.tell_idle(self.is_idle());
         }
         flow
+    }
+
+    /// Of one that sets the time: its input need not be idle for it to be, but is enough.
+    fn is_idle(&self) -> bool {
+        self.operator.idle() || self.state.input_idle
     }
 
     fn tell_idle(&mut self, idle: bool) {
@@ -248,6 +261,9 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         {
             return Flow::Stop;
         }
+        if O::SETS_TIME {
+            self.tell_idle(self.is_idle());
+        }
         if self.state.held_end {
             self.state.held_end = false;
             return self.pass_end();
@@ -277,6 +293,10 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     fn idle(&mut self, idle: bool) {
         if O::STATELESS {
             return self.next.idle(idle);
+        }
+        if O::SETS_TIME {
+            self.state.input_idle = idle;
+            return self.tell_idle(self.is_idle());
         }
         self.pass_idle(idle);
     }

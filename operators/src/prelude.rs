@@ -1,13 +1,23 @@
 //! What the author of a pipeline names.
 
+pub use crate::aggregate::{
+    self, Aggregate, BottomN, Count, DistinctCount, First, Last, Max, MaxBy, Mean, Min, MinBy,
+    Ordered, Quantiles, Reduce, Sum, ToList, TopN,
+};
 pub use crate::attempt::{Backoff, DeadLetter, DeadLetters, OnError};
 pub use crate::concurrent::{CallPolicy, Concurrency, Lookup};
 pub use crate::control::KillSwitch;
 pub use crate::fan::{MergeEnd, OnCancel, SideTag};
 pub use crate::group::{AtLimit, Groups};
 pub use crate::recovery::{CircuitBreaker, RestartPolicy, Supervision};
-pub use crate::time::Watermarks;
+pub use crate::time::{Alignment, Heartbeat, Watermarks};
 pub use crate::timing::{Rate, RateLimiter};
+pub use crate::window::trigger::{
+    AfterEventTime, AfterProcessingTime, OnCount, OnEveryRecord, OnFinal, OnWatermark, Trigger,
+};
+pub use crate::window::{
+    AlignedWindows, CountWindows, Firing, Global, TimeWindow, Tumbling, Windowed,
+};
 pub use crate::{DataStream, Dataflow, KeyedStream, sink, source};
 pub use millstream_engine::chain::Chain;
 pub use millstream_engine::edge::WhenFull;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::random::Random;
-use millstream_engine::testing::{probe_sink, probe_source};
+use millstream_engine::testing::{SourceProbe, TestDriver, probe_sink, probe_source};
 use millstream_engine::time::Clock;
 use millstream_operators::prelude::*;
 use millstream_operators::time::WatermarkGenerator;
@@ -126,8 +126,8 @@ async fn h2_an_idle_partition_holds_nobody_and_counts_again_with_its_next_record
     let flow = Dataflow::new("idle");
     let (seen, clock) = (Seen::default(), Clock::system());
     let [(first, busy), (second, quiet)] = [probe_source::<i64>(), probe_source::<i64>()];
-    let watermarks = Watermarks::monotonic().idle_after(Duration::from_secs(10));
-    let busy = flow.source("busy", busy).event_time(at, watermarks);
+    let watermarks = Watermarks::monotonic().idle_after(Duration::from_secs(8));
+    let busy = flow.source("busy", busy).event_time(at, watermarks.clone());
     let quiet = flow.source("quiet", quiet).event_time(at, watermarks);
     busy.merge(quiet).via(seen.clone()).ignore();
     let job = flow.start().unwrap();
@@ -192,4 +192,257 @@ async fn h1_a_generator_of_ones_own_and_steps() {
     let expected = expected.map(|millis| millis.map_or(Timestamp::MIN, |millis| at(&millis)));
     assert_eq!(before, expected);
     assert_eq!(seen.watermark(), Some(at(&300)));
+}
+
+/// Seconds.
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn h2_a_heartbeat_moves_a_quiet_stream_on_and_never_back() {
+    let heartbeat = Heartbeat::new();
+    let (input, numbers) = probe_source::<i64>();
+    let flow = Dataflow::new("heartbeat");
+    let seen = Seen::default();
+    let watermarks = Watermarks::monotonic().with_heartbeat(&heartbeat);
+    flow.source("numbers", numbers).event_time(at, watermarks).via(seen.clone()).ignore();
+    heartbeat.nothing_before(at(&i64::MAX));
+    let mut driver = TestDriver::start(flow.blueprint()).unwrap();
+    assert_eq!(seen.watermark(), None, "a run hears what is said while it is there");
+    for (said, reached) in [(500, 500), (300, 500), (501, 501), (i64::MIN, 501)] {
+        heartbeat.nothing_before(at(&said));
+        driver.settle();
+        assert_eq!(seen.watermark(), Some(at(&reached)));
+    }
+    driver.push(&input, 700);
+    assert_eq!(seen.watermark(), Some(at(&700)));
+    driver.end(&input);
+    driver.finish().unwrap();
+    // From another thread, and when nobody listens any more.
+    let clone = heartbeat.clone();
+    std::thread::scope(|scope| scope.spawn(move || clone.nothing_before(at(&9))).join()).unwrap();
+}
+
+#[test]
+fn h2_a_heartbeat_overtakes_no_record_that_was_handed_in_before() {
+    for batch in [1, 2, 64] {
+        let heartbeat = Heartbeat::new();
+        let flow = Dataflow::new("behind");
+        let (queue, numbers) = source::queue::<i64>(64);
+        let (seen, (output, sink)) = (Seen::default(), probe_sink());
+        let watermarks = Watermarks::monotonic().with_heartbeat(&heartbeat);
+        let timed = flow.source("numbers", numbers).event_time(at, watermarks);
+        timed.via(seen.clone()).sink("out", sink);
+        let options = JobOptions::default().with_batch_records(batch);
+        let options = options.with_publish_every(None).with_stall_warning(None);
+        let mut driver = TestDriver::start_with(flow.blueprint(), &options).unwrap();
+        for round in 0..10_i64 {
+            for number in 0..6 {
+                assert_eq!(queue.offer(round * 100 + number), source::Offer::Accepted);
+            }
+            heartbeat.nothing_before(at(&(round * 100 + 90)));
+            assert_eq!(queue.offer(round * 100 + 95), source::Offer::Accepted);
+            driver.settle();
+            driver.read(&output);
+        }
+        assert!(seen.late().is_empty(), "{:?}", seen.late());
+        assert_eq!(seen.watermark(), Some(at(&995)));
+        heartbeat.nothing_before(at(&2000));
+        driver.settle();
+        assert_eq!(seen.watermark(), Some(at(&2000)));
+        drop(queue);
+        driver.finish().unwrap();
+    }
+}
+
+#[test]
+fn h2_a_heartbeat_ends_idleness_and_keeps_it_away() {
+    let heartbeat = Heartbeat::new();
+    let [(first, busy), (_second, quiet)] = [probe_source::<i64>(), probe_source::<i64>()];
+    let (flow, seen) = (Dataflow::new("alive"), Seen::default());
+    let watermarks = Watermarks::monotonic().idle_after(secs(8));
+    let busy = flow.source("busy", busy).event_time(at, watermarks.clone());
+    let watermarks = watermarks.with_heartbeat(&heartbeat);
+    let quiet = flow.source("quiet", quiet).event_time(at, watermarks);
+    busy.merge(quiet).via(seen.clone()).ignore();
+    let mut driver = TestDriver::start(flow.blueprint()).unwrap();
+    driver.push(&first, 100);
+    assert_eq!(seen.watermark(), None);
+    driver.advance(secs(5));
+    driver.push(&first, 100);
+    driver.advance(secs(5));
+    assert_eq!(seen.watermark(), Some(at(&100)), "one that never had a record is idle");
+    heartbeat.nothing_before(at(&150));
+    driver.settle();
+    driver.push(&first, 200);
+    assert_eq!(seen.watermark(), Some(at(&150)), "and counts again with a heartbeat");
+    for beat in 0..10 {
+        driver.advance(secs(6));
+        heartbeat.nothing_before(at(&(151 + beat)));
+        driver.settle();
+        driver.push(&first, 200);
+        assert_eq!(seen.watermark(), Some(at(&(151 + beat))));
+    }
+    driver.advance(secs(5));
+    driver.push(&first, 200);
+    driver.advance(secs(5));
+    assert_eq!(seen.watermark(), Some(at(&200)), "until those stop");
+}
+
+#[test]
+fn h2_the_last_window_does_not_wait_for_who_is_quiet_from_the_beginning() {
+    let [(first, busy), (_second, silent)] = [probe_source::<i64>(), probe_source::<i64>()];
+    let (flow, seen) = (Dataflow::new("silent"), Seen::default());
+    let watermarks = Watermarks::monotonic().idle_after(secs(8)).advance_when_idle();
+    let busy = flow.source("busy", busy).event_time(at, watermarks.clone());
+    let silent = flow.source("silent", silent).event_time(at, watermarks);
+    busy.merge(silent).via(seen.clone()).ignore();
+    let mut driver = TestDriver::start(flow.blueprint()).unwrap();
+    driver.push(&first, 1_000);
+    driver.advance(secs(100));
+    let reached = seen.watermark().unwrap();
+    assert!(reached >= at(&90_000) && reached <= at(&101_000), "{reached}");
+}
+
+#[test]
+fn h2_a_source_that_is_idle_is_so_behind_event_time_and_its_watermarks_change_nothing() {
+    let [(first, busy), (second, quiet)] = [probe_source::<i64>(), probe_source::<i64>()];
+    let (flow, seen) = (Dataflow::new("says so"), Seen::default());
+    let busy = flow.source("busy", busy).event_time(at, Watermarks::monotonic());
+    let watermarks = Watermarks::monotonic().idle_after(secs(8));
+    let quiet = flow.source("quiet", quiet).event_time(at, watermarks);
+    busy.merge(quiet).via(seen.clone()).ignore();
+    let mut driver = TestDriver::start(flow.blueprint()).unwrap();
+    driver.push(&second, 5);
+    driver.push(&first, 100);
+    assert_eq!(seen.watermark(), Some(at(&5)));
+    driver.idle(&second);
+    assert_eq!(seen.watermark(), Some(at(&100)), "it says so itself");
+    driver.push(&second, 90);
+    driver.push(&first, 200);
+    assert_eq!(seen.watermark(), Some(at(&100)));
+    driver.advance(secs(10));
+    assert_eq!(seen.watermark(), Some(at(&200)), "found by the clock");
+    // What the source says of the time ends at `event_time`, and so it is no sign of life there.
+    driver.watermark(&second, at(&1));
+    driver.push(&first, 300);
+    assert_eq!(seen.watermark(), Some(at(&300)));
+}
+
+#[test]
+fn h1_the_end_is_no_watermark_and_a_failure_is_no_end() {
+    for fails in [false, true] {
+        let (input, numbers) = probe_source::<i64>();
+        let (flow, seen) = (Dataflow::new("end"), Seen::default());
+        let timed = flow.source("numbers", numbers).event_time(at, Watermarks::monotonic());
+        timed.boundary().via(seen.clone()).ignore();
+        let mut driver = TestDriver::start(flow.blueprint()).unwrap();
+        driver.push(&input, 7);
+        if fails {
+            driver.fail(&input, std::io::Error::other("broken"));
+        } else {
+            driver.end(&input);
+        }
+        assert_eq!(driver.finish().is_err(), fails);
+        assert_eq!(seen.watermark(), Some(at(&7)));
+    }
+}
+
+/// What a merge of watermarks has to be.
+struct Merged {
+    /// The watermark of each input, whether it is idle, and whether it is over.
+    inputs: [(i64, bool, bool); 3],
+    watermark: i64,
+}
+
+impl Merged {
+    fn counting(&self) -> Option<i64> {
+        let counting = self.inputs.iter().filter(|(_, idle, over)| !idle && !over);
+        counting.map(|(watermark, _, _)| *watermark).min()
+    }
+
+    fn settle(&mut self) {
+        let open = self.inputs.iter().any(|(_, _, over)| !over);
+        let latest = self.inputs.iter().map(|(watermark, _, _)| *watermark).max();
+        let now = self.counting().or(latest.filter(|_| open));
+        self.watermark = self.watermark.max(now.unwrap_or(i64::MIN));
+    }
+}
+
+/// Three streams that meet, and nothing else.
+fn merge_of_three(flow: &Dataflow, seen: &Seen) -> [SourceProbe<i64>; 3] {
+    let [a, b, c] = ["a", "b", "c"].map(|name| {
+        let (probe, numbers) = probe_source::<i64>();
+        (probe, flow.source(name, numbers).boxed())
+    });
+    a.1.merge_all([b.1, c.1]).via(seen.clone()).ignore();
+    [a.0, b.0, c.0]
+}
+
+#[test]
+fn x9_merged_watermarks_are_those_of_the_specification() {
+    for seed in 0..200 {
+        let mut random = Random::new(seed);
+        let mut below = |limit: u64| i64::try_from(random.below(limit)).unwrap();
+        let (flow, seen) = (Dataflow::new("merged"), Seen::default());
+        let probes = merge_of_three(&flow, &seen);
+        let batch = usize::try_from(1 + below(8)).unwrap();
+        let capacity = batch + usize::try_from(below(20)).unwrap();
+        let options = JobOptions::default().with_batch_records(batch);
+        let options = options.with_edge_capacity(capacity);
+        let options = options.with_publish_every(None).with_stall_warning(None);
+        let mut driver = TestDriver::start_with(flow.blueprint(), &options).unwrap();
+        let mut spec = Merged { inputs: [(i64::MIN, false, false); 3], watermark: i64::MIN };
+        for step in 0..60 {
+            let chosen = usize::try_from(below(3)).unwrap();
+            let (probe, input) = (&probes[chosen], &mut spec.inputs[chosen]);
+            if input.2 {
+                continue;
+            }
+            match below(20) {
+                0 => {
+                    driver.end(probe);
+                    input.2 = true;
+                }
+                1..=4 => {
+                    driver.idle(probe);
+                    input.1 = true;
+                }
+                5..=10 => {
+                    for number in 0..below(6) {
+                        driver.push(probe, number);
+                        input.1 = false;
+                    }
+                }
+                11 => {
+                    driver.watermark(probe, at(&i64::MIN));
+                    input.1 = false;
+                }
+                _ => {
+                    let watermark = below(1000) - 200;
+                    driver.watermark(probe, at(&watermark));
+                    input.0 = input.0.max(watermark);
+                    input.1 = false;
+                }
+            }
+            spec.settle();
+            let reached = seen.watermark().unwrap_or(Timestamp::MIN);
+            assert_eq!(reached, at(&spec.watermark), "SEED={seed}, step {step}");
+            // And the one that holds it is named.
+            let held_by = driver.metrics().edges[0].held_by.clone();
+            assert_eq!(
+                held_by.as_ref().map(|held| held.1),
+                spec.counting().as_ref().map(at),
+                "SEED={seed}"
+            );
+            if let Some((name, watermark)) = held_by {
+                let holder = ["a", "b", "c"].iter().position(|known| *known == name).unwrap();
+                assert_eq!(at(&spec.inputs[holder].0), watermark, "SEED={seed}, {name}");
+            }
+            if spec.inputs.iter().all(|(_, _, over)| *over) {
+                break;
+            }
+        }
+    }
 }

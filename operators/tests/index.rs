@@ -76,8 +76,8 @@ fn files(folder: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The words that a file offers: public methods of the front, and among the sources and sinks also
-/// public functions and constructors.
+/// The words that a file offers: public methods of the front, among the sources and sinks also
+/// public functions and constructors, and among the aggregates these themselves.
 fn words_of(path: &str, text: &str) -> Vec<String> {
     let everywhere =
         ["src/source/", "src/sink/", "src/hub/"].iter().any(|folder| path.starts_with(folder));
@@ -92,6 +92,8 @@ fn words_of(path: &str, text: &str) -> Vec<String> {
         }
         if line.starts_with("impl") {
             owner = owner_of(line);
+            let aggregate = aggregate_of(path, line).filter(|name| !words.contains(name));
+            words.extend(aggregate);
         } else if line.starts_with('}') {
             owner.clear();
         }
@@ -111,6 +113,14 @@ fn words_of(path: &str, text: &str) -> Vec<String> {
         }
     }
     words
+}
+
+/// The aggregate that an `impl` block is for, if it is for one.
+fn aggregate_of(path: &str, line: &str) -> Option<String> {
+    let among_them = path.starts_with("src/aggregate/") && owner_of(line) == "Aggregate";
+    let (_, name) = line.split_once(" for ").filter(|_| among_them)?;
+    let is_name = |letter: &char| letter.is_alphanumeric();
+    Some(name.chars().take_while(is_name).collect())
 }
 
 /// The type that an `impl` block is for.
@@ -142,6 +152,8 @@ fn words_are_found_where_they_are_offered() {
     let other =
         "impl Part {\n    pub const fn c() -> Self {}\n    pub fn d(self) {}\n}\npub fn e() {}\n";
     let keyed = "impl<T, K> KeyedStream<T, K> {\n    pub fn f(\n        self,\n    ) {}\n}\n";
+    let value = "//! Doc.\nimpl<T> Aggregate<T> for Count {\n    pub fn g() {}\n}\nimpl Sum {}\n";
+    assert_eq!(words_of("src/aggregate/x.rs", value), ["Count"]);
     let text =
         format!("{front}{other}{keyed}#[cfg(test)]\nmod tests {{\n    pub fn g() {{}}\n}}\n");
     assert_eq!(words_of("src/x.rs", &text), ["a", "KeyedStream::f"]);
@@ -157,7 +169,7 @@ fn every_word_is_in_the_index() {
     for (path, text) in files("src") {
         let words = words_of(&path, &text).into_iter();
         let words = words.filter(|word| !PLUMBING.contains(&word.as_str()));
-        let words = words.filter(|word| word != "KeyedStream::via_keyed");
+        let words = words.filter(|word| !word.starts_with("KeyedStream::via_keyed"));
         // A stream's is a word, and the dataflow's is how it is run.
         let words = words.filter(|word| word != "start_with" || path != "src/dataflow.rs");
         offered.extend(words.map(|word| (word, path.clone())));

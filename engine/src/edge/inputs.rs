@@ -149,12 +149,17 @@ impl<T> Inputs<T> {
     }
 
     /// The minimum over the inputs that count, if it has advanced.
+    ///
+    /// When all are idle, none holds the others back, and it is the latest of them: so it is the
+    /// same in whichever order they went quiet.
     fn advanced(&mut self) -> Option<Timestamp> {
         let counting = self.inputs.iter().filter(|input| input.counts());
-        let minimum = counting.map(|input| input.watermark).min()?;
-        (minimum > self.watermark).then(|| {
-            self.watermark = minimum;
-            minimum
+        let minimum = counting.map(|input| input.watermark).min();
+        let latest = || self.inputs.iter().map(|input| input.watermark).max();
+        let watermark = if self.all_idle() { latest() } else { minimum }?;
+        (watermark > self.watermark).then(|| {
+            self.watermark = watermark;
+            watermark
         })
     }
 

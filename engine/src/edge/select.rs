@@ -322,16 +322,18 @@ impl<T: Send, P: Picker<T>> Select<T, P> {
 
     /// Passes on a watermark that has advanced.
     fn pass_watermark(&mut self, batch: &mut Batch<P::Out>) {
-        let counting = self.ports.iter().filter(|port| port.counts());
-        if let Some(earliest) = counting.map(|port| port.watermark).min()
-            && earliest > self.watermark
-        {
-            self.watermark = earliest;
-            self.picker.on_watermark(earliest);
-            batch.mark(earliest);
-        }
         let mut open = self.ports.iter().filter(|port| !port.is_over()).peekable();
         batch.idle = open.peek().is_some() && open.all(|port| !port.counts());
+        let counting = self.ports.iter().filter(|port| port.counts());
+        let earliest = counting.map(|port| port.watermark).min();
+        // As where inputs are merged: the latest, if all of them are idle.
+        let latest = || self.ports.iter().map(|port| port.watermark).max();
+        let watermark = if batch.idle { latest() } else { earliest };
+        if let Some(watermark) = watermark.filter(|watermark| *watermark > self.watermark) {
+            self.watermark = watermark;
+            self.picker.on_watermark(watermark);
+            batch.mark(watermark);
+        }
     }
 
     /// Passes on a barrier that every input has come to; if nothing more can be taken before it,

@@ -38,6 +38,13 @@ impl JobLink {
         }
     }
 
+    /// Whether both lead to the same run of the same job: for operators that share something within
+    /// a run, and with no other. Those that are driven by hand are in one run, too.
+    #[must_use]
+    pub fn is_same_run(&self, other: &Self) -> bool {
+        Weak::ptr_eq(&self.job, &other.job)
+    }
+
     /// How the operator's stage has ended, to be asked while the operator is dropped:
     /// [`Completed`](Outcome::Completed) if it came to its end, [`Failed`](Outcome::Failed) if the
     /// job has an error, and else [`Aborted`](Outcome::Aborted).

@@ -242,6 +242,12 @@ impl TestDriver {
         self.snapshots.take(barrier)
     }
 
+    /// Says that nothing may come from an input for a while.
+    #[track_caller]
+    pub fn idle<T>(&mut self, input: &SourceProbe<T>) {
+        self.hand_over(input.idle());
+    }
+
     /// Ends an input.
     #[track_caller]
     pub fn end<T>(&mut self, input: &SourceProbe<T>) {

@@ -146,6 +146,11 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
         self.clock.advance(by);
     }
 
+    /// Sets the wall clock, which no timer notices.
+    pub fn set_wall_clock(&mut self, to: Timestamp) {
+        self.clock.set_wall_clock(to);
+    }
+
     /// Ends the input. The end waits as a record does.
     pub fn end(&mut self) {
         self.hand_in(Input::End);

@@ -35,7 +35,8 @@ impl VirtualClock {
     /// A clock that stands at its start, with the wall clock at `epoch`.
     #[must_use]
     pub fn starting_at(epoch: Timestamp) -> Self {
-        Self(Arc::new(VirtualState { epoch, inner: Mutex::default() }))
+        let inner = Inner { epoch: epoch.as_millis(), ..Inner::default() };
+        Self(Arc::new(VirtualState { inner: Mutex::new(inner) }))
     }
 
     /// The clock to give to a job.
@@ -56,6 +57,13 @@ impl VirtualClock {
         for waker in due.into_values() {
             waker.wake();
         }
+    }
+
+    /// Sets the wall clock to `to`, as an administrator or a time server does. No timer notices.
+    pub fn set_wall_clock(&self, to: Timestamp) {
+        let mut inner = self.0.lock();
+        let passed = i64::try_from(inner.now.as_millis()).unwrap_or(i64::MAX);
+        inner.epoch = to.as_millis().saturating_sub(passed);
     }
 
     /// How many timers are waiting.
@@ -86,13 +94,14 @@ impl fmt::Debug for VirtualClock {
 }
 
 pub(super) struct VirtualState {
-    epoch: Timestamp,
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
     now: Duration,
+    /// What the wall clock showed at the start, in milliseconds.
+    epoch: i64,
     next_id: u64,
     sleepers: BTreeMap<(Duration, u64), Waker>,
 }
@@ -102,8 +111,9 @@ impl VirtualState {
         self.lock().now
     }
 
-    pub(super) fn epoch(&self) -> Timestamp {
-        self.epoch
+    pub(super) fn timestamp(&self) -> Timestamp {
+        let inner = self.lock();
+        Timestamp::from_millis(inner.epoch).saturating_add(inner.now)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

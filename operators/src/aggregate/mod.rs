@@ -1,5 +1,52 @@
 //! Aggregates: what is kept of many values, and what is told of them.
 
+mod bottom_n;
+mod count;
+mod custom;
+mod distinct_count;
+mod filtered;
+mod first;
+mod hyper_log_log;
+mod last;
+#[cfg(test)]
+mod laws;
+mod mapped;
+mod max;
+mod max_by;
+mod mean;
+mod min;
+mod min_by;
+mod ordered;
+mod quantiles;
+mod ranked;
+mod reduce;
+mod sum;
+mod to_list;
+mod top_n;
+mod tuple;
+
+pub use bottom_n::BottomN;
+pub use count::Count;
+pub use custom::{Custom, from_fns};
+pub use distinct_count::{Approximate, DistinctCount, Exact};
+pub use filtered::Filtered;
+pub use first::First;
+pub use hyper_log_log::HyperLogLog;
+pub use last::Last;
+pub use mapped::Mapped;
+pub use max::Max;
+pub use max_by::MaxBy;
+pub use mean::{Mean, MeanParts, Measure};
+pub use min::Min;
+pub use min_by::MinBy;
+pub use ordered::Ordered;
+pub use quantiles::{QuantileSketch, Quantiles};
+pub use ranked::Ranked;
+pub use reduce::Reduce;
+pub use sum::{FloatSum, Sum, Summand};
+pub use to_list::ToList;
+pub use top_n::TopN;
+
 /// What is kept of many values, and what is told of them.
 ///
 /// An aggregate is a plain value, given to whatever collects records: to a window, or to the
@@ -56,7 +103,7 @@
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not aggregate values of type `{T}`",
     label = "is no aggregate of `{T}`",
-    note = "an aggregate's closures take `&{T}`, as in `Sum::of(|value: &{T}| …)`, and are `Clone`, \
+    note = "its closures take `&{T}`, as in `Sum::of(|value: &{T}| …)`, and are `Clone`, \
             `Send` and `'static`",
     note = "several aggregates at once are a tuple of up to six, as in `(Count, Mean::of(…))`"
 )]
@@ -85,5 +132,62 @@ pub trait Aggregate<T>: Clone + Send + 'static {
     /// The last result, when the accumulator is no longer needed.
     fn finish(&self, accumulator: Self::Accumulator) -> Self::Out {
         self.result(&accumulator)
+    }
+
+    /// The result of these values.
+    ///
+    /// ```
+    /// use millstream_operators::aggregate::{Aggregate, Count, Mean};
+    ///
+    /// let lengths = (Count, Mean::of(|word: &&str| word.len()));
+    /// assert_eq!(lengths.over(&["a", "list"]), (2, Some(2.5)));
+    /// ```
+    fn over<'a>(&self, values: impl IntoIterator<Item = &'a T>) -> Self::Out
+    where
+        T: 'a,
+    {
+        let mut accumulator = self.create();
+        for value in values {
+            self.add(&mut accumulator, value);
+        }
+        self.finish(accumulator)
+    }
+
+    /// The same aggregate with another result: what `f` makes of the first.
+    ///
+    /// ```
+    /// use millstream_operators::aggregate::{Aggregate, Max, Min};
+    ///
+    /// let spread = (Min::of(|degrees: &i32| *degrees), Max::of(|degrees: &i32| *degrees))
+    ///     .map_result(|(coldest, warmest)| Some(warmest? - coldest?));
+    /// assert_eq!(spread.over(&[12, 17, 9]), Some(8));
+    /// ```
+    fn map_result<Out, F>(self, f: F) -> Mapped<Self, F>
+    where
+        F: Fn(Self::Out) -> Out + Clone + Send + 'static,
+        Out: Send + 'static,
+    {
+        Mapped::new(self, f)
+    }
+
+    /// The same aggregate of only those values for which `predicate` holds. In a tuple each can
+    /// have its own.
+    ///
+    /// ```
+    /// use millstream_operators::aggregate::{Aggregate, Count};
+    ///
+    /// struct Flight {
+    ///     cancelled: bool,
+    /// }
+    ///
+    /// let flights = [true, false, false].map(|cancelled| Flight { cancelled });
+    /// let both = (Count, Count.filtered(|flight: &Flight| flight.cancelled));
+    /// assert_eq!(both.over(&flights), (3, 1));
+    /// ```
+    fn filtered<F>(self, predicate: F) -> Filtered<Self, F>
+    where
+        F: Fn(&T) -> bool + Clone + Send + 'static,
+    {
+        Filtered::new(self, predicate)
     }
 }

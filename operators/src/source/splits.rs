@@ -392,12 +392,14 @@ impl<E: SplitEnumerator> ReadSplits<E> {
 
     /// States the earliest watermark of the splits that count, if it has advanced.
     fn advance(&mut self, batch: &mut SourceBatch<ItemOf<E>>) {
-        let counting = self.splits.values().filter(|split| split.is_open() && !split.idle);
-        if let Some(earliest) = counting.map(|split| split.watermark).min()
-            && earliest > self.watermark
-        {
-            self.watermark = earliest;
-            batch.watermark(earliest);
+        let open = || self.splits.values().filter(|split| split.is_open());
+        let counting = open().filter(|split| !split.idle);
+        let earliest = counting.map(|split| split.watermark).min();
+        // As where streams meet: the latest, if all are idle.
+        let watermark = earliest.or_else(|| open().map(|split| split.watermark).max());
+        if let Some(watermark) = watermark.filter(|watermark| *watermark > self.watermark) {
+            self.watermark = watermark;
+            batch.watermark(watermark);
         }
     }
 

@@ -8,13 +8,15 @@ use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
 use millstream_engine::state::{StateError, StateReader, StateWriter};
-use millstream_engine::time::{Instant, Timestamp};
+use millstream_engine::time::{Clock, Instant, Timestamp};
 use millstream_engine::{Error, OperatorError, Record};
 
+use super::alignment::Member;
+use super::heartbeat::Listener;
+use super::quiet::Quiet;
 use super::{WatermarkGenerator, Watermarks};
 use crate::DataStream;
 use crate::state::Checkpointed;
-use crate::timing::run_clock::Quiet;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Gives each record the event time that `time` finds in it, and makes watermarks of those
@@ -22,8 +24,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// A watermark stands right behind the record that brought it on, wherever batches begin and
     /// end: which records are late depends on the records alone. It never goes back. Emits and
-    /// backpressures as its input and output do, ends with its input. Best said right behind the
-    /// source, before streams part or meet.
+    /// backpressures as its input and output do, and ends with its input, which is no watermark.
+    /// Best said right behind the source, before streams part or meet. What happens while no record
+    /// comes, and how streams wait for each other, is said by [`Watermarks`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -46,7 +49,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         self,
         time: F,
         watermarks: Watermarks<G>,
-    ) -> DataStream<T, Via<C, EventTime<F, G>>>
+    ) -> DataStream<T, Via<C, EventTime<T, F, G>>>
     where
         F: FnMut(&T) -> Timestamp + Clone + Send + 'static,
         G: WatermarkGenerator<T>,
@@ -56,57 +59,146 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
 }
 
 /// The operator behind [`DataStream::event_time`].
-pub struct EventTime<F, G> {
+pub struct EventTime<T, F, G> {
     time: F,
     watermarks: Watermarks<G>,
-    /// The generator of this run.
+    /// The generator of this run, and when it is asked without a record.
     generator: G,
+    ticks: Option<Ticks>,
     quiet: Option<Quiet>,
-    /// What has been said, and whether it has gone out.
+    listener: Option<Listener>,
+    member: Option<Member>,
+    /// How far the stream has come, that in steps, and what has gone out of it.
+    reached: Timestamp,
     watermark: Timestamp,
     told: Timestamp,
+    /// How far it has to come for the next step.
+    next_step: Timestamp,
     idle: bool,
+    /// A record has come since it was last looked.
+    seen: bool,
+    /// Whether anything comes but by records, for which there has to be room; and whether the last
+    /// record made the rest of the chain stop.
+    timed: bool,
+    stalled: bool,
+    /// A record that waits for other streams, and how far it will bring this one.
+    held: Option<(Record<T>, Timestamp)>,
 }
 
-impl<F, G: Clone> EventTime<F, G> {
+/// When a generator is asked again.
+#[derive(Debug)]
+struct Ticks {
+    every: Duration,
+    due: Option<Instant>,
+    clock: Clock,
+    /// The wall clock may be set back, and what the generator is told may not.
+    last: Timestamp,
+}
+
+impl<T, F, G: Clone> EventTime<T, F, G> {
     fn new(time: F, watermarks: Watermarks<G>) -> Self {
         Self {
             time,
             generator: watermarks.generator.clone(),
+            ticks: None,
             quiet: watermarks.idle_after.map(Quiet::new),
+            timed: watermarks.is_timed(),
+            listener: None,
+            member: None,
             watermarks,
+            reached: Timestamp::MIN,
             watermark: Timestamp::MIN,
             told: Timestamp::MIN,
+            next_step: Timestamp::MIN,
             idle: false,
+            seen: false,
+            stalled: false,
+            held: None,
         }
     }
 
     #[inline]
-    fn advance(&mut self, watermark: Timestamp) {
-        if watermark > self.watermark {
-            self.watermark = self.watermark.max(self.watermarks.round(watermark));
+    fn advance(&mut self, to: Timestamp) {
+        if to > self.reached {
+            self.reached = to;
+            if to >= self.next_step {
+                self.watermark = self.watermarks.round(to);
+                self.next_step = self.watermark.saturating_add(self.watermarks.step);
+            }
+            if let Some(member) = &mut self.member {
+                member.reach(to);
+            }
+        }
+    }
+
+    #[inline]
+    fn emit(&mut self, record: Record<T>, reached: Timestamp, out: &mut impl Collector<T>) {
+        self.advance(reached);
+        out.push(record);
+        self.seen = true;
+        self.stalled = self.timed && out.is_full();
+    }
+
+    /// It is idle no longer.
+    #[cold]
+    fn wake_up(&mut self) {
+        self.idle = false;
+        if let Some(quiet) = &mut self.quiet {
+            quiet.begin_again();
+        }
+    }
+
+    /// It has been quiet for too long.
+    fn go_idle(&mut self, quiet: Duration, limit: Duration, now: Instant) {
+        self.idle = true;
+        if let Some(member) = &mut self.member {
+            member.go_idle();
+        }
+        if !self.watermarks.advance || self.reached == Timestamp::MIN {
+            return;
+        }
+        // Looked at again after as long. A machine that stood still was not watching: then time
+        // goes on by no more than twice that.
+        let gone = quiet.min(limit.saturating_mul(2)).max(Duration::from_millis(1));
+        self.advance(self.reached.saturating_add(gone));
+        if let Some(looks) = &mut self.quiet {
+            looks.begin_idle(now);
+        }
+    }
+
+    /// Somebody outside has said how far it is.
+    fn hear(&mut self) {
+        let Some(time) = self.listener.as_mut().and_then(Listener::take) else {
+            return;
+        };
+        self.seen = true;
+        self.wake_up();
+        self.advance(time);
+        if let Some(member) = &mut self.member {
+            member.come_back();
         }
     }
 }
 
-impl<F: Clone, G: Clone> Clone for EventTime<F, G> {
+impl<T, F: Clone, G: Clone> Clone for EventTime<T, F, G> {
     fn clone(&self) -> Self {
         Self::new(self.time.clone(), self.watermarks.clone())
     }
 }
 
-impl<F, G> Checkpointed for EventTime<F, G> {}
+impl<T, F, G> Checkpointed for EventTime<T, F, G> {}
 
-impl<F, G> fmt::Debug for EventTime<F, G> {
+impl<T, F, G> fmt::Debug for EventTime<T, F, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventTime")
             .field("watermark", &self.watermark)
             .field("idle", &self.idle)
+            .field("held", &self.held.is_some())
             .finish_non_exhaustive()
     }
 }
 
-impl<T, F, G> Operator<T> for EventTime<F, G>
+impl<T, F, G> Operator<T> for EventTime<T, F, G>
 where
     T: Send + 'static,
     F: FnMut(&T) -> Timestamp + Clone + Send + 'static,
@@ -117,15 +209,36 @@ where
     const SETS_TIME: bool = true;
 
     fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
+        let clock = context.clock();
         if let Some(quiet) = &mut self.quiet {
             quiet.open(context);
+        }
+        self.listener = self.watermarks.heartbeat.as_ref().map(Listener::new);
+        self.ticks = self.watermarks.interval.map(|every| {
+            let due = Some(clock.now() + every);
+            Ticks { every, due, clock, last: Timestamp::MIN }
+        });
+        if let (Some(alignment), Some(limit)) =
+            (&self.watermarks.alignment, self.watermarks.idle_after)
+        {
+            self.member = Some(Member::join(alignment, context, limit));
         }
         Ok(())
     }
 
-    fn poll_outside(&mut self, _cx: &mut Context<'_>) -> Result<(), OperatorError> {
+    fn poll_outside(&mut self, cx: &mut Context<'_>) -> Result<(), OperatorError> {
+        let mut begins = false;
         if let Some(quiet) = &mut self.quiet {
-            quiet.begin();
+            begins = quiet.begin();
+        }
+        if let Some(member) = &mut self.member {
+            member.rest(cx, begins);
+        }
+        if let Some(listener) = &mut self.listener
+            && !self.stalled
+            && self.held.is_none()
+        {
+            listener.listen(cx);
         }
         Ok(())
     }
@@ -137,15 +250,22 @@ where
         out: &mut impl Collector<T>,
     ) -> Result<(), OperatorError> {
         let time = (self.time)(&record.value);
-        if let Some(watermark) = self.generator.on_record(&record.value, time) {
-            self.advance(watermark);
+        let mark = self.generator.on_record(&record.value, time);
+        let reached = mark.map_or(self.reached, |mark| mark.max(self.reached));
+        let record = Record::at(record.value, time);
+        if self.idle {
+            self.wake_up();
         }
-        self.idle = false;
-        out.push(Record::at(record.value, time));
-        if let Some(quiet) = &mut self.quiet {
-            quiet.touch();
-            quiet.stall(out.is_full());
+        if let Some(listener) = &mut self.listener {
+            listener.record_came();
         }
+        if let Some(member) = &mut self.member
+            && !member.admits(reached)
+        {
+            self.held = Some((record, reached));
+            return Ok(());
+        }
+        self.emit(record, reached, out);
         Ok(())
     }
 
@@ -154,18 +274,26 @@ where
         now: Instant,
         _out: &mut impl Collector<T>,
     ) -> Result<(), OperatorError> {
-        let Some((quiet, limit)) = self.quiet.as_mut().zip(self.watermarks.idle_after) else {
-            return Ok(());
-        };
-        if !quiet.is_over(now) {
+        if let Some(member) = &mut self.member {
+            member.lose_patience(now);
+        }
+        if self.held.is_some() || self.stalled {
             return Ok(());
         }
-        self.idle = true;
-        if self.watermarks.advance && self.watermark > Timestamp::MIN {
-            // It has been quiet for as long, and this is looked at again after as long.
-            quiet.touch();
-            let gone = limit.max(Duration::from_millis(1));
-            self.advance(self.watermark.saturating_add(gone));
+        self.hear();
+        if let Some(ticks) = &mut self.ticks
+            && ticks.due.is_some_and(|due| due <= now)
+        {
+            ticks.due = Some(now + ticks.every);
+            ticks.last = ticks.last.max(ticks.clock.timestamp());
+            if let Some(mark) = self.generator.on_interval(ticks.last) {
+                self.advance(mark);
+            }
+        }
+        if let Some((quiet, limit)) = self.quiet.as_mut().zip(self.watermarks.idle_after)
+            && let Some(quiet) = quiet.look(now, &mut self.seen)
+        {
+            self.go_idle(quiet, limit, now);
         }
         Ok(())
     }
@@ -174,25 +302,47 @@ where
         if let Some(quiet) = &mut self.quiet {
             quiet.end();
         }
+        if let Some(member) = self.member.take() {
+            member.leave();
+        }
+        (self.ticks, self.listener) = (None, None);
         Ok(())
     }
 
-    /// Not that anything is left: it wants to be told when there is room again.
+    /// Also when nothing is left: then it wants to be told when there is room again.
     #[inline]
     fn pending(&self) -> bool {
-        self.quiet.as_ref().is_some_and(Quiet::is_stalled)
+        self.stalled || self.held.is_some()
     }
 
-    fn resume(&mut self, _out: &mut impl Collector<T>) -> Result<(), OperatorError> {
-        if let Some(quiet) = &mut self.quiet {
-            quiet.resume();
+    #[inline]
+    fn waiting(&self) -> bool {
+        self.member.as_ref().is_some_and(Member::is_held)
+    }
+
+    fn resume(&mut self, out: &mut impl Collector<T>) -> Result<(), OperatorError> {
+        if std::mem::take(&mut self.stalled) {
+            // What is before what was full could not have brought another record earlier.
+            self.seen = true;
+        }
+        if !Operator::<T>::waiting(self)
+            && let Some((record, reached)) = self.held.take()
+        {
+            self.emit(record, reached, out);
         }
         Ok(())
     }
 
-    #[inline]
     fn next_timer(&self) -> Option<Instant> {
-        self.quiet.as_ref().and_then(Quiet::next_timer)
+        if self.held.is_some() || self.stalled {
+            return self.member.as_ref().and_then(Member::patience);
+        }
+        if self.listener.as_ref().is_some_and(Listener::has_news) {
+            return Some(Instant::START);
+        }
+        let look = self.quiet.as_ref().and_then(Quiet::next_look);
+        let tick = self.ticks.as_ref().and_then(|ticks| ticks.due);
+        look.into_iter().chain(tick).min()
     }
 
     #[inline]
@@ -209,7 +359,7 @@ where
     }
 
     fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
-        let mut bytes = self.watermark.as_millis().to_le_bytes().to_vec();
+        let mut bytes = self.reached.as_millis().to_le_bytes().to_vec();
         bytes.extend(self.generator.snapshot());
         state.write(bytes);
         Ok(())
@@ -219,10 +369,10 @@ where
         let Some(bytes) = state.read() else {
             return Ok(());
         };
-        let (watermark, generator) =
+        let (reached, generator) =
             bytes.split_first_chunk().ok_or_else(|| StateError::new("a watermark has 8 bytes"))?;
-        self.watermark = Timestamp::from_millis(i64::from_le_bytes(*watermark));
-        self.told = self.watermark;
+        self.advance(Timestamp::from_millis(i64::from_le_bytes(*reached)));
+        // It is told again: where streams meet, nobody remembers how far each of them had come.
         self.generator.restore(generator)
     }
 }
@@ -242,7 +392,7 @@ mod tests {
 
     type Reading = fn(&i64) -> Timestamp;
 
-    fn bounded(bound: u64) -> EventTime<Reading, super::super::BoundedDisorder> {
+    fn bounded(bound: u64) -> EventTime<i64, Reading, super::super::BoundedDisorder> {
         let watermarks = Watermarks::bounded_disorder(Duration::from_millis(bound));
         EventTime::new(reading, watermarks)
     }
@@ -299,22 +449,50 @@ mod tests {
         assert_eq!(last, Some(Event::Watermark(at(i64::MAX - 5))));
     }
 
+    fn is_idle(harness: &OperatorHarness<i64, impl Operator<i64>>) -> bool {
+        harness.operator().idle()
+    }
+
+    fn marks(harness: &mut OperatorHarness<i64, impl Operator<i64, Out = i64>>) -> Vec<i64> {
+        let mark = |event| match event {
+            Event::Watermark(watermark) => Some(watermark.as_millis()),
+            Event::Record(_) | Event::End => None,
+        };
+        harness.events().into_iter().filter_map(mark).collect()
+    }
+
     #[test]
     fn h2_a_quiet_stream_is_idle_until_the_next_record() {
-        let watermarks = Watermarks::monotonic().idle_after(Duration::from_secs(1));
+        let watermarks = Watermarks::monotonic().idle_after(Duration::from_secs(8));
         let mut harness = OperatorHarness::new(EventTime::new(reading as Reading, watermarks));
-        let idle = |harness: &OperatorHarness<i64, _>| Operator::<i64>::idle(harness.operator());
-        harness.push(5);
-        harness.advance(Duration::from_millis(999));
-        assert!(!idle(&harness));
-        harness.advance(Duration::from_millis(1));
-        assert!(idle(&harness));
-        harness.push(6);
-        assert!(!idle(&harness));
+        for millis in 0..20 {
+            harness.push(millis);
+            harness.advance(Duration::from_millis(700));
+            assert!(!is_idle(&harness));
+        }
+        harness.push(20);
+        harness.advance(Duration::from_millis(7_999));
+        assert!(!is_idle(&harness), "never before the limit");
+        harness.advance(Duration::from_millis(1_001));
+        assert!(is_idle(&harness), "and at most an eighth behind it");
+        harness.push(21);
+        assert!(!is_idle(&harness));
         harness.events();
         harness.advance(Duration::from_secs(100));
-        assert!(idle(&harness));
+        assert!(is_idle(&harness));
         assert_eq!(harness.events(), [], "event time stands still with the records");
+        assert_eq!(harness.next_timer(), None, "and nobody looks at the clock");
+    }
+
+    #[test]
+    fn h2_a_stream_that_never_had_a_record_becomes_idle_too() {
+        let watermarks = Watermarks::monotonic().idle_after(Duration::from_secs(8));
+        let watermarks = watermarks.advance_when_idle();
+        let mut harness = OperatorHarness::new(EventTime::new(reading as Reading, watermarks));
+        harness.advance(Duration::from_secs(9));
+        assert!(is_idle(&harness));
+        harness.advance(Duration::from_secs(100));
+        assert_eq!(harness.events(), [], "there is no time from which to go on");
     }
 
     #[test]
@@ -324,9 +502,97 @@ mod tests {
             .advance_when_idle();
         let mut harness = OperatorHarness::new(EventTime::new(reading as Reading, watermarks));
         harness.push(105);
-        harness.advance(Duration::from_secs(3));
-        let marks = [100, 1100, 2100, 3100].map(|millis| Event::Watermark(at(millis)));
-        assert_eq!(harness.events(), [&[record(105)][..], &marks].concat());
+        harness.advance(Duration::from_millis(3125));
+        assert_eq!(marks(&mut harness), [100, 1100, 2100, 3100]);
+    }
+
+    #[test]
+    fn h2_event_time_goes_on_with_the_clock_in_steps_longer_than_the_pause() {
+        let watermarks = Watermarks::monotonic()
+            .with_step(Duration::from_secs(10))
+            .idle_after(Duration::from_secs(1))
+            .advance_when_idle();
+        let mut harness = OperatorHarness::new(EventTime::new(reading as Reading, watermarks));
+        harness.push(0);
+        harness.advance(Duration::from_secs(25));
+        assert_eq!(marks(&mut harness), [0, 10_000, 20_000]);
+    }
+
+    #[test]
+    fn h2_a_machine_that_stood_still_is_idle_once_and_no_flood_is_late() {
+        let watermarks = Watermarks::monotonic().idle_after(Duration::from_secs(1));
+        let watermarks = watermarks.advance_when_idle();
+        let mut operator = EventTime::new(reading as Reading, watermarks);
+        let now = |seconds| Instant::after_start(Duration::from_secs(seconds));
+        let mut out = Nowhere;
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        Operator::<i64>::poll_outside(&mut operator, &mut cx).expect("it begins");
+        operator.emit(Record::new(0), at(0), &mut out);
+        operator.on_timer(now(1), &mut out).expect("no error");
+        assert!(!Operator::<i64>::idle(&operator));
+        // Ten minutes later, and every timer but one was missed.
+        operator.on_timer(now(601), &mut out).expect("no error");
+        assert!(Operator::<i64>::idle(&operator));
+        assert_eq!(Operator::<i64>::watermark(&mut operator), Some(at(2000)));
+        operator.on_timer(now(601), &mut out).expect("no error");
+        assert_eq!(Operator::<i64>::watermark(&mut operator), None, "and not twice");
+    }
+
+    /// Takes everything.
+    struct Nowhere;
+
+    impl Collector<i64> for Nowhere {
+        fn push(&mut self, _record: Record<i64>) {}
+
+        fn is_full(&self) -> bool {
+            false
+        }
+    }
+
+    /// The wall clock, less a second.
+    #[derive(Clone)]
+    struct Wall;
+
+    impl WatermarkGenerator<i64> for Wall {
+        fn on_record(&mut self, _value: &i64, _time: Timestamp) -> Option<Timestamp> {
+            None
+        }
+
+        fn on_interval(&mut self, now: Timestamp) -> Option<Timestamp> {
+            Some(now.saturating_sub(Duration::from_secs(1)))
+        }
+    }
+
+    #[test]
+    fn h1_a_generator_may_follow_the_wall_clock_and_no_jump_turns_it_back() {
+        let watermarks = Watermarks::custom(Wall).with_interval(Duration::from_secs(2));
+        let mut harness = OperatorHarness::new(EventTime::new(reading as Reading, watermarks));
+        harness.advance(Duration::from_secs(4));
+        assert_eq!(marks(&mut harness), [1000, 3000]);
+        let hour = 3_600_000;
+        harness.set_wall_clock(at(hour));
+        harness.advance(Duration::from_secs(4));
+        assert_eq!(marks(&mut harness), [hour + 1000, hour + 3000]);
+        harness.set_wall_clock(at(0));
+        harness.advance(Duration::from_secs(60));
+        assert!(marks(&mut harness).is_empty(), "until it has caught up");
+        harness.set_wall_clock(at(2 * hour));
+        harness.advance(Duration::from_secs(2));
+        assert_eq!(marks(&mut harness), [2 * hour + 1000]);
+    }
+
+    #[test]
+    fn h2_a_jump_of_the_wall_clock_neither_idles_nor_moves_time() {
+        let watermarks = Watermarks::monotonic().idle_after(Duration::from_secs(8));
+        let watermarks = watermarks.advance_when_idle();
+        let mut harness = OperatorHarness::new(EventTime::new(reading as Reading, watermarks));
+        harness.push(5);
+        for wall in [3_600_000, -3_600_000, i64::MAX, i64::MIN] {
+            harness.set_wall_clock(at(wall));
+            harness.advance(Duration::from_secs(1));
+            assert!(!is_idle(&harness));
+        }
+        assert_eq!(marks(&mut harness), [5]);
     }
 
     #[test]

@@ -16,6 +16,19 @@ pub trait WatermarkGenerator<T>: Clone + Send + 'static {
     /// A record has come, and happened at `time`.
     fn on_record(&mut self, value: &T, time: Timestamp) -> Option<Timestamp>;
 
+    /// The job's clock has come to `now`: asked as often as [`Watermarks::with_interval`] says,
+    /// between records and while there are none. For watermarks that follow the clock, such as
+    /// `now` less a bound. `now` never goes back, whatever is done to the machine's clock.
+    ///
+    /// Default: nothing. Records alone say how far the stream is, and the same ones always the
+    /// same, which no generator can promise that uses this.
+    ///
+    /// [`Watermarks::with_interval`]: super::Watermarks::with_interval
+    fn on_interval(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let _ = now;
+        None
+    }
+
     /// Its state, for a checkpoint. What is written here is all that [`restore`] gets back.
     ///
     /// [`restore`]: WatermarkGenerator::restore

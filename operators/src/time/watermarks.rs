@@ -5,12 +5,28 @@ use std::time::Duration;
 use millstream_engine::time::Timestamp;
 
 use super::generator::{BoundedDisorder, Punctuated};
+use super::{Alignment, Heartbeat};
 
 /// How an [`event_time`](crate::DataStream::event_time) makes watermarks.
 ///
 /// Each instance of a stream, and so each partition of its input, has a generator of its own; where
 /// streams meet, the earliest of those that are not idle holds. So a record that is on time in its
 /// own partition does not become late by a merge.
+///
+/// While no record comes, event time stands still. A quiet stream should say so
+/// ([`idle_after`](Watermarks::idle_after)): it then holds nobody else up, not even if it never had
+/// a record. When *all* that meet are quiet, the last windows stay open until there is a choice:
+///
+/// * to **wait** for the next record, the default, and right where results must not depend on when
+///   records come;
+/// * to go on with the **clock**: [`advance_when_idle`](Watermarks::advance_when_idle), from where
+///   the stream was. A watermark that is the wall clock less a bound would make all late that is
+///   read again, or late; who wants it all the same writes a [generator] with an
+///   [interval](Watermarks::with_interval);
+/// * to be told from **outside**: by records that say so ([`punctuated`](Watermarks::punctuated)),
+///   or by a [`Heartbeat`] in the hand of the program.
+///
+/// [generator]: super::WatermarkGenerator::on_interval
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,12 +40,15 @@ use super::generator::{BoundedDisorder, Punctuated};
 /// readings.event_time(time, watermarks).ignore();
 /// # flow.validate().unwrap();
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Watermarks<G> {
     pub(super) generator: G,
     pub(super) step: Duration,
     pub(super) idle_after: Option<Duration>,
     pub(super) advance: bool,
+    pub(super) interval: Option<Duration>,
+    pub(super) heartbeat: Option<Heartbeat>,
+    pub(super) alignment: Option<Alignment>,
 }
 
 impl Watermarks<BoundedDisorder> {
@@ -63,7 +82,15 @@ impl<G> Watermarks<G> {
     /// By a generator of your own.
     #[must_use]
     pub const fn custom(generator: G) -> Self {
-        Self { generator, step: Duration::ZERO, idle_after: None, advance: false }
+        Self {
+            generator,
+            step: Duration::ZERO,
+            idle_after: None,
+            advance: false,
+            interval: None,
+            heartbeat: None,
+            alignment: None,
+        }
     }
 
     /// Rounds watermarks down to whole multiples of `step`, so that there are fewer of them: they
@@ -75,9 +102,13 @@ impl<G> Watermarks<G> {
         self
     }
 
-    /// Says that the stream is idle when no record has come for `quiet`: then it holds nobody's
-    /// watermark back, until the next record. Time in which the stage waits for room does not count
-    /// as quiet. Default: never.
+    /// Says that the stream is idle when no record has come for `quiet`, be it the first: then it
+    /// holds nobody's watermark back, until the next record. One that is behind what the others
+    /// have come to meanwhile is late, as time never goes back.
+    ///
+    /// Time in which the stage waits for room does not count as quiet. A record costs no look at
+    /// the clock: a timer looks eight times within `quiet`, and finds the stream idle up to an
+    /// eighth later, never earlier. Default: never idle.
     ///
     /// # Panics
     ///
@@ -92,7 +123,10 @@ impl<G> Watermarks<G> {
 
     /// While the stream is idle, lets event time go on with the job's clock, from the last
     /// watermark on: the last window closes although nothing comes any more. What does come after
-    /// such a pause may be late. Default: event time stands still with the records.
+    /// such a pause may be late. Only the time that was waited counts, so neither the machine's
+    /// date matters nor a jump of it; over a pause of the machine itself, event time goes on by no
+    /// more than twice what `idle_after` says. A stream that had no record has no time to go on
+    /// from, and is only idle. Default: event time stands still with the records.
     ///
     /// # Panics
     ///
@@ -103,6 +137,51 @@ impl<G> Watermarks<G> {
         assert!(self.idle_after.is_some(), "say first when the stream is idle: `idle_after`");
         self.advance = true;
         self
+    }
+
+    /// Asks the [generator](super::WatermarkGenerator::on_interval) every so often by the job's
+    /// clock, too, while there is room for records behind. Those that were missed are not made up
+    /// for. The generators that are here need it not.
+    ///
+    /// # Panics
+    ///
+    /// If `every` is zero.
+    #[must_use]
+    #[track_caller]
+    pub const fn with_interval(mut self, every: Duration) -> Self {
+        assert!(!every.is_zero(), "an interval of no time");
+        self.interval = Some(every);
+        self
+    }
+
+    /// Lets `heartbeat` say, too, how far the stream has come. It is best right behind the source,
+    /// as what is on its way there is not known here.
+    #[must_use]
+    pub fn with_heartbeat(mut self, heartbeat: &Heartbeat) -> Self {
+        self.heartbeat = Some(heartbeat.clone());
+        self
+    }
+
+    /// Keeps the stream within reach of the others in the group: a record that would bring its
+    /// watermark too far beyond the slowest waits, and so does all that is behind it. While it
+    /// waits the stream is not idle. What says how far it is without a record, a clock or a
+    /// heartbeat, waits for nobody.
+    ///
+    /// # Panics
+    ///
+    /// If nothing was said of when the stream is [idle](Watermarks::idle_after): one that is quiet
+    /// would stop the others for ever.
+    #[must_use]
+    #[track_caller]
+    pub fn aligned(mut self, alignment: &Alignment) -> Self {
+        assert!(self.idle_after.is_some(), "say first when the stream is idle: `idle_after`");
+        self.alignment = Some(alignment.clone());
+        self
+    }
+
+    /// Whether anything but a record says how far the stream is.
+    pub(super) const fn is_timed(&self) -> bool {
+        self.idle_after.is_some() || self.interval.is_some() || self.heartbeat.is_some()
     }
 
     /// A watermark as it goes on.
@@ -131,6 +210,13 @@ mod tests {
         assert_eq!(Watermarks::monotonic().round(Timestamp::MIN), Timestamp::MIN);
         let huge = Watermarks::monotonic().with_step(Duration::MAX);
         assert!(huge.round(Timestamp::MAX) <= Timestamp::MAX);
+    }
+
+    #[test]
+    #[should_panic(expected = "say first when the stream is idle")]
+    fn h17_who_is_aligned_says_when_it_is_idle() {
+        let alignment = Alignment::new(Duration::from_secs(1));
+        assert!(Watermarks::monotonic().aligned(&alignment).alignment.is_some());
     }
 
     #[test]

@@ -4,16 +4,28 @@
 //! what becomes of late records, and what is told. [`Windows`] is the contract of a kind of windows,
 //! [`Trigger`] that of when they are told of, [`Aggregate`](crate::aggregate::Aggregate) that of what.
 
+mod aligned;
+mod counted;
+mod kept;
 mod result;
 mod rules;
 mod span;
 mod stream;
+mod sugar;
+mod timers;
 pub mod trigger;
+mod tumbling;
+mod wall_clock;
+mod window_all;
 mod windows;
 
+pub use aligned::{Aligned, AlignedWindows, ByProcessingTime};
+pub use counted::{CountWindows, Counted, Global};
 pub use result::{Firing, Windowed};
 pub use rules::{Accumulation, WindowRules};
 pub use span::TimeWindow;
 pub use stream::WindowedStream;
+pub use sugar::Aggregated;
 pub use trigger::Trigger;
+pub use tumbling::Tumbling;
 pub use windows::Windows;

@@ -16,6 +16,9 @@ pub struct TimeWindow {
 }
 
 impl TimeWindow {
+    /// All of time. It is complete at the end of time only.
+    pub const ALL: Self = Self { start: Timestamp::MIN, end: Timestamp::MAX };
+
     /// From `start` to `end`.
     #[must_use]
     pub const fn new(start: Timestamp, end: Timestamp) -> Self {

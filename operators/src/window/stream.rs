@@ -27,7 +27,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// # let numbers = flow.source("numbers", source::from_iter(0..9));
     /// numbers.window(Tumbling::of(Duration::from_secs(60)));
     /// ```
-    pub const fn window<W: Windows>(self, windows: W) -> WindowedStream<T, C, K, W> {
+    pub const fn window<W: Windows<T>>(self, windows: W) -> WindowedStream<T, C, K, W> {
         WindowedStream { keyed: self, windows, rules: WindowRules::new(), late: None }
     }
 }
@@ -47,7 +47,7 @@ where
     T: Send + 'static,
     C: Chain<Item = T>,
     K: KeyOf<T, Owned: Clone>,
-    W: Windows,
+    W: Windows<T>,
     R: Trigger,
 {
     /// Lets records that come late still count for `lateness` of event time: the window is then
@@ -88,7 +88,7 @@ where
         aggregate: G,
     ) -> DataStream<
         Windowed<K::Owned, W::Window, G::Out>,
-        Via<Boundary<Keyed<T>>, W::Operator<T, K, G, R>>,
+        Via<Boundary<Keyed<T>>, W::Operator<K, G, R>>,
     > {
         let Self { keyed, windows, mut rules, late } = self;
         keyed.via_keyed_with(|key, operator, blueprint| {

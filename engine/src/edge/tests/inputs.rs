@@ -120,6 +120,59 @@ fn an_input_that_wakes_up_late_does_not_turn_the_watermark_back() {
 }
 
 #[test]
+fn h2_when_all_are_idle_the_latest_holds_in_whichever_order_they_went_quiet() {
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let mut all = joined(3, Discipline::Merge);
+        for (input, millis) in [(0, 10), (1, 30), (2, 20)] {
+            all.watermark(input, millis);
+        }
+        for input in order {
+            all.send(input, idle());
+        }
+        let merged = all.rest();
+        assert_eq!(merged.marks.last().unwrap().watermark, at(30), "{order:?}");
+        assert!(merged.idle);
+        // The minimum holds again as soon as one counts, and nothing goes back.
+        let mut late = batch([1]);
+        late.mark(at(15));
+        all.send(0, late);
+        assert!(all.watermarks().is_empty());
+        all.watermark(0, 40);
+        assert_eq!(all.watermarks(), [40]);
+    }
+}
+
+#[test]
+fn h2_idle_is_a_flag_and_no_watermark() {
+    let mut all = joined(2, Discipline::Merge);
+    all.send(0, idle());
+    all.send(1, idle());
+    let merged = all.rest();
+    assert!(merged.idle && merged.marks.is_empty(), "nobody has said what time it is");
+    all.send(0, end());
+    assert!(all.rest().marks.is_empty());
+    all.send(1, end());
+    let last = all.rest();
+    assert!(last.end && last.marks.is_empty());
+}
+
+#[test]
+fn h2_who_counts_again_does_so_before_its_watermark_and_the_minimum_is_worked_out_anew() {
+    let mut all = joined(3, Discipline::Merge);
+    all.send(2, idle());
+    all.watermark(0, 50);
+    all.watermark(1, 60);
+    assert_eq!(all.watermarks(), [50]);
+    // Ahead of what was said: it counts, and holds nobody back.
+    all.watermark(2, 55);
+    assert!(all.watermarks().is_empty());
+    all.watermark(0, 70);
+    assert_eq!(all.watermarks(), [55], "the one that came back is the slowest now");
+    all.send(2, idle());
+    assert_eq!(all.watermarks(), [60], "and without it, another is");
+}
+
+#[test]
 fn all_inputs_idle_is_idle_and_one_record_ends_that() {
     let mut all = joined(2, Discipline::Merge);
     all.send(0, idle());

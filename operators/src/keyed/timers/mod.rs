@@ -15,14 +15,21 @@
 //! **Memory** goes with the keys that have timers now: what is idle or counts for nothing is kept
 //! to about as much as what is live, and tables that are mostly empty shrink.
 //!
-//! **Why this.** Five structures, one million steps each, nanoseconds a step in median of five
-//! interleaved rounds (two virtual cores, rustc 1.95), all with equal checksums of what fired; the
-//! others had a key's times at hand too:
+//! **Why this.** One million steps over 10,000 keys, nanoseconds a step, medians of five
+//! interleaved rounds on two virtual cores, all with equal checksums of what fired. The others kept
+//! the times of a key at hand too.
 //!
-//! TABLE
+//! | | this | heap, lazily deleted | tree of timers | tree of lists | wheel |
+//! |---|---|---|---|---|---|
+//! | sessions: register, delete the old | 27 | 69 | 205 | 158 | 54 |
+//! | the same, next time asked for | 38 | 77 | 212 | 160 | 284 |
+//! | the same, short, fired at each step | 108 | 137 | 202 | 146 | 97 |
+//! | random times, then all fire | 134 | 574 | 576 | 1,011 | 363 |
+//! | one time for all keys, three records each | 109 | 150 | 187 | 123 | 214 |
+//! | register and fire | 65 | 75 | 97 | 68 | 66 |
 //!
-//! Registering while others fire is all that a wheel is as quick at, and what it costs where the
-//! next time is asked for it does not say; over times that are hours apart it has to search.
+//! Only where nearly every step fires something is a wheel a little quicker, and it has to search
+//! for the next time.
 
 #[cfg(test)]
 mod tests;

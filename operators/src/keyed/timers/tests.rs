@@ -179,7 +179,7 @@ impl Model {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Register(Timestamp, u64),
     /// So many times from one on, for one key.

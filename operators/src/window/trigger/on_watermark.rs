@@ -14,6 +14,7 @@ pub struct OnWatermark;
 impl Trigger for OnWatermark {
     type State = ();
     const BY_WINDOW: bool = true;
+    const BY_CLOCK: bool = false;
 
     #[inline]
     fn on_record(&self, (): &mut (), _record: Timestamp, at: Moment) -> TriggerResult {

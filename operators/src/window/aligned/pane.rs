@@ -1,0 +1,168 @@
+//! One window with the keys in it, and all windows that there are.
+
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+use std::hash::Hash;
+use std::ops::Bound;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use millstream_engine::key::stable_hash;
+use millstream_engine::time::Timestamp;
+
+use crate::window::TimeWindow;
+use crate::window::kept::Kept;
+
+/// What is kept of one key.
+pub(super) struct Slot<K, A, S> {
+    pub(super) key: K,
+    pub(super) kept: Kept<A, S>,
+}
+
+/// The keys of one window. Their hashes are not kept: they are made anew when the table grows,
+/// which a table that follows another of its size does not.
+pub(super) type Slots<K, A, S> = HashTable<Slot<K, A, S>>;
+
+/// One window with the keys in it.
+pub(super) struct Pane<K, A, S> {
+    pub(super) window: TimeWindow,
+    /// When it is given up.
+    pub(super) expiry: Timestamp,
+    pub(super) slots: Slots<K, A, S>,
+}
+
+impl<K, A, S: Default> Pane<K, A, S> {
+    /// The slot of a key, made where there is none. It takes the key as its own then.
+    #[inline]
+    pub(super) fn slot<Q>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        create: impl FnOnce() -> A,
+    ) -> &mut Slot<K, A, S>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let same = |slot: &Slot<K, A, S>| slot.key.borrow() == key;
+        let rehash = |slot: &Slot<K, A, S>| stable_hash(slot.key.borrow());
+        match self.slots.entry(hash, same, rehash) {
+            Entry::Occupied(slot) => slot.into_mut(),
+            Entry::Vacant(place) => {
+                let slot = Slot { key: key.to_owned(), kept: Kept::new(create()) };
+                place.insert(slot).into_mut()
+            }
+        }
+    }
+}
+
+/// All windows that there are, in the order of their ends.
+pub(super) struct Panes<K, A, S> {
+    order: BTreeMap<Bounds, usize>,
+    panes: Vec<Option<Pane<K, A, S>>>,
+    /// The places of `panes` that are empty.
+    free: Vec<usize>,
+    /// The place that was last looked for.
+    last: usize,
+    /// A table that is no longer used.
+    spare: Slots<K, A, S>,
+}
+
+/// The end and the start of a window: windows that do not overlap are in the order of both.
+type Bounds = (Timestamp, Timestamp);
+
+const fn bounds(window: TimeWindow) -> Bounds {
+    (window.end, window.start)
+}
+
+impl<K, A, S> Panes<K, A, S> {
+    pub(super) const fn new() -> Self {
+        Self {
+            order: BTreeMap::new(),
+            panes: Vec::new(),
+            free: Vec::new(),
+            last: 0,
+            spare: HashTable::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The windows, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Pane<K, A, S>> {
+        self.order.values().filter_map(|place| self.panes.get(*place)?.as_ref())
+    }
+
+    /// The place of the window that `time` lies in, if there is one.
+    #[inline]
+    pub(super) fn find(&mut self, time: Timestamp) -> Option<usize> {
+        let last = self.panes.get(self.last).and_then(Option::as_ref);
+        if last.is_some_and(|pane| pane.window.contains(time)) {
+            return Some(self.last);
+        }
+        let behind = Bound::Excluded((time, Timestamp::MAX));
+        let (&(_, start), &place) = self.order.range((behind, Bound::Unbounded)).next()?;
+        (start <= time).then(|| {
+            self.last = place;
+            place
+        })
+    }
+
+    /// The place of this very window, if there is one.
+    pub(super) fn place(&self, window: TimeWindow) -> Option<usize> {
+        self.order.get(&bounds(window)).copied()
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, place: usize) -> Option<&mut Pane<K, A, S>> {
+        self.panes.get_mut(place)?.as_mut()
+    }
+
+    /// The place of this window, made where there is none.
+    pub(super) fn open(&mut self, window: TimeWindow, expiry: Timestamp) -> usize {
+        if let Some(place) = self.place(window) {
+            return place;
+        }
+        let pane = Pane { window, expiry, slots: std::mem::take(&mut self.spare) };
+        let place = self.free.pop().unwrap_or(self.panes.len());
+        match self.panes.get_mut(place) {
+            Some(free) => *free = Some(pane),
+            None => self.panes.push(Some(pane)),
+        }
+        self.order.insert(bounds(window), place);
+        self.last = place;
+        place
+    }
+
+    /// The first window, and when it is given up.
+    pub(super) fn first_expiry(&self) -> Option<Timestamp> {
+        self.iter().next().map(|pane| pane.expiry)
+    }
+
+    /// The first window that ends later than `time`: its place and its end.
+    pub(super) fn first_behind(&self, time: Timestamp) -> Option<(usize, Timestamp)> {
+        let behind = Bound::Excluded((time, Timestamp::MAX));
+        let (&(end, _), &place) = self.order.range((behind, Bound::Unbounded)).next()?;
+        Some((place, end))
+    }
+
+    /// Takes the first window out.
+    pub(super) fn take_first(&mut self) -> Option<Pane<K, A, S>> {
+        let (_, place) = self.order.pop_first()?;
+        let pane = self.panes.get_mut(place)?.take();
+        if self.order.is_empty() {
+            self.panes = Vec::new();
+            self.free = Vec::new();
+        } else {
+            self.free.push(place);
+        }
+        pane
+    }
+
+    /// Keeps an empty table for the next window, if it was well filled with `keys`.
+    pub(super) fn spare(&mut self, slots: Slots<K, A, S>, keys: usize) {
+        self.spare = if keys >= slots.capacity() / 8 { slots } else { HashTable::new() };
+    }
+}

@@ -1,0 +1,122 @@
+//! How windows are written down: by key group, and in it by window.
+
+use std::collections::BTreeMap;
+
+use millstream_engine::key::{KeyOf, key_group};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
+use millstream_engine::time::Timestamp;
+
+use super::AlignedWindows;
+use super::operator::{Aligned, hash_of};
+use super::pane::Slot;
+use crate::aggregate::Aggregate;
+use crate::keyed::without_uid;
+use crate::state::{Codec, State};
+use crate::window::kept::KeptCodec;
+use crate::window::{TimeWindow, Trigger};
+
+/// How the windows of keys are written down.
+pub(super) struct PaneCodec<K, A, S> {
+    /// The window, and how many keys of the group follow.
+    head: Codec<(TimeWindow, u64)>,
+    key: Codec<K>,
+    kept: KeptCodec<A, S>,
+    /// How far time and the clock have come.
+    times: Codec<(i64, i64)>,
+}
+
+impl<K: State, A: State, S: State> PaneCodec<K, A, S> {
+    pub(super) const fn new() -> Self {
+        let (head, key, times) = (Codec::new(), Codec::new(), Codec::new());
+        Self { head, key, kept: KeptCodec::new(), times }
+    }
+}
+
+impl<K, A, S> Clone for PaneCodec<K, A, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, A, S> Copy for PaneCodec<K, A, S> {}
+
+/// What is written of one window in one key group, each key by its hash.
+type Written = (TimeWindow, Vec<(u64, Vec<u8>)>);
+
+impl<T, W, K, G, R> Aligned<T, W, K, G, R>
+where
+    T: Send + 'static,
+    W: AlignedWindows,
+    K: KeyOf<T, Owned: Clone>,
+    G: Aggregate<T>,
+    R: Trigger,
+{
+    /// Writes every window in the order of the windows, and its keys in the order of their hashes,
+    /// so that the same state is always the same bytes.
+    pub(super) fn write_state(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        let codec = self.codec.ok_or_else(without_uid)?;
+        let mut groups: BTreeMap<u8, Vec<Written>> = BTreeMap::new();
+        for pane in self.panes.iter() {
+            for Slot { key, kept } in &pane.slots {
+                let hash = hash_of::<T, K>(key);
+                let mut bytes = Vec::new();
+                codec.key.write(key, &mut bytes)?;
+                codec.kept.write(kept, &mut bytes)?;
+                let windows = groups.entry(key_group(hash)).or_default();
+                match windows.last_mut() {
+                    Some((window, slots)) if *window == pane.window => slots.push((hash, bytes)),
+                    _ => windows.push((pane.window, vec![(hash, bytes)])),
+                }
+            }
+        }
+        for (group, windows) in groups {
+            let mut bytes = Vec::new();
+            for (window, mut slots) in windows {
+                slots.sort_unstable();
+                codec.head.write(&(window, slots.len() as u64), &mut bytes)?;
+                bytes.extend(slots.into_iter().flat_map(|(_, bytes)| bytes));
+            }
+            state.write_key_group(group, bytes);
+        }
+        let mut bytes = Vec::new();
+        let times = (self.watermark.as_millis(), self.clock.reached().as_millis());
+        codec.times.write(&times, &mut bytes)?;
+        state.write(bytes);
+        Ok(())
+    }
+
+    /// Takes over what [`write_state`](Self::write_state) wrote.
+    pub(super) fn read_state(&mut self, state: &StateReader<'_>) -> Result<(), StateError> {
+        let codec = self.codec.ok_or_else(without_uid)?;
+        for (group, mut bytes) in state.key_groups() {
+            while !bytes.is_empty() {
+                let (window, keys) = codec.head.read(&mut bytes)?;
+                for _ in 0..keys {
+                    let key = codec.key.read(&mut bytes)?;
+                    let kept = codec.kept.read(&mut bytes)?;
+                    let hash = hash_of::<T, K>(&key);
+                    if key_group(hash) != group {
+                        return Err(StateError::new(
+                            "a key has another group than the one it was written in: its hash \
+                                is not what it was",
+                        ));
+                    }
+                    self.put_back(window, hash, Slot { key, kept });
+                }
+            }
+        }
+        // At a barrier all instances are as far; if they were not, no record is to become late.
+        let times = state.instances().map(|(_, mut bytes)| codec.times.read(&mut bytes));
+        let times = times.collect::<Result<Vec<_>, _>>()?;
+        if let Some(watermark) = times.iter().map(|(watermark, _)| *watermark).min() {
+            self.watermark = Timestamp::from_millis(watermark);
+            self.complete = self.watermark;
+        }
+        if let Some(clock) = times.iter().map(|(_, clock)| *clock).max() {
+            self.clock.restore(Timestamp::from_millis(clock));
+        }
+        self.collect_timers();
+        self.set_due();
+        Ok(())
+    }
+}

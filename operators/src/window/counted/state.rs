@@ -1,0 +1,122 @@
+//! How windows of keys by themselves are written down.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use millstream_engine::key::{KeyOf, key_group};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
+use millstream_engine::time::Timestamp;
+
+use super::operator::{Counted, Numbered, Slot, hash_of};
+use crate::aggregate::Aggregate;
+use crate::keyed::without_uid;
+use crate::state::{Codec, State};
+use crate::window::Trigger;
+use crate::window::kept::KeptCodec;
+
+/// How the windows of a key are written down.
+pub(super) struct SlotCodec<K, A, S> {
+    key: Codec<K>,
+    /// How many records there have been, and how many windows follow.
+    head: Codec<(u64, u64)>,
+    /// The number of a window, and its time.
+    window: Codec<(u64, i64)>,
+    kept: KeptCodec<A, S>,
+    /// How far time and the clock have come.
+    times: Codec<(i64, i64)>,
+}
+
+impl<K: State, A: State, S: State> SlotCodec<K, A, S> {
+    pub(super) const fn new() -> Self {
+        let (key, head, window) = (Codec::new(), Codec::new(), Codec::new());
+        Self { key, head, window, kept: KeptCodec::new(), times: Codec::new() }
+    }
+}
+
+impl<K, A, S> SlotCodec<K, A, S> {
+    fn write(&self, slot: &Slot<K, A, S>, bytes: &mut Vec<u8>) -> Result<(), StateError> {
+        self.key.write(&slot.key, bytes)?;
+        self.head.write(&(slot.records, slot.windows.len() as u64), bytes)?;
+        for Numbered { number, time, kept } in &slot.windows {
+            self.window.write(&(*number, time.as_millis()), bytes)?;
+            self.kept.write(kept, bytes)?;
+        }
+        Ok(())
+    }
+
+    fn read(&self, bytes: &mut &[u8]) -> Result<Slot<K, A, S>, StateError> {
+        let key = self.key.read(bytes)?;
+        let (records, count) = self.head.read(bytes)?;
+        let mut windows = VecDeque::new();
+        for _ in 0..count {
+            let (number, time) = self.window.read(bytes)?;
+            let (time, kept) = (Timestamp::from_millis(time), self.kept.read(bytes)?);
+            windows.push_back(Numbered { number, time, kept });
+        }
+        Ok(Slot { key, records, windows })
+    }
+}
+
+impl<K, A, S> Clone for SlotCodec<K, A, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, A, S> Copy for SlotCodec<K, A, S> {}
+
+impl<T, K, G, R> Counted<T, K, G, R>
+where
+    T: Send + 'static,
+    K: KeyOf<T, Owned: Clone>,
+    G: Aggregate<T>,
+    R: Trigger,
+{
+    /// Writes the windows of every key, in the order of the keys' hashes.
+    pub(super) fn write_state(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        let codec = self.codec.ok_or_else(without_uid)?;
+        let mut groups: BTreeMap<u8, Vec<(u64, Vec<u8>)>> = BTreeMap::new();
+        for slot in &self.slots {
+            let (hash, mut bytes) = (hash_of::<T, K>(&slot.key), Vec::new());
+            codec.write(slot, &mut bytes)?;
+            groups.entry(key_group(hash)).or_default().push((hash, bytes));
+        }
+        for (group, mut slots) in groups {
+            slots.sort_unstable();
+            let bytes = slots.into_iter().flat_map(|(_, bytes)| bytes).collect();
+            state.write_key_group(group, bytes);
+        }
+        let mut bytes = Vec::new();
+        let times = (self.watermark.as_millis(), self.clock.reached().as_millis());
+        codec.times.write(&times, &mut bytes)?;
+        state.write(bytes);
+        Ok(())
+    }
+
+    /// Takes over what [`write_state`](Self::write_state) wrote.
+    pub(super) fn read_state(&mut self, state: &StateReader<'_>) -> Result<(), StateError> {
+        let codec = self.codec.ok_or_else(without_uid)?;
+        for (group, mut bytes) in state.key_groups() {
+            while !bytes.is_empty() {
+                let slot = codec.read(&mut bytes)?;
+                let hash = hash_of::<T, K>(&slot.key);
+                if key_group(hash) != group {
+                    return Err(StateError::new(
+                        "a key has another group than the one it was written in: its hash is not \
+                            what it was",
+                    ));
+                }
+                self.slots.insert_unique(hash, slot, |slot| hash_of::<T, K>(&slot.key));
+            }
+        }
+        let times = state.instances().map(|(_, mut bytes)| codec.times.read(&mut bytes));
+        let times = times.collect::<Result<Vec<_>, _>>()?;
+        if let Some(watermark) = times.iter().map(|(watermark, _)| *watermark).min() {
+            self.watermark = Timestamp::from_millis(watermark);
+        }
+        if let Some(clock) = times.iter().map(|(_, clock)| *clock).max() {
+            self.clock.restore(Timestamp::from_millis(clock));
+        }
+        self.collect_timers();
+        Ok(())
+    }
+}
