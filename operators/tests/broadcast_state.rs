@@ -255,7 +255,7 @@ fn operator(ttl: Option<StateTtl>) -> UnderTest {
     BroadcastProcess::new(Made(|reading: &Reading| reading.0), Limits { ttl })
 }
 
-fn keyed(step: Step<Either<Reading, Limit>>) -> Step<Either<Keyed<Reading>, Limit>> {
+fn keyed(step: &Step<Either<Reading, Limit>>) -> Step<Either<Keyed<Reading>, Limit>> {
     match step {
         Step::Record(record) => Step::Record(record.with(|value| match value {
             Either::Left(value) => Either::Left(Keyed { hash: stable_hash(&value.0), value }),
@@ -273,7 +273,7 @@ fn g8_the_operator_alone_survives_a_crash_at_any_step() {
     for seed in 0..12 {
         for ttl in lives {
             println!("seed {seed}, {ttl:?}");
-            let script: Vec<_> = script(seed, 60).into_iter().map(keyed).collect();
+            let script: Vec<_> = script(seed, 60).into_iter().map(|step| keyed(&step)).collect();
             assert_survives_crashes(&operator(ttl).checkpointed(), &script);
         }
     }
