@@ -51,10 +51,12 @@ use std::fmt;
 use millstream_engine::chain::{Boundary, Via};
 use millstream_engine::edge::Keyed;
 use millstream_engine::key::KeyOf;
-use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::operator::{Collector, Operator, SideOutput};
+use millstream_engine::runtime::OperatorContext;
 use millstream_engine::state::{StateError, StateReader, StateWriter};
-use millstream_engine::{OperatorError, Record};
+use millstream_engine::{Error, OperatorError, Record};
 
+use super::limit::{BoundedKeys, KeyBound, NewKey};
 use super::table::{KeyedTable, Leaving, TableCodec};
 use crate::DataStream;
 use crate::state::{Checkpointed, State};
@@ -99,6 +101,7 @@ pub struct AtEnd<T, K: KeyOf<T>, G: Accumulate<T>> {
     aggregate: G,
     state: KeyedTable<K::Owned, G::State>,
     codec: Option<TableCodec<K::Owned, G::State>>,
+    bound: Option<KeyBound<T>>,
     leaving: Option<Leaving<K::Owned, G::State>>,
 }
 
@@ -106,13 +109,24 @@ impl<T, K: KeyOf<T>, G: Accumulate<T>> AtEnd<T, K, G> {
     /// The operator for records whose key `key` finds.
     #[must_use]
     pub const fn new(key: K, aggregate: G) -> Self {
-        Self { key, aggregate, state: KeyedTable::new(), codec: None, leaving: None }
+        Self { key, aggregate, state: KeyedTable::new(), codec: None, bound: None, leaving: None }
+    }
+
+    /// How many keys something is kept of.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.state.len()
     }
 }
 
 impl<T, K: KeyOf<T>, G: Accumulate<T>> Clone for AtEnd<T, K, G> {
     fn clone(&self) -> Self {
-        Self { codec: self.codec, ..Self::new(self.key.clone(), self.aggregate.clone()) }
+        Self {
+            codec: self.codec,
+            state: self.state.blank(),
+            bound: self.bound.clone(),
+            ..Self::new(self.key.clone(), self.aggregate.clone())
+        }
     }
 }
 
@@ -126,9 +140,18 @@ where
     }
 }
 
+impl<T: Send + 'static, K: KeyOf<T>, G: Accumulate<T>> BoundedKeys for AtEnd<T, K, G> {
+    type Value = T;
+
+    fn bounded(self, bound: KeyBound<T>) -> Self {
+        let state = if bound.evicts() { KeyedTable::by_recency() } else { KeyedTable::new() };
+        Self { state, bound: Some(bound), ..self }
+    }
+}
+
 impl<T, K: KeyOf<T>, G: Accumulate<T>> fmt::Debug for AtEnd<T, K, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AtEnd").field("keys", &self.state.len()).finish_non_exhaustive()
+        f.debug_struct("AtEnd").field("keys", &self.keys()).finish_non_exhaustive()
     }
 }
 
@@ -141,11 +164,18 @@ where
     type Out = (K::Owned, G::Out);
     const NAME: &'static str = G::NAME;
 
+    fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
+        if let Some(bound) = &mut self.bound {
+            bound.open(context);
+        }
+        Ok(())
+    }
+
     #[inline]
     fn process(
         &mut self,
         record: Record<Keyed<T>>,
-        _out: &mut impl Collector<Self::Out>,
+        out: &mut impl Collector<Self::Out>,
     ) -> Result<(), OperatorError> {
         let (time, Keyed { hash, value }) = (record.time, record.value);
         match self.key.with(&value, |key| self.state.find(hash, key)) {
@@ -154,6 +184,15 @@ where
                 self.aggregate.add(&mut slot.value, value);
             }
             Err(key) => {
+                if let Some(bound) = &mut self.bound {
+                    let NewKey::Enters(evicted) = bound.new_key(self.state.len())? else {
+                        bound.divert(Record::at(value, time));
+                        return Ok(());
+                    };
+                    for slot in (0..evicted).map_while(|_| self.state.evict()) {
+                        out.push(Record::at((slot.key, G::result(slot.value)), slot.time));
+                    }
+                }
                 let first = self.aggregate.first(value);
                 self.state.insert(hash, key, first, time);
             }
@@ -182,6 +221,10 @@ where
         Ok(())
     }
 
+    fn side(&mut self) -> Option<&mut dyn SideOutput> {
+        self.bound.as_mut().and_then(KeyBound::side)
+    }
+
     fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
         self.state.snapshot(self.codec, state)
     }
@@ -197,19 +240,31 @@ pub struct Running<T, K: KeyOf<T>, G: Accumulate<T>> {
     aggregate: G,
     state: KeyedTable<K::Owned, G::State>,
     codec: Option<TableCodec<K::Owned, G::State>>,
+    bound: Option<KeyBound<T>>,
 }
 
 impl<T, K: KeyOf<T>, G: Accumulate<T>> Running<T, K, G> {
     /// The operator for records whose key `key` finds.
     #[must_use]
     pub const fn new(key: K, aggregate: G) -> Self {
-        Self { key, aggregate, state: KeyedTable::new(), codec: None }
+        Self { key, aggregate, state: KeyedTable::new(), codec: None, bound: None }
+    }
+
+    /// How many keys something is kept of.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.state.len()
     }
 }
 
 impl<T, K: KeyOf<T>, G: Accumulate<T>> Clone for Running<T, K, G> {
     fn clone(&self) -> Self {
-        Self { codec: self.codec, ..Self::new(self.key.clone(), self.aggregate.clone()) }
+        Self {
+            codec: self.codec,
+            state: self.state.blank(),
+            bound: self.bound.clone(),
+            ..Self::new(self.key.clone(), self.aggregate.clone())
+        }
     }
 }
 
@@ -223,9 +278,18 @@ where
     }
 }
 
+impl<T: Send + 'static, K: KeyOf<T>, G: Accumulate<T>> BoundedKeys for Running<T, K, G> {
+    type Value = T;
+
+    fn bounded(self, bound: KeyBound<T>) -> Self {
+        let state = if bound.evicts() { KeyedTable::by_recency() } else { KeyedTable::new() };
+        Self { state, bound: Some(bound), ..self }
+    }
+}
+
 impl<T, K: KeyOf<T>, G: Accumulate<T>> fmt::Debug for Running<T, K, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("keys", &self.state.len()).finish_non_exhaustive()
+        f.debug_struct("Running").field("keys", &self.keys()).finish_non_exhaustive()
     }
 }
 
@@ -237,6 +301,13 @@ where
 {
     type Out = (K::Owned, G::Out);
     const NAME: &'static str = G::RUNNING;
+
+    fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
+        if let Some(bound) = &mut self.bound {
+            bound.open(context);
+        }
+        Ok(())
+    }
 
     #[inline]
     fn process(
@@ -251,6 +322,14 @@ where
                 (slot.key.clone(), slot.value.clone())
             }
             Err(key) => {
+                if let Some(bound) = &mut self.bound {
+                    let NewKey::Enters(evicted) = bound.new_key(self.state.len())? else {
+                        bound.divert(Record::at(value, time));
+                        return Ok(());
+                    };
+                    // What there was to tell of them has been told.
+                    (0..evicted).map_while(|_| self.state.evict()).for_each(drop);
+                }
                 let first = self.aggregate.first(value);
                 self.state.insert(hash, key.clone(), first.clone(), time);
                 (key, first)
@@ -258,6 +337,10 @@ where
         };
         out.push(Record::at((key, G::result(state)), time));
         Ok(())
+    }
+
+    fn side(&mut self) -> Option<&mut dyn SideOutput> {
+        self.bound.as_mut().and_then(KeyBound::side)
     }
 
     fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {

@@ -3,7 +3,9 @@
 pub mod accumulate;
 mod count;
 mod fold;
+pub mod limit;
 pub mod process;
+mod recency;
 mod reduce;
 mod stream;
 mod table;
@@ -11,6 +13,7 @@ mod timers;
 
 pub use count::Count;
 pub use fold::Fold;
+pub use limit::KeyLimit;
 pub use reduce::Reduce;
 pub use stream::KeyedStream;
 

@@ -5,8 +5,8 @@ use std::collections::BinaryHeap;
 
 use millstream_engine::time::Timestamp;
 
-use super::trigger::Trigger;
 use super::TimeWindow;
+use super::trigger::Trigger;
 
 /// Below this many timers nothing is tidied up.
 const FEW: usize = 64;

@@ -32,10 +32,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn window_all<W: Windows<T>>(
-        self,
-        windows: W,
-    ) -> WindowedStream<T, C, Made<fn(&T)>, W> {
+    pub fn window_all<W: Windows<T>>(self, windows: W) -> WindowedStream<T, C, Made<fn(&T)>, W> {
         self.key_by((|_| ()) as fn(&T)).parallel(1).window(windows)
     }
 }

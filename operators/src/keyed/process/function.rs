@@ -53,6 +53,17 @@ pub trait ProcessFunction<K, T>: Clone + Send + 'static {
         Ok(())
     }
 
+    /// What is kept of the key is given up, to [make room](crate::keyed::KeyLimit::evict) for
+    /// another one, with its timers: the last time to tell of it.
+    fn on_evict(
+        &mut self,
+        context: &mut KeyContext<'_, K, Self::States>,
+        out: &mut impl Collector<Self::Out>,
+    ) -> Result<(), OperatorError> {
+        let _ = (context, out);
+        Ok(())
+    }
+
     /// The side outputs that it writes to, if it does.
     fn side(&mut self) -> Option<&mut dyn SideOutput> {
         None

@@ -1,5 +1,6 @@
 //! `process`: a function of yours for each record, with state, timers and side outputs of its key.
 
+mod bounded;
 mod broadcast;
 mod cell;
 mod context;

@@ -14,8 +14,10 @@ use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::{Instant, Timestamp};
 use millstream_engine::{Error, OperatorError, Record};
 
+use super::bounded::Bounded;
 use super::store::{KeyStore, StoreCodec};
 use super::{KeyContext, KeyTimers, ProcessFunction, StateTime, States as _, StoredStates};
+use crate::keyed::limit::{BoundedKeys, KeyBound, NewKey};
 use crate::keyed::table::without_uid;
 use crate::state::{Checkpointed, State};
 use crate::time::ProcessingClock;
@@ -135,7 +137,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
 /// The operator behind [`KeyedStream::process`].
 pub struct Process<T, K: KeyOf<T>, F: ProcessFunction<K::Owned, T>> {
     key: K,
-    pub(super) function: F,
+    pub(super) bounded: Bounded<K::Owned, T, F>,
     pub(super) states: F::States,
     pub(super) store: KeyStore<K::Owned, F::States>,
     codec: Option<StoreCodec<K::Owned, F::States>>,
@@ -162,7 +164,7 @@ impl<T, K: KeyOf<T>, F: ProcessFunction<K::Owned, T>> Process<T, K, F> {
         let states = function.states();
         Self {
             key,
-            function,
+            bounded: Bounded::new(function, None),
             store: KeyStore::new(),
             codec: None,
             clock: ProcessingClock::default(),
@@ -196,11 +198,25 @@ impl<T, K: KeyOf<T>, F: ProcessFunction<K::Owned, T>> Process<T, K, F> {
 
 impl<T, K, F> Process<T, K, F>
 where
+    T: Send + 'static,
     K: KeyOf<T, Owned: Eq + Clone>,
     F: ProcessFunction<K::Owned, T>,
 {
     /// Makes a call about the key in `place`, and sees to what is kept of it.
     fn call(
+        &mut self,
+        place: usize,
+        time: Timestamp,
+        now: StateTime,
+        call: impl FnOnce(&mut F, &mut KeyContext<'_, K::Owned, F::States>) -> Called,
+    ) -> Result<(), OperatorError> {
+        self.about(place, time, now, call)?;
+        self.store.leave(place, &self.states, now);
+        Ok(())
+    }
+
+    /// Makes a call about the key in `place`.
+    fn about(
         &mut self,
         place: usize,
         time: Timestamp,
@@ -215,15 +231,36 @@ where
         let timers = KeyTimers { event, processing, clock: &self.clock, hash, key };
         let states = self.states.view(&mut kept.cells, now);
         let watermark = self.now.event;
-        call(&mut self.function, &mut KeyContext { key, states, timers, time, watermark })?;
-        self.store.leave(place, &self.states, now);
-        Ok(())
+        let mut context = KeyContext { key, states, timers, time, watermark };
+        call(&mut self.bounded.function, &mut context)
+    }
+
+    /// Makes room for a new key, if there is to be any.
+    fn make_room(
+        &mut self,
+        time: Timestamp,
+        now: StateTime,
+        out: &mut impl Collector<F::Out>,
+    ) -> Result<bool, OperatorError> {
+        let keys = self.keys();
+        let new = self.bounded.bound.as_ref().map(|bound| bound.new_key(keys)).transpose()?;
+        let Some(NewKey::Enters(evicted)) = new else {
+            return Ok(new.is_none());
+        };
+        for _ in 0..evicted {
+            let Some(place) = self.store.oldest() else {
+                break;
+            };
+            self.about(place, time, now, |function, context| function.on_evict(context, out))?;
+            self.store.forget(place);
+        }
+        Ok(true)
     }
 
     /// Lets timers fire as long as there is room, and then forgets state that has lived its time.
     fn fire(&mut self, out: &mut impl Collector<F::Out>) -> Result<(), OperatorError> {
         while self.firing && !out.is_full() {
-            if self.function.side().is_some_and(|side| side.is_full()) {
+            if self.bounded.side().is_some_and(|side| side.is_full()) {
                 break;
             }
             let Some((timer, hash, key)) = self.store.pop_due(self.now) else {
@@ -249,6 +286,7 @@ where
 
 impl<T, K, F> Process<T, K, F>
 where
+    T: Send + 'static,
     K: KeyOf<T, Owned: Eq + Clone>,
     F: ProcessFunction<K::Owned, T>,
 {
@@ -288,7 +326,29 @@ where
 
 impl<T, K: KeyOf<T>, F: ProcessFunction<K::Owned, T>> Clone for Process<T, K, F> {
     fn clone(&self) -> Self {
-        Self { codec: self.codec, ..Self::new(self.key.clone(), self.function.clone()) }
+        let blank = Self::new(self.key.clone(), self.bounded.function.clone());
+        let blank = Self { codec: self.codec, ..blank };
+        match &self.bounded.bound {
+            Some(bound) => blank.with_bound(bound.clone()),
+            None => blank,
+        }
+    }
+}
+
+impl<T, K: KeyOf<T>, F: ProcessFunction<K::Owned, T>> Process<T, K, F> {
+    fn with_bound(self, bound: KeyBound<T>) -> Self {
+        let store = KeyStore::bounded(bound.evicts());
+        Self { store, bounded: Bounded::new(self.bounded.function, Some(bound)), ..self }
+    }
+}
+
+impl<T: Send + 'static, K: KeyOf<T>, F: ProcessFunction<K::Owned, T>> BoundedKeys
+    for Process<T, K, F>
+{
+    type Value = T;
+
+    fn bounded(self, bound: KeyBound<T>) -> Self {
+        self.with_bound(bound)
     }
 }
 
@@ -330,7 +390,10 @@ where
             let why = StateError::new(format!("two pieces of its state are called `{name}`"));
             return Err(Error::operator(&context.name(), why.into()));
         }
-        self.function.open(context)
+        if let Some(bound) = &mut self.bounded.bound {
+            bound.open(context);
+        }
+        self.bounded.function.open(context)
     }
 
     fn process(
@@ -344,7 +407,20 @@ where
         self.unread -= 1;
         let (time, Keyed { hash, value }) = (record.time, record.value);
         let now = StateTime { event: self.now.event.max(time), ..self.now };
-        let place = self.key.with(&value, |key| self.store.place(hash, key));
+        let place = if self.bounded.bound.is_none() {
+            self.key.with(&value, |key| self.store.place(hash, key))
+        } else {
+            match self.key.with(&value, |key| self.store.find(hash, key)) {
+                Ok(place) => place,
+                Err(key) => {
+                    if !self.make_room(time, now, out)? {
+                        self.bounded.divert(Record::at(value, time));
+                        return Ok(());
+                    }
+                    self.store.insert(hash, key)
+                }
+            }
+        };
         let record = Record::at(value, time);
         self.call(place, time, now, |function, context| function.process(record, context, out))?;
         self.set_timer();
@@ -403,7 +479,7 @@ where
     }
 
     fn side(&mut self) -> Option<&mut dyn SideOutput> {
-        self.function.side()
+        self.bounded.side()
     }
 
     fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {

@@ -170,12 +170,17 @@ where
 
     /// Notes when the trigger of a key wants to be asked again.
     #[inline]
-    fn set_timers(&mut self, before: [Option<Due<TimeWindow>>; 2], after: [Option<Due<TimeWindow>>; 2]) {
+    fn set_timers(
+        &mut self,
+        before: [Option<Due<TimeWindow>>; 2],
+        after: [Option<Due<TimeWindow>>; 2],
+    ) {
         let ([old_watermark, old_clock], [watermark, clock]) = (before, after);
         let mut set = false;
         // That a window is complete is told without being asked for.
         let ahead = |due: &Due<TimeWindow>| due.time > self.watermark;
-        let asked = |due: &Due<TimeWindow>| due.time < due.window.end || due.window.end <= self.complete;
+        let asked =
+            |due: &Due<TimeWindow>| due.time < due.window.end || due.window.end <= self.complete;
         if let Some(due) = watermark.filter(|due| ahead(due) && asked(due))
             && old_watermark != watermark
         {
@@ -332,8 +337,9 @@ where
             .iter_hash_buckets(due.hash)
             .filter(|bucket| {
                 let state = pane.slots.get_bucket(*bucket).map(|slot| &slot.kept.trigger);
-                let [by_watermark, by_clock] =
-                    state.map_or([None; 2], |state| next(trigger, state, due.window, due.window, due.hash));
+                let [by_watermark, by_clock] = state.map_or([None; 2], |state| {
+                    next(trigger, state, due.window, due.window, due.hash)
+                });
                 by_watermark.is_some_and(|due| due.time <= watermark)
                     || by_clock.is_some_and(|due| due.time <= clock)
             })
@@ -419,8 +425,11 @@ where
         let slot = self.key.with(&value, |key| pane.slot(hash, key, || self.aggregate.create()));
         let Slot { key, kept } = slot;
         let trigger = &self.rules.trigger;
-        let before =
-            if R::BY_WINDOW { [None; 2] } else { next(trigger, &kept.trigger, at.window, at.window, hash) };
+        let before = if R::BY_WINDOW {
+            [None; 2]
+        } else {
+            next(trigger, &kept.trigger, at.window, at.window, hash)
+        };
         kept.add(&self.aggregate, &value);
         let result = trigger.on_record(&mut kept.trigger, time, at);
         let complete = at.window.is_complete(at.watermark);

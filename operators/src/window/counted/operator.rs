@@ -49,11 +49,8 @@ pub struct Counted<T, K: KeyOf<T>, G: Aggregate<T>, R: Trigger> {
     counters: Option<Arc<OperatorCounters>>,
 }
 
-pub(super) type SlotOf<T, K, G, R> = Slot<
-    <K as KeyOf<T>>::Owned,
-    <G as Aggregate<T>>::Accumulator,
-    <R as Trigger>::State,
->;
+pub(super) type SlotOf<T, K, G, R> =
+    Slot<<K as KeyOf<T>>::Owned, <G as Aggregate<T>>::Accumulator, <R as Trigger>::State>;
 
 /// What is kept of one key.
 pub(super) struct Slot<K, A, S> {
@@ -204,11 +201,7 @@ where
     }
 
     /// Asks the trigger that wanted it then, if it still does.
-    fn ask(
-        &mut self,
-        due: Due<u64>,
-        out: &mut impl Collector<Windowed<K::Owned, u64, G::Out>>,
-    ) {
+    fn ask(&mut self, due: Due<u64>, out: &mut impl Collector<Windowed<K::Owned, u64, G::Out>>) {
         let (at, mut again) = (self.moment(), Vec::new());
         let trigger = &self.rules.trigger;
         for slot in self.slots.iter_hash_mut(due.hash) {

@@ -74,6 +74,18 @@ pub trait BroadcastFunction<K, T, R>: Clone + Send + 'static {
         Ok(())
     }
 
+    /// What is kept of the key is given up, to [make room](crate::keyed::KeyLimit::evict) for
+    /// another one, with its timers: the last time to tell of it.
+    fn on_evict(
+        &mut self,
+        rules: &Self::Rules,
+        context: &mut KeyContext<'_, K, Self::States>,
+        out: &mut impl Collector<Self::Out>,
+    ) -> Result<(), OperatorError> {
+        let _ = (rules, context, out);
+        Ok(())
+    }
+
     /// The side outputs that it writes to, if it does.
     fn side(&mut self) -> Option<&mut dyn SideOutput> {
         None

@@ -16,6 +16,7 @@ use super::rules::{Ruled, RulesCodec, WithRules};
 use super::{BroadcastContext, BroadcastFunction};
 use crate::DataStream;
 use crate::fan::Either;
+use crate::keyed::limit::{BoundedKeys, KeyBound};
 use crate::keyed::process::{Process, StateTime, StoredStates};
 use crate::keyed::table::without_uid;
 use crate::state::{Checkpointed, State};
@@ -44,7 +45,7 @@ impl<T, R: 'static, K: KeyOf<T>, F: BroadcastFunction<K::Owned, T, R>>
     /// The rules as this instance knows them.
     #[must_use]
     pub const fn rules(&self) -> &F::Rules {
-        &self.process.function.rules
+        &self.process.bounded.function.rules
     }
 }
 
@@ -64,6 +65,20 @@ where
 {
     fn checkpointed(self) -> Self {
         Self { process: self.process.checkpointed(), codec: Some(RulesCodec::new()) }
+    }
+}
+
+impl<T, R, K, F> BoundedKeys for BroadcastProcess<T, R, K, F>
+where
+    T: Send + 'static,
+    R: 'static,
+    K: KeyOf<T>,
+    F: BroadcastFunction<K::Owned, T, R>,
+{
+    type Value = T;
+
+    fn bounded(self, bound: KeyBound<T>) -> Self {
+        Self { process: self.process.bounded(bound), ..self }
     }
 }
 
@@ -100,11 +115,11 @@ where
             Either::Right(change) => Record::at(change, time),
         };
         self.process.read_clock();
-        let Process { function: ruled, store, states, clock, now, .. } = &mut self.process;
+        let Process { bounded, store, states, clock, now, .. } = &mut self.process;
         let watermark = now.event;
         let now = StateTime { event: watermark.max(time), ..*now };
         let mut context = BroadcastContext { time, watermark, store, states, clock, now };
-        let Ruled { function, rules, .. } = ruled;
+        let Ruled { function, rules, .. } = &mut bounded.function;
         function.process_broadcast(change, rules, &mut context, out)?;
         self.process.set_timer();
         Ok(())
@@ -161,7 +176,7 @@ where
         let codec = self.codec.ok_or_else(without_uid)?;
         let written = self.process.restore_with(state)?;
         if let Some(rules) = codec.read(&written)? {
-            self.process.function.rules = rules;
+            self.process.bounded.function.rules = rules;
         }
         Ok(())
     }

@@ -75,6 +75,14 @@ where
         self.function.on_timer(timer, &self.rules, context, out)
     }
 
+    fn on_evict(
+        &mut self,
+        context: &mut KeyContext<'_, K, F::States>,
+        out: &mut impl Collector<F::Out>,
+    ) -> Result<(), OperatorError> {
+        self.function.on_evict(&self.rules, context, out)
+    }
+
     fn side(&mut self) -> Option<&mut dyn SideOutput> {
         self.function.side()
     }
