@@ -122,6 +122,8 @@ mod tests {
             .filter(|bucket| table.get_bucket(*bucket).is_some_and(|key| *key < 50))
             .collect();
         spared.iter().for_each(|bucket| recency.touch(*bucket));
+        let hash = |key: &u64| key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        recency.across(&mut table, hash, |table| table.reserve(5_000, hash));
         for _ in 0..table.len() - spared.len() {
             let bucket = recency.oldest(&table).expect("a key is left");
             let (key, _) = table.get_bucket_entry(bucket).expect("a key").remove();
