@@ -216,7 +216,10 @@ fn script(seed: u64, steps: usize) -> Vec<Step<Either<Reading, Limit>>> {
         time += small(6);
         let parity = u8::try_from(small(2)).unwrap();
         match small(8) {
-            0 => Step::Watermark(at(time - 5)),
+            0 => {
+                time += 1;
+                Step::Watermark(at(time - 5))
+            }
             1 => right(parity, small(3) * 20, time),
             _ => left(u8::try_from(small(9)).unwrap(), small(60), time),
         }
@@ -261,8 +264,8 @@ fn keyed(step: &Step<Either<Reading, Limit>>) -> Step<Either<Keyed<Reading>, Lim
             Either::Left(value) => Either::Left(Keyed { hash: stable_hash(&value.0), value }),
             Either::Right(limit) => Either::Right(limit),
         })),
-        Step::Watermark(watermark) => Step::Watermark(watermark),
-        Step::Advance(by) => Step::Advance(by),
+        Step::Watermark(watermark) => Step::Watermark(*watermark),
+        Step::Advance(by) => Step::Advance(*by),
         Step::End => Step::End,
     }
 }

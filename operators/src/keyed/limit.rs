@@ -157,7 +157,7 @@ pub struct KeyBound<T> {
 enum Policy<T> {
     Evict,
     Fail,
-    Divert(SidePort<T>),
+    Divert(Box<SidePort<T>>),
 }
 
 /// What an operator does with the record of a new key.
@@ -184,7 +184,7 @@ impl<T: Send + 'static> KeyBound<T> {
         let policy = match limit.choice {
             Choice::Evict => Policy::Evict,
             Choice::Fail => Policy::Fail,
-            Choice::Divert(tag) => Policy::Divert(tag.port(operator, blueprint)),
+            Choice::Divert(tag) => Policy::Divert(Box::new(tag.port(operator, blueprint))),
         };
         Self { max: limit.max, policy, counters: None }
     }
@@ -233,7 +233,7 @@ impl<T: Send + 'static> KeyBound<T> {
     #[must_use]
     pub fn is_full(&self) -> bool {
         match &self.policy {
-            Policy::Divert(port) => SideOutput::is_full(port),
+            Policy::Divert(port) => SideOutput::is_full(&**port),
             Policy::Evict | Policy::Fail => false,
         }
     }
@@ -241,7 +241,7 @@ impl<T: Send + 'static> KeyBound<T> {
     /// The side output, if it writes to one.
     pub fn side(&mut self) -> Option<&mut dyn SideOutput> {
         match &mut self.policy {
-            Policy::Divert(port) => Some(port),
+            Policy::Divert(port) => Some(&mut **port),
             Policy::Evict | Policy::Fail => None,
         }
     }

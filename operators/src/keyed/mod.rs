@@ -2,6 +2,7 @@
 
 pub mod accumulate;
 mod count;
+mod distinct;
 mod fold;
 pub mod limit;
 pub mod process;
@@ -12,6 +13,7 @@ mod table;
 mod timers;
 
 pub use count::Count;
+pub use distinct::Distinct;
 pub use fold::Fold;
 pub use limit::KeyLimit;
 pub use reduce::Reduce;

@@ -23,6 +23,9 @@ pub trait ProcessFunction<K, T>: Clone + Send + 'static {
     /// What it keeps for each key.
     type States: States;
 
+    /// The operator's name, where the user gives none.
+    const NAME: &'static str = "process";
+
     /// Names what it keeps for each key. Called once an instance.
     fn states(&self) -> Self::States;
 

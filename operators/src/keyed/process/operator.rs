@@ -378,7 +378,7 @@ where
     F: ProcessFunction<K::Owned, T>,
 {
     type Out = F::Out;
-    const NAME: &'static str = "process";
+    const NAME: &'static str = F::NAME;
 
     fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
         self.clock = ProcessingClock::start(context.clock());
