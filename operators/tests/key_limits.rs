@@ -11,7 +11,7 @@ use millstream_engine::key::{Made, key_group, stable_hash};
 use millstream_engine::operator::Operator;
 use millstream_engine::random::Random;
 use millstream_engine::testing::{OperatorHarness, TestDriver, probe_sink, probe_source};
-use millstream_operators::keyed::Count;
+use millstream_operators::aggregate::Count;
 use millstream_operators::keyed::accumulate::{AtEnd, Running};
 use millstream_operators::keyed::limit::{BoundedKeys, KeyBound};
 use millstream_operators::keyed::process::{

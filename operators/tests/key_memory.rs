@@ -9,7 +9,7 @@ use millstream_engine::graph::Role;
 use millstream_engine::key::{Made, key_group, stable_hash};
 use millstream_engine::operator::Operator;
 use millstream_engine::testing::OperatorHarness;
-use millstream_operators::keyed::Count;
+use millstream_operators::aggregate::Count;
 use millstream_operators::keyed::accumulate::{AtEnd, Running};
 use millstream_operators::keyed::limit::{BoundedKeys, KeyBound};
 use millstream_operators::keyed::process::{

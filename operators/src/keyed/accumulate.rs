@@ -26,7 +26,7 @@
 //!         *longest = word.len().max(*longest);
 //!     }
 //!
-//!     fn result(longest: usize) -> usize {
+//!     fn result(&self, longest: usize) -> usize {
 //!         longest
 //!     }
 //! }
@@ -91,7 +91,13 @@ pub trait Accumulate<T>: Clone + Send + 'static {
     fn add(&mut self, state: &mut Self::State, value: T);
 
     /// What is told of all of them.
-    fn result(state: Self::State) -> Self::Out;
+    fn result(&self, state: Self::State) -> Self::Out;
+}
+
+/// What is kept of the records of one key, and can be told of again and again.
+pub trait AccumulateRunning<T>: Accumulate<T> {
+    /// What is told of all of them so far.
+    fn result_so_far(&self, state: &Self::State) -> Self::Out;
 }
 
 /// Emits `(key, result)` for each key when the input has ended, in no particular order, with the
@@ -190,7 +196,8 @@ where
                         return Ok(());
                     };
                     for slot in (0..evicted).map_while(|_| self.state.evict()) {
-                        out.push(Record::at((slot.key, G::result(slot.value)), slot.time));
+                        let result = self.aggregate.result(slot.value);
+                        out.push(Record::at((slot.key, result), slot.time));
                     }
                 }
                 let first = self.aggregate.first(value);
@@ -216,7 +223,8 @@ where
                 self.leaving = None;
                 break;
             };
-            out.push(Record::at((slot.key, G::result(slot.value)), slot.time));
+            let result = self.aggregate.result(slot.value);
+            out.push(Record::at((slot.key, result), slot.time));
         }
         Ok(())
     }
@@ -297,7 +305,7 @@ impl<T, K, G> Operator<Keyed<T>> for Running<T, K, G>
 where
     T: Send + 'static,
     K: KeyOf<T, Owned: Clone>,
-    G: Accumulate<T, State: Clone>,
+    G: AccumulateRunning<T>,
 {
     type Out = (K::Owned, G::Out);
     const NAME: &'static str = G::RUNNING;
@@ -316,10 +324,10 @@ where
         out: &mut impl Collector<Self::Out>,
     ) -> Result<(), OperatorError> {
         let (time, Keyed { hash, value }) = (record.time, record.value);
-        let (key, state) = match self.key.with(&value, |key| self.state.find(hash, key)) {
+        let (key, result) = match self.key.with(&value, |key| self.state.find(hash, key)) {
             Ok(slot) => {
                 self.aggregate.add(&mut slot.value, value);
-                (slot.key.clone(), slot.value.clone())
+                (slot.key.clone(), self.aggregate.result_so_far(&slot.value))
             }
             Err(key) => {
                 if let Some(bound) = &mut self.bound {
@@ -331,11 +339,12 @@ where
                     (0..evicted).map_while(|_| self.state.evict()).for_each(drop);
                 }
                 let first = self.aggregate.first(value);
-                self.state.insert(hash, key.clone(), first.clone(), time);
-                (key, first)
+                let result = self.aggregate.result_so_far(&first);
+                self.state.insert(hash, key.clone(), first, time);
+                (key, result)
             }
         };
-        out.push(Record::at((key, G::result(state)), time));
+        out.push(Record::at((key, result), time));
         Ok(())
     }
 
@@ -354,8 +363,8 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::super::Count;
     use super::*;
+    use crate::aggregate::Count;
     use millstream_engine::key::{Made, stable_hash};
     use millstream_engine::testing::OperatorHarness;
 

@@ -1,6 +1,8 @@
 //! Streams whose records belong to keys, and state for each of them.
 
 pub mod accumulate;
+mod aggregate;
+mod changes;
 mod count;
 mod distinct;
 mod fold;
@@ -12,7 +14,8 @@ mod stream;
 mod table;
 mod timers;
 
-pub use count::Count;
+pub use aggregate::Aggregating;
+pub use changes::{Change, Table, TableByWatermark};
 pub use distinct::Distinct;
 pub use fold::Fold;
 pub use limit::KeyLimit;
