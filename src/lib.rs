@@ -41,6 +41,7 @@
 //!
 //! * `files` (on by default): lines, CSV and JSON lines, plain or gzip, from and to files and the
 //!   standard streams.
+//! * `calendar`: windows by the hours, days, weeks and months of a time zone.
 //! * `console`: the HTTP endpoint with `/metrics`, `/healthz`, `/readyz` and `/graph`.
 
 #[cfg(feature = "console")]
@@ -53,7 +54,7 @@ pub use millstream_engine::{chain, edge, graph, key, metrics, operator, random, 
 pub use millstream_operators::file;
 pub use millstream_operators::{DataStream, Dataflow, KeyedStream, prelude};
 pub use millstream_operators::{aggregate, attempt, buffer, concurrent, control, fan, group, hub};
-pub use millstream_operators::{keyed, linear, recovery, timing};
+pub use millstream_operators::{keyed, linear, recovery, timing, window};
 
 /// Clocks and event time, and how watermarks are made.
 pub mod time {

@@ -149,8 +149,20 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
     }
 
     /// Passes on what an operator that sets the time says of it, behind what it has emitted.
+    #[inline]
     fn tell_time(&mut self, flow: Flow) -> Flow {
-        let watermark = self.operator.watermark().max(self.state.held_watermark.take());
+        let watermark = self.operator.watermark();
+        if watermark.is_none()
+            && self.state.held_watermark.is_none()
+            && self.is_idle() == self.state.idle_told
+        {
+            return flow;
+        }
+        self.tell_news(watermark, flow)
+    }
+
+    fn tell_news(&mut self, watermark: Option<Timestamp>, flow: Flow) -> Flow {
+        let watermark = watermark.max(self.state.held_watermark.take());
         if flow == Flow::Stop {
             self.state.held_watermark = watermark;
             return flow;

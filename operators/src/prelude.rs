@@ -13,11 +13,13 @@ pub use crate::keyed::{Change, KeyLimit};
 pub use crate::recovery::{CircuitBreaker, RestartPolicy, Supervision};
 pub use crate::time::{Alignment, Heartbeat, Watermarks};
 pub use crate::timing::{Rate, RateLimiter};
+#[cfg(feature = "calendar")]
+pub use crate::window::Calendar;
 pub use crate::window::trigger::{
     AfterEventTime, AfterProcessingTime, OnCount, OnEveryRecord, OnFinal, OnWatermark, Trigger,
 };
 pub use crate::window::{
-    AlignedWindows, CountWindows, Firing, Global, TimeWindow, Tumbling, Windowed,
+    AlignedWindows, CountWindows, Firing, Global, Session, Sliding, TimeWindow, Tumbling, Windowed,
 };
 pub use crate::{DataStream, Dataflow, KeyedStream, sink, source};
 pub use millstream_engine::chain::Chain;

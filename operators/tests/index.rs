@@ -126,6 +126,7 @@ fn aggregate_of(path: &str, line: &str) -> Option<String> {
 /// The type that an `impl` block is for.
 fn owner_of(line: &str) -> String {
     let mut depth = 0;
+    let line = line.replace("->", "");
     let mut rest = line.trim_start_matches("impl");
     if rest.starts_with('<') {
         let end = rest.find(|letter| {
@@ -176,7 +177,12 @@ fn every_word_is_in_the_index() {
     }
     let missing: Vec<_> = offered.difference(&listed).collect();
     assert!(missing.is_empty(), "not in the index: {missing:?}");
-    let unknown: Vec<_> = listed.difference(&offered).collect();
+    // Words that are said in a word, as windows and triggers are, are listed all the same.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let is_declared = |(word, file): &(String, String)| {
+        declares(&fs::read_to_string(root.join(file)).unwrap_or_default(), word)
+    };
+    let unknown: Vec<_> = listed.difference(&offered).filter(|row| !is_declared(row)).collect();
     assert!(unknown.is_empty(), "not in the file linked: {unknown:?}");
 }
 

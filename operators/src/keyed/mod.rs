@@ -21,5 +21,4 @@ pub use fold::Fold;
 pub use limit::KeyLimit;
 pub use reduce::Reduce;
 pub use stream::KeyedStream;
-
 pub(crate) use table::without_uid;

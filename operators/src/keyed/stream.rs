@@ -8,8 +8,9 @@ use millstream_engine::edge::{KeyRouter, Keyed};
 use millstream_engine::graph::{
     Blueprint, Distribution, EdgeOptions, OperatorId, Role, StageDraft,
 };
-use millstream_engine::key::{Borrowed, KeyOf, Made};
-use millstream_engine::operator::Operator;
+use millstream_engine::key::{Borrowed, KeyOf, Made, stable_hash};
+use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::{OperatorError, Record};
 
 use crate::DataStream;
 
@@ -88,7 +89,9 @@ pub struct KeyedStream<T, C, K> {
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// Spreads the keys over `instances` instances, 128 at most. Without it there are as many as
-    /// the stream has.
+    /// the stream has. Where that is one before and behind, nothing has to find its way, and what
+    /// follows is part of the same stage; a [`boundary`](DataStream::boundary) before lets the two
+    /// run at the same time.
     pub const fn parallel(mut self, instances: usize) -> Self {
         self.parallelism = instances;
         self
@@ -114,16 +117,49 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
         self,
         operator: impl FnOnce(K, OperatorId, &Blueprint) -> O,
     ) -> DataStream<O::Out, Via<Boundary<Keyed<T>>, O>> {
-        let (flow, chain, mut draft) = self.stream.into_parts();
-        draft.operators.push(flow.blueprint().add_operator(Role::Operator, "key_by", None));
-        let options = EdgeOptions { distribution: Distribution::Key, ..EdgeOptions::default() };
-        let edge = flow.blueprint().add_edge::<Keyed<T>>("key_by", options);
-        let router = KeyRouter(self.key.clone());
-        DataStream::from_parts(flow.clone(), chain, draft).route(&[edge], router);
-        let parallelism = self.parallelism;
-        let draft = StageDraft { operators: Vec::new(), input: Some(edge), parallelism };
-        DataStream::from_parts(flow, Boundary::edge(edge), draft)
-            .via_with(|id, blueprint| operator(self.key, id, blueprint))
+        let keyed = if self.parallelism == 1 && self.stream.parallelism() == 1 {
+            self.stream.via(HashKey(self.key.clone())).boxed()
+        } else {
+            shuffled(self.stream, self.key.clone(), self.parallelism)
+        };
+        keyed.via_with(|id, blueprint| operator(self.key, id, blueprint))
+    }
+}
+
+/// Sends each record to the instance that owns its key.
+fn shuffled<T, C, K>(stream: DataStream<T, C>, key: K, parallelism: usize) -> DataStream<Keyed<T>>
+where
+    T: Send + 'static,
+    C: Chain<Item = T>,
+    K: KeyOf<T>,
+{
+    let (flow, chain, mut draft) = stream.into_parts();
+    draft.operators.push(flow.blueprint().add_operator(Role::Operator, "key_by", None));
+    let options = EdgeOptions { distribution: Distribution::Key, ..EdgeOptions::default() };
+    let edge = flow.blueprint().add_edge::<Keyed<T>>("key_by", options);
+    DataStream::from_parts(flow.clone(), chain, draft).route(&[edge], KeyRouter(key));
+    let draft = StageDraft { operators: Vec::new(), input: Some(edge), parallelism };
+    DataStream::from_parts(flow, Boundary::edge(edge), draft)
+}
+
+/// Where there is one instance only: the hash goes with the record, and nowhere else.
+#[derive(Clone)]
+struct HashKey<K>(K);
+
+impl<T: Send + 'static, K: KeyOf<T>> Operator<T> for HashKey<K> {
+    type Out = Keyed<T>;
+    const NAME: &'static str = "key_by";
+    const STATELESS: bool = true;
+
+    #[inline]
+    fn process(
+        &mut self,
+        record: Record<T>,
+        out: &mut impl Collector<Keyed<T>>,
+    ) -> Result<(), OperatorError> {
+        let hash = self.0.with(&record.value, stable_hash);
+        out.push(record.with(|value| Keyed { hash, value }));
+        Ok(())
     }
 }
 

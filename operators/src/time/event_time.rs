@@ -122,21 +122,45 @@ impl<T, F, G: Clone> EventTime<T, F, G> {
         if to > self.reached {
             self.reached = to;
             if to >= self.next_step {
-                self.watermark = self.watermarks.round(to);
-                self.next_step = self.watermark.saturating_add(self.watermarks.step);
+                self.begin_step(to);
             }
+        }
+    }
+
+    /// Moves on, and lets those know who are held up by this stream.
+    fn bring(&mut self, to: Timestamp) {
+        if to > self.reached {
+            self.advance(to);
             if let Some(member) = &mut self.member {
                 member.reach(to);
             }
         }
     }
 
-    #[inline]
-    fn emit(&mut self, record: Record<T>, reached: Timestamp, out: &mut impl Collector<T>) {
-        self.advance(reached);
-        out.push(record);
-        self.seen = true;
-        self.stalled = self.timed && out.is_full();
+    fn begin_step(&mut self, to: Timestamp) {
+        self.watermark = self.watermarks.round(to);
+        self.next_step = self.watermark.saturating_add(self.watermarks.step);
+    }
+
+    /// Looks at a record, where not only records say what time it is. None if it has to wait for
+    /// other streams.
+    #[cold]
+    fn admit(&mut self, record: Record<T>, mark: Option<Timestamp>) -> Option<Record<T>> {
+        let reached = mark.map_or(self.reached, |mark| mark.max(self.reached));
+        if self.idle {
+            self.wake_up();
+        }
+        if let Some(listener) = &mut self.listener {
+            listener.record_came();
+        }
+        if let Some(member) = &mut self.member
+            && !member.admits(reached)
+        {
+            self.held = Some((record, reached));
+            return None;
+        }
+        self.bring(reached);
+        Some(record)
     }
 
     /// It is idle no longer.
@@ -160,7 +184,7 @@ impl<T, F, G: Clone> EventTime<T, F, G> {
         // Looked at again after as long. A machine that stood still was not watching: then time
         // goes on by no more than twice that.
         let gone = quiet.min(limit.saturating_mul(2)).max(Duration::from_millis(1));
-        self.advance(self.reached.saturating_add(gone));
+        self.bring(self.reached.saturating_add(gone));
         if let Some(looks) = &mut self.quiet {
             looks.begin_idle(now);
         }
@@ -173,7 +197,7 @@ impl<T, F, G: Clone> EventTime<T, F, G> {
         };
         self.seen = true;
         self.wake_up();
-        self.advance(time);
+        self.bring(time);
         if let Some(member) = &mut self.member {
             member.come_back();
         }
@@ -251,21 +275,20 @@ where
     ) -> Result<(), OperatorError> {
         let time = (self.time)(&record.value);
         let mark = self.generator.on_record(&record.value, time);
-        let reached = mark.map_or(self.reached, |mark| mark.max(self.reached));
-        let record = Record::at(record.value, time);
-        if self.idle {
-            self.wake_up();
+        let mut record = Record::at(record.value, time);
+        if self.timed {
+            match self.admit(record, mark) {
+                Some(admitted) => record = admitted,
+                None => return Ok(()),
+            }
+        } else if let Some(mark) = mark {
+            self.advance(mark);
         }
-        if let Some(listener) = &mut self.listener {
-            listener.record_came();
+        out.push(record);
+        if self.timed {
+            self.seen = true;
+            self.stalled = out.is_full();
         }
-        if let Some(member) = &mut self.member
-            && !member.admits(reached)
-        {
-            self.held = Some((record, reached));
-            return Ok(());
-        }
-        self.emit(record, reached, out);
         Ok(())
     }
 
@@ -287,7 +310,7 @@ where
             ticks.due = Some(now + ticks.every);
             ticks.last = ticks.last.max(ticks.clock.timestamp());
             if let Some(mark) = self.generator.on_interval(ticks.last) {
-                self.advance(mark);
+                self.bring(mark);
             }
         }
         if let Some((quiet, limit)) = self.quiet.as_mut().zip(self.watermarks.idle_after)
@@ -328,7 +351,10 @@ where
         if !Operator::<T>::waiting(self)
             && let Some((record, reached)) = self.held.take()
         {
-            self.emit(record, reached, out);
+            self.bring(reached);
+            out.push(record);
+            self.seen = true;
+            self.stalled = self.timed && out.is_full();
         }
         Ok(())
     }
@@ -527,7 +553,7 @@ mod tests {
         let mut out = Nowhere;
         let mut cx = Context::from_waker(std::task::Waker::noop());
         Operator::<i64>::poll_outside(&mut operator, &mut cx).expect("it begins");
-        operator.emit(Record::new(0), at(0), &mut out);
+        operator.process(Record::new(0), &mut out).expect("no error");
         operator.on_timer(now(1), &mut out).expect("no error");
         assert!(!Operator::<i64>::idle(&operator));
         // Ten minutes later, and every timer but one was missed.

@@ -46,11 +46,15 @@ pub trait WatermarkGenerator<T>: Clone + Send + 'static {
 /// The latest record, less a bound on how much later others may come.
 #[derive(Clone, Copy, Debug)]
 pub struct BoundedDisorder {
-    bound: Duration,
+    /// In milliseconds, because making them of a duration takes a division a record.
+    bound: i64,
 }
 
 impl BoundedDisorder {
     pub(super) const fn new(bound: Duration) -> Self {
+        let millis = bound.as_millis();
+        #[allow(clippy::cast_possible_truncation, reason = "what is too long is cut off")]
+        let bound = if millis > i64::MAX as u128 { i64::MAX } else { millis as i64 };
         Self { bound }
     }
 }
@@ -59,7 +63,7 @@ impl<T> WatermarkGenerator<T> for BoundedDisorder {
     #[inline]
     fn on_record(&mut self, _value: &T, time: Timestamp) -> Option<Timestamp> {
         // What is behind the latest is left out by whoever asks.
-        Some(time.saturating_sub(self.bound))
+        Some(Timestamp::from_millis(time.as_millis().saturating_sub(self.bound)))
     }
 }
 

@@ -1,14 +1,20 @@
 //! Windows: finite pieces of an endless stream, by key, and what is told of each.
 //!
 //! A [`WindowedStream`] is said in the order of a sentence: which windows, when they are told of,
-//! what becomes of late records, and what is told. [`Windows`] is the contract of a kind of windows,
-//! [`Trigger`] that of when they are told of, [`Aggregate`](crate::aggregate::Aggregate) that of what.
+//! what becomes of late records, and what is told. [`Windows`] is the contract of a kind of
+//! windows, [`Trigger`] that of when they are told of, [`Aggregate`](crate::aggregate::Aggregate)
+//! that of what.
 
 mod aligned;
+pub mod by_key;
+#[cfg(feature = "calendar")]
+mod calendar;
 mod counted;
 mod kept;
 mod result;
 mod rules;
+pub mod session;
+pub mod sliding;
 mod span;
 mod stream;
 mod sugar;
@@ -20,12 +26,16 @@ mod window_all;
 mod windows;
 
 pub use aligned::{Aligned, AlignedWindows, ByProcessingTime};
+#[cfg(feature = "calendar")]
+pub use calendar::Calendar;
 pub use counted::{CountWindows, Counted, Global};
 pub use result::{Firing, Windowed};
 pub use rules::{Accumulation, WindowRules};
+pub use session::{Session, SessionGap};
+pub use sliding::Sliding;
 pub use span::TimeWindow;
-pub use stream::WindowedStream;
-pub use sugar::Aggregated;
+pub use stream::{Aggregated, WindowedStream};
 pub use trigger::Trigger;
 pub use tumbling::Tumbling;
+pub use window_all::WindowedAll;
 pub use windows::Windows;

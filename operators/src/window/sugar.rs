@@ -1,18 +1,10 @@
 //! What is told of windows most often, in a word.
 
-use millstream_engine::chain::{Boundary, Chain, Via};
-use millstream_engine::edge::Keyed;
+use millstream_engine::chain::Chain;
 use millstream_engine::key::KeyOf;
 
-use super::{Trigger, Windowed, WindowedStream, Windows};
-use crate::DataStream;
-use crate::aggregate::{Aggregate, Count, Reduce};
-
-/// The stream of what `G` makes of each key in each window of `W`.
-pub type Aggregated<T, K, W, G, R> = DataStream<
-    Windowed<<K as KeyOf<T>>::Owned, <W as Windows<T>>::Window, <G as Aggregate<T>>::Out>,
-    Via<Boundary<Keyed<T>>, <W as Windows<T>>::Operator<K, G, R>>,
->;
+use super::{Aggregated, Trigger, WindowedStream, Windows};
+use crate::aggregate::{Count, Reduce};
 
 impl<T, C, K, W, R> WindowedStream<T, C, K, W, R>
 where
@@ -33,7 +25,7 @@ where
     /// let flow = Dataflow::new("words by minute");
     /// let words = flow.source("words", source::from_iter([(1, "to"), (2, "be"), (3, "to")]));
     /// let most = words
-    ///     .event_time(|(second, _)| Timestamp::from_millis(second * 1000), Watermarks::monotonic())
+    ///     .event_time(|word| Timestamp::from_millis(word.0 * 1000), Watermarks::monotonic())
     ///     .key_by(|(_, word)| *word)
     ///     .window(Tumbling::of(Duration::from_secs(60)))
     ///     .count()

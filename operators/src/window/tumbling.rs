@@ -49,7 +49,7 @@ impl Tumbling {
     }
 
     /// Lets the windows begin so much earlier: by an hour for days of a time zone that is an hour
-    /// ahead of UTC. (For zones with summer time there are [`Calendar`](super::Calendar) windows.)
+    /// ahead of UTC. (For zones with summer time there are calendar windows.)
     #[must_use]
     pub fn offset_back(self, offset: Duration) -> Self {
         Self { offset: -millis(offset), ..self }

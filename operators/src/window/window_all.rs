@@ -6,6 +6,9 @@ use millstream_engine::key::Made;
 use super::{WindowedStream, Windows};
 use crate::DataStream;
 
+/// Records that belong to windows, and to no key but `()`.
+pub type WindowedAll<T, C, W> = WindowedStream<T, C, Made<fn(&T)>, W>;
+
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Cuts the records into windows, without a key: all of them go to one instance, however many
     /// the stream has. What is told has the key `()`.
@@ -32,7 +35,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn window_all<W: Windows<T>>(self, windows: W) -> WindowedStream<T, C, Made<fn(&T)>, W> {
+    pub fn window_all<W: Windows<T>>(self, windows: W) -> WindowedAll<T, C, W> {
         self.key_by((|_| ()) as fn(&T)).parallel(1).window(windows)
     }
 }

@@ -79,10 +79,34 @@ fn g2_windows_survive_a_crash_behind_every_step() {
     }
 }
 
+#[test]
+fn g2_what_triggers_keep_survives_a_crash_behind_every_step() {
+    fn each<R: Trigger>(trigger: &R) {
+        for lateness in [0, 10] {
+            for accumulation in [Accumulation::Accumulating, Accumulation::Discarding] {
+                let rules = rules(trigger.clone());
+                let rules = WindowRules { lateness: ms(lateness), accumulation, ..rules };
+                survive(ten(), rules.clone());
+                survive(Tumbling::of(ms(50)), rules.clone());
+                survive(ten().by_processing_time(), rules.clone());
+                survive(CountWindows::of(3).every(2).with_partial(), rules.clone());
+                survive(Global, rules);
+            }
+        }
+    }
+    each(&OnWatermark);
+    each(&OnFinal);
+    each(&OnCount::of(2));
+    each(&OnEveryRecord.once());
+    each(&AfterProcessingTime::of(ms(5)));
+    each(&AfterEventTime::of(ms(4)).or(OnCount::of(3)));
+    each(&OnCount::of(2).and(AfterProcessingTime::of(ms(3))));
+    each(&OnWatermark.with_early(AfterEventTime::of(ms(3))).with_late(OnCount::of(2)));
+}
+
 /// Runs clicks through windows by some instances, and gives what was told and the state.
 fn run(
     clicks: &[Click],
-    watermark: Option<i64>,
     parallel: usize,
     state: Option<Snapshot>,
     end: bool,
@@ -98,7 +122,6 @@ fn run(
     let options = state.into_iter().fold(options, JobOptions::with_state);
     let mut driver = TestDriver::start_with(flow.blueprint(), &options).unwrap();
     clicks.iter().for_each(|click| driver.push(&input, *click));
-    assert_eq!(watermark, None);
     driver.barrier(&input, Barrier(1));
     let mut out = driver.read(&output);
     let snapshot = driver.snapshot(Barrier(1));
@@ -119,14 +142,14 @@ fn g2_windows_are_taken_over_by_other_numbers_of_instances() {
         .zip([3, 8, 5, 12, 9, 2, 25, 21, 14, 28, 33, 4, 39, 31, 45, 36, 26, 50])
         .map(|(key, time)| (key, time, 1))
         .collect();
-    let (mut whole, end) = run(&clicks, None, 1, None, true);
+    let (mut whole, end) = run(&clicks, 1, None, true);
     whole.sort();
     assert!(whole.iter().any(|told| told.3 == Firing::Late) || whole.len() > 6);
     for first in 0..=clicks.len() {
         for second in [first, clicks.len()] {
-            let (mut out, state) = run(&clicks[..first], None, 1, None, false);
-            let (more, state) = run(&clicks[first..second], None, 3, Some(state), false);
-            let (rest, state) = run(&clicks[second..], None, 2, Some(state), true);
+            let (mut out, state) = run(&clicks[..first], 1, None, false);
+            let (more, state) = run(&clicks[first..second], 3, Some(state), false);
+            let (rest, state) = run(&clicks[second..], 2, Some(state), true);
             out.extend(more.into_iter().chain(rest));
             out.sort();
             assert_eq!(out, whole, "1 instance, 3 behind {first} records, 2 behind {second}");

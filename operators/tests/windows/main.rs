@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod counts;
 mod crashes;
 mod lateness;
+mod model;
 
+mod triggers;
 mod tumbling;
 
 use std::time::Duration;
@@ -16,6 +19,7 @@ use millstream_engine::operator::Operator;
 use millstream_engine::testing::{Event, OperatorHarness, Step};
 use millstream_operators::aggregate::Aggregate;
 use millstream_operators::prelude::*;
+use millstream_operators::window::trigger::{Moment, NextTime, TriggerResult};
 use millstream_operators::window::{Accumulation, Trigger, WindowRules, Windows};
 
 /// A record: its key, its event time, and a number.
@@ -83,13 +87,16 @@ fn click(key: char, time: i64, number: u64) -> Record<Keyed<Click>> {
     Record::at(Keyed { hash: stable_hash(&key), value: (key, time, number) }, at(time))
 }
 
+/// What comes out of windows of time.
+type Out = Windowed<char, TimeWindow, u64>;
+
 /// What was told: key, start of the window, value, why.
 type Told = (char, i64, u64, Firing);
 
 /// An operator, driven by hand.
 struct Driven<O: Operator<Keyed<Click>>>(OperatorHarness<Keyed<Click>, O>);
 
-impl<O: Operator<Keyed<Click>, Out = Windowed<char, TimeWindow, u64>>> Driven<O> {
+impl<O: Operator<Keyed<Click>, Out = Out>> Driven<O> {
     fn new(operator: O) -> Self {
         Self(OperatorHarness::new(operator))
     }
@@ -123,7 +130,7 @@ impl<O: Operator<Keyed<Click>, Out = Windowed<char, TimeWindow, u64>>> Driven<O>
             Event::Record(record) => Some(record),
             Event::Watermark(_) | Event::End => None,
         };
-        let told = |record: Record<Windowed<char, TimeWindow, u64>>| {
+        let told = |record: Record<Out>| {
             let Windowed { key, window, value, firing } = record.value;
             assert_eq!(record.time, window.last());
             (key, window.start.as_millis(), value, firing)

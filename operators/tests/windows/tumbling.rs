@@ -107,3 +107,26 @@ fn a_clone_begins_with_blank_state() {
     let mut other = Driven::new(windows.0.operator().clone());
     assert!(other.end().is_empty());
 }
+
+/// The time before the epoch and the time behind it.
+#[derive(Clone)]
+struct Eras;
+
+impl AlignedWindows for Eras {
+    fn window_of(&self, time: Timestamp) -> TimeWindow {
+        let (before, behind) = ((Timestamp::MIN, at(0)), (at(0), Timestamp::MAX));
+        let (start, end) = if time < at(0) { before } else { behind };
+        TimeWindow::new(start, end)
+    }
+}
+
+#[test]
+fn h13_windows_of_your_own_are_windows_as_any_others() {
+    let mut windows = Driven::new(operator(Eras, rules(OnWatermark)));
+    for (time, number) in [(-5, 1), (5, 2), (i64::MIN, 4), (i64::MAX, 8)] {
+        assert!(windows.push('a', time, number).is_empty());
+    }
+    assert_eq!(windows.watermark(0), [('a', i64::MIN, 5, OnTime)]);
+    assert!(windows.watermark(1_000_000).is_empty());
+    assert_eq!(windows.end(), [('a', 0, 10, OnTime)]);
+}

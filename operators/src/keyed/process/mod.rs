@@ -11,6 +11,7 @@ mod merging;
 mod operator;
 mod states;
 mod store;
+mod stream;
 mod ttl;
 mod value;
 
@@ -23,7 +24,8 @@ pub use function::ProcessFunction;
 pub use list::{ListCell, ListState, ListView};
 pub use map::{MapCell, MapState, MapView};
 pub use merging::{AggregatingState, AggregatingView, ReducingState, ReducingView};
-pub use operator::{Process, Processed};
+pub use operator::Process;
 pub use states::{States, StoredStates};
+pub use stream::Processed;
 pub use ttl::{StateTime, StateTtl};
 pub use value::{ValueCell, ValueState, ValueView};

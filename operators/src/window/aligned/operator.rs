@@ -27,8 +27,8 @@ use crate::window::{Firing, TimeWindow, WindowRules, Windowed};
 ///
 /// Emits when a trigger says so, and for every window when it is given up; backpressures when its
 /// output does, and when that of late records does. At the end of the input, every window is given
-/// up. A watermark waits behind what is told because of it, which comes in the order of windows; the
-/// keys of a window come in no particular order, but the same in every run.
+/// up. A watermark waits behind what is told because of it, which comes in the order of windows;
+/// the keys of a window come in no particular order, but the same in every run.
 pub struct Aligned<T, W, K: KeyOf<T>, G: Aggregate<T>, R: Trigger> {
     windows: W,
     key: K,
@@ -46,11 +46,14 @@ pub struct Aligned<T, W, K: KeyOf<T>, G: Aggregate<T>, R: Trigger> {
     by_clock: Timers<TimeWindow>,
     pub(super) clock: WallClock,
     /// The window that is being told of.
-    walk: Option<Walk<Pane<K::Owned, G::Accumulator, R::State>>>,
+    walk: Option<Walk<PaneOf<T, K, G, R>>>,
     /// Not everything that is due has been told.
     busy: bool,
     counters: Option<Arc<OperatorCounters>>,
 }
+
+type PaneOf<T, K, G, R> =
+    Pane<<K as KeyOf<T>>::Owned, <G as Aggregate<T>>::Accumulator, <R as Trigger>::State>;
 
 /// The way through the slots of a window.
 struct Walk<P> {
@@ -257,7 +260,7 @@ where
     /// Goes through a window until there is no room, or nothing left.
     fn walk_on(
         &mut self,
-        mut walk: Walk<Pane<K::Owned, G::Accumulator, R::State>>,
+        mut walk: Walk<PaneOf<T, K, G, R>>,
         out: &mut impl Collector<Told<T, K, G>>,
     ) {
         match &mut walk.of {

@@ -6,7 +6,6 @@ use std::hash::Hash;
 use std::ops::Bound;
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use millstream_engine::key::stable_hash;
 use millstream_engine::time::Timestamp;
 
@@ -45,15 +44,28 @@ impl<K, A, S: Default> Pane<K, A, S> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let same = |slot: &Slot<K, A, S>| slot.key.borrow() == key;
-        let rehash = |slot: &Slot<K, A, S>| stable_hash(slot.key.borrow());
-        match self.slots.entry(hash, same, rehash) {
-            Entry::Occupied(slot) => slot.into_mut(),
-            Entry::Vacant(place) => {
-                let slot = Slot { key: key.to_owned(), kept: Kept::new(create()) };
-                place.insert(slot).into_mut()
-            }
+        match self.slots.find_entry(hash, same) {
+            Ok(slot) => slot.into_mut(),
+            Err(absent) => add::<K, Q, A, S>(absent.into_table(), hash, key.to_owned(), create()),
         }
     }
+}
+
+/// Adds the slot of a key that has none: apart, so that the common way stays short.
+#[cold]
+fn add<K, Q, A, S: Default>(
+    slots: &mut Slots<K, A, S>,
+    hash: u64,
+    key: K,
+    accumulator: A,
+) -> &mut Slot<K, A, S>
+where
+    K: Borrow<Q>,
+    Q: Hash + ?Sized,
+{
+    let slot = Slot { key, kept: Kept::new(accumulator) };
+    let rehash = |slot: &Slot<K, A, S>| stable_hash::<Q>(slot.key.borrow());
+    slots.insert_unique(hash, slot, rehash).into_mut()
 }
 
 /// All windows that there are, in the order of their ends.

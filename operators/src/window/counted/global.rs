@@ -9,8 +9,8 @@ use crate::window::{Trigger, WindowRules, Windows};
 /// One window for all records of a key, with the number 0. It is complete at the end of the input,
 /// and until then told of only if a trigger says so.
 ///
-/// What is kept of a key is kept until then. No record is late for it, and event time is not needed;
-/// a result has the latest event time of its records.
+/// What is kept of a key is kept until then. No record is late for it, and event time is not
+/// needed; a result has the latest event time of its records.
 ///
 /// ```
 /// use millstream_operators::prelude::*;

@@ -2,17 +2,20 @@
 //!
 //! What each does by itself, and beside the result on time:
 //!
-//! | trigger | by itself | in `OnWatermark.with_early(…)` |
+//! | trigger | by itself, a window is told of | as `OnWatermark.with_early(…)` |
 //! |---|---|---|
-//! | [`OnWatermark`], the default | when the window is complete, and with each late record | |
-//! | [`OnCount`] | as often as so many records have come; the rest at last | the same while the window is not complete, and what `OnWatermark` does |
-//! | [`OnEveryRecord`] | with each record | the same |
-//! | [`AfterProcessingTime`] | so long after the first new record, by the clock; the rest at last | the same |
-//! | [`AfterEventTime`] | the same, by the watermark | the same |
-//! | [`OnFinal`] | at last, once | as `OnWatermark` |
+//! | [`OnWatermark`] | when it is complete, and with each late record | |
+//! | [`OnCount`] | with every so many records; the rest at last | and when it is complete |
+//! | [`OnEveryRecord`] | with each record | and when it is complete |
+//! | [`AfterProcessingTime`] | so long after a record; the rest at last | and when it is complete |
+//! | [`AfterEventTime`] | the same, by the watermark | and when it is complete |
+//! | [`OnFinal`] | at last, once | when it is complete |
 //!
-//! "At last" is when the window is given up, behind the allowed lateness or at the end of the input.
-//! Then whatever has not been told is told, with every trigger.
+//! The default is [`OnWatermark`]. With `with_early`, each late record changes the result too,
+//! unless [`with_late`](OnWatermark::with_late) says otherwise.
+//!
+//! "At last" is when the window is given up, behind the allowed lateness or at the end of the
+//! input. Then whatever has not been told is told, with every trigger.
 //!
 //! A trigger does its work over and over. With [`once`](Trigger::once) it does not. Two are put
 //! together by [`or`](Trigger::or) and [`and`](Trigger::and); in Flink, a trigger that is set takes
@@ -51,8 +54,8 @@ use crate::state::State;
 /// When a window of one key is told of. A plain value: what it keeps for each key and window is its
 /// [`State`](Trigger::State).
 ///
-/// It sets no timers. Whoever asks it also asks, behind each call, [when](Trigger::next) it wants to
-/// be asked again; so triggers can be put together, and their timers are no state of their own.
+/// It sets no timers. Whoever asks it also asks, behind each call, [when](Trigger::next) it wants
+/// to be asked again; so triggers can be put together, and their timers are no state of their own.
 ///
 /// What is in a window is never lost by a trigger: when the window is given up, because the
 /// watermark has passed its end and the allowed lateness or because the input has ended, whatever
@@ -63,8 +66,8 @@ pub trait Trigger: Clone + Send + 'static {
     type State: State + Default;
 
     /// Whether it decides by window and watermark alone, and so for all keys of a window alike.
-    /// Nothing is then kept for each key, and it is asked when a record comes and when the window is
-    /// complete, whatever [`next`](Trigger::next) says.
+    /// Nothing is then kept for each key, and it is asked when a record comes and when the window
+    /// is complete, whatever [`next`](Trigger::next) says.
     const BY_WINDOW: bool = false;
 
     /// Whether it looks at the clock, which to read costs each record something. If not, a
