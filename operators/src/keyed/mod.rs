@@ -21,4 +21,5 @@ pub use fold::Fold;
 pub use limit::KeyLimit;
 pub use reduce::Reduce;
 pub use stream::KeyedStream;
+
 pub(crate) use table::without_uid;
