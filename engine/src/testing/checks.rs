@@ -106,7 +106,7 @@ where
         harness.events()
     };
     let mut whole = run(&mut OperatorHarness::new(operator.clone()), script);
-    keep_new_watermarks(&mut whole);
+    drop_repeated_watermarks(&mut whole);
     let mut elapsed = Duration::ZERO;
     for crash in 0..=script.len() {
         let (before, after) = script.split_at(crash);
@@ -128,18 +128,18 @@ where
         let again = second.snapshot().unwrap_or_else(fail);
         assert_eq!(again, state, "the state changes by being restored after {crash} steps");
         events.extend(run(&mut second, after));
-        keep_new_watermarks(&mut events);
+        drop_repeated_watermarks(&mut events);
         assert_eq!(events, whole, "a crash after {crash} steps changes the output");
     }
 }
 
-/// Who sets the time says it again after a crash, so that inputs which meet know of it; and a
-/// script may say it twice.
-fn keep_new_watermarks<T>(events: &mut Vec<Event<T>>) {
+/// Who sets the time says it again after a restart, so that inputs which meet know of it: to those
+/// behind, a watermark that does not advance is none.
+fn drop_repeated_watermarks<T>(events: &mut Vec<Event<T>>) {
     let mut told = None;
     events.retain(|event| match event {
         Event::Watermark(watermark) => {
-            let advances = told.is_none_or(|told| told < *watermark);
+            let advances = told < Some(*watermark);
             told = told.max(Some(*watermark));
             advances
         }

@@ -12,7 +12,6 @@ pub struct Any<A, B>(pub(super) A, pub(super) B);
 impl<A: Trigger, B: Trigger> Trigger for Any<A, B> {
     type State = (A::State, B::State);
     const BY_WINDOW: bool = A::BY_WINDOW && B::BY_WINDOW;
-    const ON_COMPLETE: bool = A::ON_COMPLETE && B::ON_COMPLETE;
     const BY_CLOCK: bool = A::BY_CLOCK || B::BY_CLOCK;
 
     #[inline]

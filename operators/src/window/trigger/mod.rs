@@ -70,11 +70,6 @@ pub trait Trigger: Clone + Send + 'static {
     /// is complete, whatever [`next`](Trigger::next) says.
     const BY_WINDOW: bool = false;
 
-    /// Whether it has a window told of when that is complete and then with each late record, and at
-    /// no other time, as [`OnWatermark`] does. Sliding windows keep nothing for each window then,
-    /// and don't ask before it is complete.
-    const ON_COMPLETE: bool = false;
-
     /// Whether it looks at the clock, which to read costs each record something. If not, a
     /// [`Moment`] does not say what the clock does.
     const BY_CLOCK: bool = true;

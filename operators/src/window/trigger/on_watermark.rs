@@ -14,7 +14,6 @@ pub struct OnWatermark;
 impl Trigger for OnWatermark {
     type State = ();
     const BY_WINDOW: bool = true;
-    const ON_COMPLETE: bool = true;
     const BY_CLOCK: bool = false;
 
     #[inline]
