@@ -216,7 +216,7 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
 
     /// What has come out since the last call.
     pub fn events(&mut self) -> Vec<Event<O::Out>> {
-        self.events.drain(..).collect()
+        std::mem::take(&mut self.events).into()
     }
 
     /// The values that have come out since the last call, without times and control.
@@ -225,7 +225,7 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
             Event::Record(record) => Some(record.value),
             Event::Watermark(_) | Event::End => None,
         };
-        self.events.drain(..).filter_map(value).collect()
+        std::mem::take(&mut self.events).into_iter().filter_map(value).collect()
     }
 
     /// The first error that a hook returned.

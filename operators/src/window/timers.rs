@@ -79,6 +79,11 @@ impl<W: Ord> Timers<W> {
     /// Takes out the first, if its time has come.
     pub(super) fn pop(&mut self, reached: Timestamp) -> Option<Due<W>> {
         let due = self.first()? <= reached;
-        due.then(|| self.heap.pop().map(|Reverse(due)| due)).flatten()
+        let popped = due.then(|| self.heap.pop().map(|Reverse(due)| due)).flatten();
+        if self.heap.capacity() > FEW && self.heap.len() < self.heap.capacity() / 8 {
+            self.limit = (2 * self.heap.len()).max(FEW);
+            self.heap.shrink_to(2 * self.heap.len());
+        }
+        popped
     }
 }

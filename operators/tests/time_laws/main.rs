@@ -75,7 +75,7 @@ fn one_partition_tells_what_the_oracle_does() {
 
 #[test]
 fn a_crash_behind_any_step_changes_nothing_whatever_the_instances_are() {
-    law("a_crash_behind_any_step_changes_nothing", 0..250, |_, draw| {
+    law("a_crash_behind_any_step_changes_nothing", 0..150, |_, draw| {
         let case = draw.case();
         let script = draw.script(&case, 12);
         let expected = expected(&case, &with_watermarks(&case, &script)).of(&case);
@@ -152,5 +152,31 @@ fn what_is_late_and_what_is_told_is_all_there_was() {
             _ => 0,
         });
         assert_eq!(told + late, all.sum::<i64>(), "{case:?} {script:?} by {parallel}");
+    });
+}
+
+#[test]
+fn the_watermark_is_the_earliest_of_those_that_are_not_idle() {
+    law("the_watermark_is_the_earliest", 0..600, |_, draw| {
+        let case = Case { kind: Kind::Running, disorder: None, partitions: 2, ..draw.case() };
+        let on_time = draw.one_in(2);
+        let script = draw.script_of_partitions(&case, 16, on_time);
+        let (mut of, mut idle, mut merged) = ([i64::MIN; 2], [false; 2], i64::MIN);
+        for step in &script.0 {
+            match *step {
+                Step::Record(from, _) => idle[from] = false,
+                Step::Watermark(from, time) => of[from] = of[from].max(time),
+                Step::Idle(from) => idle[from] = true,
+                Step::Advance(_) => {}
+            }
+            let active = (0..2).filter(|input| !idle[*input]).map(|input| of[input]).min();
+            merged = merged.max(active.unwrap_or(of[0].max(of[1])));
+        }
+        let (options, parallel) = (options(draw), instances(draw));
+        let how = Play { ending: Ending::Crash, ..plain(&options, parallel) };
+        let watermarks = play(&case, &script.0, how).watermarks;
+        let reached = watermarks.last().copied().unwrap_or(i64::MIN);
+        assert_eq!(reached, merged, "{script:?} by {parallel}");
+        assert!(watermarks.is_sorted(), "{watermarks:?}");
     });
 }

@@ -173,8 +173,10 @@ impl<K, A, S> Panes<K, A, S> {
         pane
     }
 
-    /// Keeps an empty table for the next window, if it was well filled with `keys`.
+    /// Keeps an empty table for the next window, if it was well filled with `keys`, and if there
+    /// are windows: in a stream that has gone quiet it would be kept for nobody.
     pub(super) fn spare(&mut self, slots: Slots<K, A, S>, keys: usize) {
-        self.spare = if keys >= slots.capacity() / 8 { slots } else { HashTable::new() };
+        let wanted = !self.order.is_empty() && keys >= slots.capacity() / 8;
+        self.spare = if wanted { slots } else { HashTable::new() };
     }
 }
