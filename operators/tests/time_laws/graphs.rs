@@ -34,6 +34,8 @@ pub(crate) struct Play<'a> {
     /// How long a partition may be quiet until it is idle.
     pub(crate) idle_after: Option<u64>,
     pub(crate) state: Option<Snapshot>,
+    /// What comes of the first partition while the barrier of a crash has not come of the others.
+    pub(crate) ahead: &'a [Step],
 }
 
 /// What came of it.
@@ -266,26 +268,30 @@ pub(crate) fn play(case: &Case, steps: &[Step], play: Play<'_>) -> Played {
 
     let mut output = Output::default();
     let mut state = Snapshot::default();
-    let barrier = |driver: &mut TestDriver, number: usize| {
+    let put = |driver: &mut TestDriver, step: &Step| match *step {
+        Step::Record(to, click) => driver.push(&inputs[to], Record::at(click, at(click.2))),
+        Step::Watermark(of, time) => driver.watermark(&inputs[of], at(time)),
+        Step::Idle(of) => driver.idle(&inputs[of]),
+        Step::Advance(by) => driver.advance(ms(by)),
+    };
+    let barrier = |driver: &mut TestDriver, number: usize, ahead: &[Step]| {
         let barrier = Barrier(1 + number as u64);
-        inputs.iter().for_each(|input| driver.barrier(input, barrier));
+        let (first, others) = inputs.split_first().unwrap();
+        driver.barrier(first, barrier);
+        ahead.iter().for_each(|step| put(driver, step));
+        others.iter().for_each(|input| driver.barrier(input, barrier));
         Snapshot::from_bytes(&driver.snapshot(barrier).to_bytes()).unwrap()
     };
     for (number, step) in steps.iter().enumerate() {
         if play.barriers.contains(&number) {
-            state = barrier(&mut driver, number);
+            state = barrier(&mut driver, number, &[]);
         }
-        match *step {
-            Step::Record(to, click) => driver.push(&inputs[to], Record::at(click, at(click.2))),
-            Step::Watermark(of, time) => driver.watermark(&inputs[of], at(time)),
-            Step::Idle(of) => driver.idle(&inputs[of]),
-            Step::Advance(by) => driver.advance(ms(by)),
-        }
+        put(&mut driver, step);
     }
     match play.ending {
         Ending::End => inputs.iter().for_each(|input| driver.end(input)),
         Ending::Drain => driver.job().unwrap().request_drain(ms(1_000_u64)),
-        Ending::Crash => state = barrier(&mut driver, steps.len()),
+        Ending::Crash => state = barrier(&mut driver, steps.len(), play.ahead),
     }
     let mut records = driver.records(&results);
     records.extend(driver.records(&rest));

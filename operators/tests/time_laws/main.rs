@@ -47,8 +47,8 @@ fn options(draw: &mut Draw) -> JobOptions {
 }
 
 fn plain(options: &JobOptions, parallel: usize) -> Play<'_> {
-    let (barriers, idle_after, state): (&[usize], _, _) = (&[], None, None);
-    Play { options, parallel, ending: Ending::End, barriers, idle_after, state }
+    let (ending, idle_after, state) = (Ending::End, None, None);
+    Play { options, parallel, ending, barriers: &[], idle_after, state, ahead: &[] }
 }
 
 /// Some numbers of instances.
@@ -178,5 +178,20 @@ fn the_watermark_is_the_earliest_of_those_that_are_not_idle() {
         let reached = watermarks.last().copied().unwrap_or(i64::MIN);
         assert_eq!(reached, merged, "{script:?} by {parallel}");
         assert!(watermarks.is_sorted(), "{watermarks:?}");
+    });
+}
+
+#[test]
+fn what_comes_ahead_of_a_barrier_is_in_no_snapshot() {
+    law("what_comes_ahead_of_a_barrier", 0..300, |_, draw| {
+        let case = case_of_partitions(draw);
+        let script = draw.script_of_partitions(&case, 24, true).0;
+        let ahead: Vec<Step> =
+            (0..draw.below(4)).map(|n| Step::Record(0, (0, 1, 500 + n))).collect();
+        let (options, parallel) = (options(draw), instances(draw));
+        let how = Play { ending: Ending::Crash, ..plain(&options, parallel) };
+        let without = play(&case, &script, how.clone()).state;
+        let with = play(&case, &script, Play { ahead: &ahead, ..how }).state;
+        assert_eq!(with, without, "{case:?} {script:?} {ahead:?} by {parallel}");
     });
 }
