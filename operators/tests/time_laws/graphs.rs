@@ -120,7 +120,7 @@ impl Span for u64 {
     }
 }
 
-fn told<W: Span>(one: Windowed<u8, W, i64>) -> Out {
+fn told<W: Span>(one: &Windowed<u8, W, i64>) -> Out {
     let why = match one.firing {
         Firing::Early => Why::Early,
         Firing::OnTime => Why::OnTime,
@@ -192,7 +192,7 @@ macro_rules! windows {
         let windows = if $case.discarding { windows.discarding() } else { windows };
         macro_rules! told {
             ($told:expr) => {
-                $told.aggregate(Total).uid("keys").map(told).boxed()
+                $told.aggregate(Total).uid("keys").map(|one| told(&one)).boxed()
             };
         }
         match $case.when {
@@ -234,6 +234,21 @@ fn build(
     }
 }
 
+/// What was told, and what was late, for each key.
+fn output_of(records: Vec<Record<Result<Out, Click>>>) -> Output {
+    let mut output = Output::default();
+    for record in records {
+        match record.value {
+            Ok((key, told)) => output.told.entry(key).or_default().push(told),
+            Err((key, value, time)) => {
+                assert_eq!(record.time, at(time), "a late record keeps its time");
+                output.late.entry(key).or_default().push((value, time));
+            }
+        }
+    }
+    output
+}
+
 /// Plays a script to the graph of a case.
 pub(crate) fn play(case: &Case, steps: &[Step], play: Play<'_>) -> Played {
     let flow = Dataflow::new("laws");
@@ -266,7 +281,6 @@ pub(crate) fn play(case: &Case, steps: &[Step], play: Play<'_>) -> Played {
     results.request(usize::MAX);
     rest.request(usize::MAX);
 
-    let mut output = Output::default();
     let mut state = Snapshot::default();
     let put = |driver: &mut TestDriver, step: &Step| match *step {
         Step::Record(to, click) => driver.push(&inputs[to], Record::at(click, at(click.2))),
@@ -295,15 +309,7 @@ pub(crate) fn play(case: &Case, steps: &[Step], play: Play<'_>) -> Played {
     }
     let mut records = driver.records(&results);
     records.extend(driver.records(&rest));
-    for record in records {
-        match record.value {
-            Ok((key, told)) => output.told.entry(key).or_default().push(told),
-            Err((key, value, time)) => {
-                assert_eq!(record.time, at(time), "a late record keeps its time");
-                output.late.entry(key).or_default().push((value, time));
-            }
-        }
-    }
+    let output = output_of(records);
     if play.ending != Ending::Crash {
         driver.finish().unwrap();
     }
