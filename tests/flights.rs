@@ -11,6 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
 const HEADER: &str = "carrier,name,flights,cancelled,mean_dep_delay";
+const HOURS: &str = "window_start,carrier,flights,cancelled,mean_dep_delay";
 
 /// The example, as cargo builds it beside the tests.
 fn flights() -> Command {
@@ -88,6 +89,75 @@ fn the_month_has_the_totals_that_a_plain_loop_finds() {
         assert_eq!(std::fs::read_to_string(&output).unwrap(), expected);
         assert!(text(&done.stdout).contains("27004 rows read, 0 rejected"));
         assert_eq!(text(&done.stderr), "", "there is no progress bar in a pipe");
+    }
+}
+
+/// The hours by carrier in a plain loop, and how many rows come too late for theirs if the bound is
+/// that many hours.
+fn hours(content: &[u8], disorder: i64) -> (String, usize) {
+    let mut rows = csv::Reader::from_reader(content);
+    let columns = rows.headers().unwrap().clone();
+    let column = |name| columns.iter().position(|column| column == name).unwrap();
+    let [carrier, departed, delayed] = ["carrier", "dep_time", "dep_delay"].map(column);
+    let [minute, hour] = ["minute", "time_hour"].map(column);
+    let mut hours: BTreeMap<(i64, String), (u32, u32, Vec<f64>)> = BTreeMap::new();
+    let (mut latest, mut late) = (i64::MIN, 0);
+    for row in rows.records().map(Result::unwrap) {
+        let hour = row[hour].parse::<jiff::Timestamp>().unwrap().as_second();
+        let start = (hour + 60 * row[minute].parse::<i64>().unwrap()).div_euclid(3600) * 3600;
+        if latest.saturating_sub(disorder * 3600) >= start + 3600 {
+            late += 1;
+            continue;
+        }
+        latest = latest.max(hour + 60 * row[minute].parse::<i64>().unwrap());
+        let key = (start, row[carrier].to_owned());
+        let (flights, cancelled, delays) = hours.entry(key).or_default();
+        *flights += 1;
+        *cancelled += u32::from(&row[departed] == "NA");
+        delays.extend(row[delayed].parse::<f64>().ok());
+    }
+    let line =
+        |((start, carrier), (flights, cancelled, delays)): (&(i64, String), &(_, _, Vec<f64>))| {
+            let start = jiff::Timestamp::from_second(*start).unwrap();
+            let mean = delays.iter().sum::<f64>() / delays.len() as f64;
+            let mean = if delays.is_empty() { String::new() } else { format!("{mean:.3}") };
+            let (flights, cancelled): (&u32, &u32) = (flights, cancelled);
+            format!("{start},{carrier},{flights},{cancelled},{mean}\n")
+        };
+    (format!("{HOURS}\n{}", hours.iter().map(line).collect::<String>()), late)
+}
+
+#[test]
+fn the_month_has_the_hours_that_a_plain_loop_finds() {
+    let (expected, late) = hours(&month(), 24);
+    assert_eq!((expected.lines().count(), late), (5134, 0));
+    assert!(expected.contains(",1,1,\n"), "some hours have no delay to tell of");
+    for parallelism in ["1", "4"] {
+        let folder = Folder::new();
+        let hourly = folder.path("hourly.csv");
+        let done = run(&["--hourly", &hourly, "--parallelism", parallelism]);
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        assert_eq!(std::fs::read_to_string(&hourly).unwrap(), expected);
+        assert!(text(&done.stdout).contains("5133 hours by carrier, 0 rows came too late"));
+        assert!(!text(&done.stdout).contains("Late rows"));
+    }
+}
+
+#[test]
+fn rows_that_come_later_than_the_bound_are_counted_and_shown() {
+    let (expected, late) = hours(&month(), 1);
+    let flights = |line: &str| line.split(',').nth(2).unwrap().parse::<usize>().unwrap();
+    assert_eq!(expected.lines().skip(1).map(flights).sum::<usize>() + late, 27004);
+    for parallelism in ["1", "4"] {
+        let folder = Folder::new();
+        let hourly = folder.path("hourly.csv");
+        let bound = ["--disorder", "1", "--parallelism", parallelism];
+        let done = run(&[&["--hourly", hourly.as_str()], bound.as_slice()].concat());
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        assert_eq!(std::fs::read_to_string(&hourly).unwrap(), expected);
+        let shown = text(&done.stdout);
+        assert!(shown.contains(&format!(", {late} rows came too late for theirs")), "{shown}");
+        assert!(shown.contains("Late rows, the first by schedule"), "{shown}");
     }
 }
 
@@ -217,7 +287,15 @@ fn a_replay_is_served_while_it_runs_and_drains_at_a_signal() {
 #[test]
 fn the_help_names_every_option() {
     let help = text(&run(&["--help"]).stdout);
-    let options =
-        ["--input", "--output", "--dead-letters", "--parallelism", "--metrics", "--replay"];
+    let options = [
+        "--input",
+        "--output",
+        "--hourly",
+        "--disorder",
+        "--dead-letters",
+        "--parallelism",
+        "--metrics",
+        "--replay",
+    ];
     assert!(options.iter().all(|option| help.contains(option)), "{help}");
 }
