@@ -13,4 +13,5 @@ pub use count::Count;
 pub use fold::Fold;
 pub use reduce::Reduce;
 pub use stream::KeyedStream;
+
 pub(crate) use table::without_uid;
