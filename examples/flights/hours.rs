@@ -141,7 +141,7 @@ pub(crate) struct LateRow {
 }
 
 impl Late {
-    pub(crate) fn add(&mut self, flight: Arc<Flight>) {
+    pub(crate) fn add(&mut self, flight: &Flight) {
         self.rows += 1;
         let (scheduled, flight, route) = (flight.scheduled(), flight.name(), flight.route());
         keep_ten(&mut self.first, LateRow { scheduled, flight, route });

@@ -118,7 +118,7 @@ fn graph(options: &Options) -> Result<(Dataflow, Results), Box<dyn Error>> {
             counted.count()
         }
     };
-    let late = late_rows.fold(Late::default(), Late::add);
+    let late = late_rows.fold(Late::default(), |late, flight| late.add(&flight));
     let airports = hours::worst_by_airport(by_airport.named("by airport"), instances)
         .fold(Vec::new(), keep_ten);
     set_aside(options, rejected_rows);
