@@ -348,3 +348,30 @@ fn g8_rules_from_several_instances_come_to_all_in_one_order() {
         driver.finish().unwrap();
     });
 }
+
+#[test]
+fn g8_rules_that_are_silent_for_long_hold_nobody_up() {
+    let (readings, reading_source) = probe_source::<Reading>();
+    let (limits, limit_source) = probe_source::<Limit>();
+    let (output, sink) = probe_sink();
+    let flow = Dataflow::new("silent rules");
+    let watermarks = Watermarks::monotonic().idle_after(Duration::from_secs(1));
+    let rules = flow.source("limits", limit_source).event_time(|limit| at(limit.1), watermarks);
+    let told = flow
+        .source("readings", reading_source)
+        .key_by(|reading| reading.0)
+        .parallel(3)
+        .connect_broadcast(rules)
+        .process(Limits { ttl: None });
+    told.boundary().sink("out", sink);
+    let mut driver = TestDriver::start(flow.blueprint()).unwrap();
+    driver.push(&limits, (1, 7));
+    driver.push(&readings, Record::at((1, 5), at(0)));
+    driver.watermark(&readings, at(100));
+    assert_eq!(driver.read(&output), [""; 0], "a rule for 10 may still come");
+    driver.advance(Duration::from_secs(2));
+    assert_eq!(driver.read(&output), ["1: Some(5) of Some(7) at 10 ms"]);
+    driver.end(&limits);
+    driver.end(&readings);
+    driver.finish().unwrap();
+}

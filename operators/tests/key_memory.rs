@@ -74,8 +74,11 @@ impl ProcessFunction<Name, u64> for Keeps {
     }
 }
 
+/// Makes the keys of a stream, without end.
+type Keys = Box<dyn Fn() -> Box<dyn Iterator<Item = u64>>>;
+
 /// Streams that try to make a table of few keys grow, of any length.
-fn hostile() -> Vec<(&'static str, Box<dyn Fn() -> Box<dyn Iterator<Item = u64>>>)> {
+fn hostile() -> Vec<(&'static str, Keys)> {
     let group = |n: &u64| key_group(stable_hash(name(*n).as_str())) == 3;
     vec![
         ("every record a new key", Box::new(|| Box::new(0..))),

@@ -57,8 +57,8 @@ fn script(seed: u64) -> Vec<Step<Keyed<Upsert>>> {
 }
 
 /// Does to a table what a change says, which has to fit.
-fn apply(table: &mut BTreeMap<u8, u32>, change: Change<u8, u32>) {
-    match change {
+fn apply(table: &mut BTreeMap<u8, u32>, change: &Change<u8, u32>) {
+    match *change {
         Change::Insert(key, new) => assert_eq!(table.insert(key, new), None),
         Change::Update { key, old, new } => assert_eq!(table.insert(key, new), Some(old)),
         Change::Delete(key, old) => assert_eq!(table.remove(&key), Some(old)),
@@ -84,7 +84,7 @@ fn g9_the_changes_rebuild_the_table_record_by_record() {
         for step in script(seed) {
             put(&mut expected, &step);
             harness.play(&step);
-            harness.values().into_iter().for_each(|change| apply(&mut rebuilt, change));
+            harness.values().into_iter().for_each(|change| apply(&mut rebuilt, &change));
             assert_eq!(rebuilt, expected);
             assert_eq!(harness.operator().keys(), expected.len(), "a deleted key takes no place");
         }
@@ -119,7 +119,7 @@ fn g9_collapsed_changes_rebuild_the_table_at_every_watermark_and_come_once_a_key
                 let same = matches!(&change, Change::Update { old, new, .. } if old == new);
                 assert!(!same, "nothing has come of it");
                 saved -= 1;
-                apply(&mut rebuilt, change);
+                apply(&mut rebuilt, &change);
             }
             assert_eq!(rebuilt, expected);
         }
@@ -144,7 +144,7 @@ fn keeps_in_step<F: ProcessFunction<u8, Upsert, Out = Change<u8, u32>>>(function
     let mut rebuilt = BTreeMap::new();
     for step in script(3) {
         harness.play(&step);
-        harness.values().into_iter().for_each(|change| apply(&mut rebuilt, change));
+        harness.values().into_iter().for_each(|change| apply(&mut rebuilt, &change));
         assert!(rebuilt.len() <= 2 && harness.operator().keys() <= 2);
     }
     assert!(!rebuilt.is_empty());

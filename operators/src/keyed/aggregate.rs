@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn g11_a_rolling_aggregate_tells_after_every_record() {
         let both = Aggregating((Count, Sum::of(|value: &u64| *value)));
-        let mut rolling = OperatorHarness::new(Running::new(by_rest(), both.clone()));
+        let mut rolling = OperatorHarness::new(Running::new(by_rest(), both));
         let mut at_end = OperatorHarness::new(AtEnd::new(by_rest(), both));
         let mut model = BTreeMap::<u64, (u64, u128)>::new();
         for value in (0..50).map(|n| n * n) {

@@ -60,8 +60,8 @@ impl<K, V> Change<K, V> {
 }
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T, Owned: Eq + Clone>> KeyedStream<T, C, K> {
-    /// Keeps the latest value of each key, and tells of each change. `upsert` gives the value that a
-    /// record puts in the place of the one before, or none if it deletes the key.
+    /// Keeps the latest value of each key, and tells of each change. `upsert` gives the value that
+    /// a record puts in the place of the one before, or none if it deletes the key.
     ///
     /// Emits one change for each record, but none where a key is deleted that is not there. The
     /// table has one value a key; one that [has to make room](crate::keyed::KeyLimit::evict) for
@@ -97,8 +97,8 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T, Owned: Eq + Clone>> Keye
     /// what it had come to by then, if that is not what was told before. What lies between is left
     /// out, so whoever comes behind must be content with either.
     ///
-    /// Emits before the watermark, keys in the order of their hashes, and the rest at the end. Keeps
-    /// two values a key: the latest, and the one that was told.
+    /// Emits before the watermark, keys in the order of their hashes, and the rest at the end.
+    /// Keeps two values a key: the latest, and the one that was told.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
