@@ -161,6 +161,52 @@ fn rows_that_come_later_than_the_bound_are_counted_and_shown() {
     }
 }
 
+/// The worst three hours of each day and airport, in a plain loop over all windows: the ten worst, as
+/// the cells of the table.
+fn worst_three_hours(content: &[u8]) -> Vec<[String; 4]> {
+    let mut rows = csv::Reader::from_reader(content);
+    let columns = rows.headers().unwrap().clone();
+    let column = |name| columns.iter().position(|column| column == name).unwrap();
+    let [origin, delayed, hour] = ["origin", "dep_delay", "time_hour"].map(column);
+    let mut windows: BTreeMap<(String, i64), (u32, Vec<f64>)> = BTreeMap::new();
+    for row in rows.records().map(Result::unwrap) {
+        let hour = row[hour].parse::<jiff::Timestamp>().unwrap().as_second() / 3600;
+        for start in hour - 2..=hour {
+            let window = windows.entry((row[origin].to_owned(), start)).or_default();
+            window.0 += 1;
+            window.1.extend(row[delayed].parse::<f64>().ok());
+        }
+    }
+    let mut days: BTreeMap<(String, i64), (f64, i64, u32)> = BTreeMap::new();
+    for ((airport, start), (flights, delays)) in windows {
+        let mean = delays.iter().sum::<f64>() / delays.len() as f64;
+        // A day begins at ten in the morning, UTC, and three hours belong to that in which they end.
+        let day = days.entry((airport, (start + 2 - 10).div_euclid(24)));
+        let worst = day.or_insert((f64::MIN, 0, 0));
+        if flights >= 10 && mean > worst.0 {
+            *worst = (mean, start, flights);
+        }
+    }
+    let mut worst: Vec<_> = days.into_iter().filter(|(_, worst)| worst.2 > 0).collect();
+    worst.sort_by(|(_, one), (_, other)| other.0.total_cmp(&one.0));
+    let cells = |((airport, _), (mean, start, flights)): ((String, i64), (f64, i64, u32))| {
+        let start = jiff::Timestamp::from_second(start * 3600).unwrap().strftime("%d %b %H:%M");
+        [airport, start.to_string(), flights.to_string(), format!("{mean:.1}")]
+    };
+    worst.into_iter().take(10).map(cells).collect()
+}
+
+#[test]
+fn the_worst_three_hours_are_those_that_a_plain_loop_finds() {
+    let shown = text(&run(&[]).stdout);
+    let (_, table) = shown.split_once("Worst three hours of a day\n").unwrap();
+    let (table, _) = table.split_once('└').unwrap();
+    let cells = |line: &str| line.split(['│', '┆']).map(|cell| cell.trim().to_owned()).collect();
+    let rows: Vec<Vec<String>> = table.lines().skip(3).map(cells).collect();
+    let rows: Vec<&[String]> = rows.iter().map(|row| &row[1..5]).collect();
+    assert_eq!(rows, worst_three_hours(&month()));
+}
+
 #[test]
 fn rows_that_cannot_be_parsed_go_to_the_dead_letters_and_nothing_else_is_lost() {
     let folder = Folder::new();
