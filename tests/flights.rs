@@ -92,8 +92,8 @@ fn the_month_has_the_totals_that_a_plain_loop_finds() {
     }
 }
 
-/// The hours by carrier in a plain loop, and how many rows come too late for theirs if the bound is
-/// that many hours.
+/// The hours by carrier in a plain loop, and how many rows come too late for theirs with a bound of
+/// so many hours.
 fn hours(content: &[u8], disorder: i64) -> (String, usize) {
     let mut rows = csv::Reader::from_reader(content);
     let columns = rows.headers().unwrap().clone();
@@ -161,8 +161,8 @@ fn rows_that_come_later_than_the_bound_are_counted_and_shown() {
     }
 }
 
-/// The worst three hours of each day and airport, in a plain loop over all windows: the ten worst, as
-/// the cells of the table.
+/// The worst three hours of each day and airport, in a plain loop over all windows: the ten worst,
+/// as the cells of the table.
 fn worst_three_hours(content: &[u8]) -> Vec<[String; 4]> {
     let mut rows = csv::Reader::from_reader(content);
     let columns = rows.headers().unwrap().clone();
@@ -180,7 +180,7 @@ fn worst_three_hours(content: &[u8]) -> Vec<[String; 4]> {
     let mut days: BTreeMap<(String, i64), (f64, i64, u32)> = BTreeMap::new();
     for ((airport, start), (flights, delays)) in windows {
         let mean = delays.iter().sum::<f64>() / delays.len() as f64;
-        // A day begins at ten in the morning, UTC, and three hours belong to that in which they end.
+        // A day begins at ten o’clock UTC, and three hours belong to the one in which they end.
         let day = days.entry((airport, (start + 2 - 10).div_euclid(24)));
         let worst = day.or_insert((f64::MIN, 0, 0));
         if flights >= 10 && mean > worst.0 {

@@ -6,11 +6,11 @@
 //! south ─▶ event time ─╯      ╰─▶ too late ─▶ count
 //! ```
 //!
-//! A visit is over when a visitor has not clicked for half an hour. From noon to half past two, the
+//! A visit is over when a visitor has not clicked for half an hour. From noon to half past two the
 //! line to the south is cut. Time goes on all the same, as the south is idle: visits are told of by
-//! what the north has seen. Then everything comes that the south had to hold back. Visits that ended
-//! within the last hour and a half are corrected, and some late clicks join two to one. What is
-//! older is too late, and counted.
+//! what the north has seen. Then comes everything that the south had to hold back. Visits that
+//! ended within the last hour and a half are corrected, and some late clicks join two to one. What
+//! is older is too late, and counted.
 //!
 //! A minute of the day takes two milliseconds.
 
@@ -132,7 +132,8 @@ fn row(visit: &Visit, note: &str) -> [String; 4] {
 async fn main() -> Result<(), millstream::Error> {
     let (flow, told, too_late) = graph(SEED, LATENESS);
     let report = flow.run().await?;
-    let visits = standing(report.take(told).unwrap_or_default());
+    let mut visits = standing(report.take(told).unwrap_or_default());
+    visits.sort_by_key(|(visit, _)| (visit.key, visit.window));
     let mut table = Table::new();
     table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(["visitor", "visit", "clicks", ""]);
     for (visit, parts) in visits.iter().filter(|(_, parts)| parts.len() > 1) {

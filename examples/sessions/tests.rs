@@ -100,7 +100,8 @@ fn nothing_is_kept_of_visitors_who_are_gone() {
         harness.watermark(at(minute));
     }
     assert!(harness.operator().keys() > 0);
-    // The last visit ends half an hour behind its last click, and is kept for an hour and a half more.
-    harness.watermark(at(CLOSES + 120));
+    // The last visit ends half an hour behind its last click, and is kept for as long as it may
+    // still be corrected.
+    harness.watermark(at(CLOSES + 30 + 90));
     assert_eq!(harness.operator().keys(), 0);
 }
