@@ -21,6 +21,12 @@ impl Random {
         Self(mixer.next_u64() ^ instance as u64)
     }
 
+    /// What it will say next: a generator with this for a seed goes on as this one does.
+    #[must_use]
+    pub const fn state(&self) -> u64 {
+        self.0
+    }
+
     /// The next 64 random bits.
     pub const fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

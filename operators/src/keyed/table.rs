@@ -10,7 +10,7 @@ use millstream_engine::key::{key_group, stable_hash};
 use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 
-use crate::state::{Codec, State};
+use crate::state::{Codec, State, without_uid};
 
 /// What is kept for one key.
 pub(crate) struct Slot<K, A> {
@@ -134,8 +134,3 @@ impl<K, A> Clone for TableCodec<K, A> {
 }
 
 impl<K, A> Copy for TableCodec<K, A> {}
-
-/// Whoever has state and no `uid` is asked for none of it.
-pub(crate) fn without_uid() -> StateError {
-    StateError::new("an operator without a uid writes no state")
-}

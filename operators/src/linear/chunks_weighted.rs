@@ -4,8 +4,10 @@ use std::fmt;
 
 use crate::DataStream;
 use crate::part::{Backlog, LatestTime};
+use crate::state::{Checkpointed, Codec, State, read_parts, write_parts};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
 
@@ -69,12 +71,13 @@ pub struct ChunksWeighted<T, F> {
     chunk: Vec<T>,
     time: LatestTime,
     backlog: Backlog<Vec<T>>,
+    codec: Option<Codec<T>>,
 }
 
 impl<T, F> ChunksWeighted<T, F> {
     fn new(max_weight: usize, weight: F) -> Self {
         let (time, backlog) = (LatestTime::new(), Backlog::new());
-        Self { max_weight, weight, held: 0, chunk: Vec::new(), time, backlog }
+        Self { max_weight, weight, held: 0, chunk: Vec::new(), time, backlog, codec: None }
     }
 
     fn close(&mut self, out: &mut impl Collector<Vec<T>>) {
@@ -86,9 +89,15 @@ impl<T, F> ChunksWeighted<T, F> {
     }
 }
 
+impl<T: State, F> Checkpointed for ChunksWeighted<T, F> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
+}
+
 impl<T, F: Clone> Clone for ChunksWeighted<T, F> {
     fn clone(&self) -> Self {
-        Self::new(self.max_weight, self.weight.clone())
+        Self { codec: self.codec, ..Self::new(self.max_weight, self.weight.clone()) }
     }
 }
 
@@ -152,6 +161,14 @@ where
     fn resume(&mut self, out: &mut impl Collector<Vec<T>>) -> Result<(), OperatorError> {
         self.backlog.resume(out);
         Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[&self.held, &self.chunk, &self.time])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(self.codec, state, &mut [&mut self.held, &mut self.chunk, &mut self.time])
     }
 }
 

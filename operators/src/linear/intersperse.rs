@@ -4,8 +4,10 @@ use std::fmt;
 
 use crate::DataStream;
 use crate::part::{Backlog, LatestTime};
+use crate::state::{Checkpointed, PLAIN, read_parts, write_parts};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
 
@@ -80,6 +82,8 @@ impl<T> Intersperse<T> {
     }
 }
 
+impl<T> Checkpointed for Intersperse<T> {}
+
 impl<T: Clone> Clone for Intersperse<T> {
     fn clone(&self) -> Self {
         Self::new(self.first.clone(), self.separator.clone(), self.last.clone())
@@ -139,6 +143,14 @@ impl<T: Clone + Send + 'static> Operator<T> for Intersperse<T> {
     fn resume(&mut self, out: &mut impl Collector<T>) -> Result<(), OperatorError> {
         self.backlog.resume(out);
         Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.begun, &self.time])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(PLAIN, state, &mut [&mut self.begun, &mut self.time])
     }
 }
 

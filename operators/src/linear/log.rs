@@ -6,9 +6,12 @@ use std::sync::Arc;
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::{Error, OperatorError, Record};
 
 use crate::DataStream;
+use crate::part::{read_count, write_count};
+use crate::state::Checkpointed;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Logs each value at level `DEBUG`, with its event time, and the end of a complete input at
@@ -55,6 +58,8 @@ impl Log {
     }
 }
 
+impl Checkpointed for Log {}
+
 impl Clone for Log {
     fn clone(&self) -> Self {
         Self::new()
@@ -97,6 +102,16 @@ impl<T: fmt::Debug + Send + 'static> Operator<T> for Log {
             records = self.records,
             "end"
         );
+        Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_count(state, self.records);
+        Ok(())
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        self.records = read_count(state)?.unwrap_or(0);
         Ok(())
     }
 }

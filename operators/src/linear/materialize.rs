@@ -2,8 +2,10 @@
 
 use crate::DataStream;
 use crate::part::LatestTime;
+use crate::state::{Checkpointed, PLAIN, gather_parts, read_parts, write_parts};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
 
@@ -77,6 +79,8 @@ pub struct Materialize {
     time: LatestTime,
 }
 
+impl Checkpointed for Materialize {}
+
 impl Clone for Materialize {
     fn clone(&self) -> Self {
         Self { time: LatestTime::new() }
@@ -112,6 +116,14 @@ impl<T: Send + 'static> Operator<T> for Materialize {
         out.push(Record::at(Signal::End, self.time.take()));
         Ok(())
     }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.time])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        gather_parts(PLAIN, state, &mut [&mut self.time])
+    }
 }
 
 /// The operator behind [`DataStream::dematerialize`].
@@ -119,6 +131,8 @@ impl<T: Send + 'static> Operator<T> for Materialize {
 pub struct Dematerialize {
     done: bool,
 }
+
+impl Checkpointed for Dematerialize {}
 
 impl Clone for Dematerialize {
     fn clone(&self) -> Self {
@@ -147,6 +161,14 @@ impl<T: Send + 'static> Operator<Signal<T>> for Dematerialize {
     #[inline]
     fn done(&self) -> bool {
         self.done
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.done])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(PLAIN, state, &mut [&mut self.done])
     }
 }
 

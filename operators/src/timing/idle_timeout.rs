@@ -6,11 +6,13 @@ use std::time::Duration;
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Instant;
 use millstream_engine::{Error, OperatorError, Record};
 
 use super::run_clock::Quiet;
 use crate::DataStream;
+use crate::state::{Checkpointed, PLAIN, read_parts, write_parts};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Fails the job with [`IdleTimedOut`] when no record comes for as long as `limit`: before the
@@ -62,6 +64,8 @@ pub struct IdleTimedOut {
 pub struct IdleTimeout {
     quiet: Quiet,
 }
+
+impl Checkpointed for IdleTimeout {}
 
 impl Clone for IdleTimeout {
     fn clone(&self) -> Self {
@@ -125,6 +129,14 @@ impl<T: Send + 'static> Operator<T> for IdleTimeout {
     #[inline]
     fn next_timer(&self) -> Option<Instant> {
         self.quiet.next_timer()
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.quiet])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(PLAIN, state, &mut [&mut self.quiet])
     }
 }
 

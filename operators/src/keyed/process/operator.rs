@@ -16,7 +16,7 @@ use millstream_engine::{Error, OperatorError, Record};
 
 use super::store::{KeyStore, StoreCodec};
 use super::{KeyContext, KeyTimers, ProcessFunction, StateTime, States as _, StoredStates};
-use crate::keyed::table::without_uid;
+use crate::keyed::without_uid;
 use crate::state::{Checkpointed, State};
 use crate::time::ProcessingClock;
 use crate::{DataStream, KeyedStream};
