@@ -25,6 +25,7 @@ fn words() -> (Dataflow, Output<Vec<(&'static str, u64)>>) {
         .source("lines", source::from_iter(["the mill turns", "the stream runs"]))
         .flat_map_iter(|line| line.split(' '))
         .key_by(|word| *word)
+        .parallel(2)
         .count()
         .collect();
     (flow, counts)

@@ -1,5 +1,5 @@
-//! Sessions: golden runs after the rules that Flink documents, random ones against a model, crashes,
-//! and what is left behind.
+//! Sessions: golden runs after the rules that Flink documents, random ones against a model,
+//! crashes, and what is left behind.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -17,7 +17,6 @@ use millstream_engine::testing::{
 };
 use millstream_operators::prelude::*;
 use millstream_operators::state::Checkpointed;
-use millstream_operators::window::trigger::OnWatermark;
 use millstream_operators::window::{Accumulation, Firing, TimeWindow, Trigger, Windows};
 use support::*;
 
@@ -81,8 +80,8 @@ fn h5_a_record_that_is_not_late_joins_sessions_before_they_are_told() {
 
 #[test]
 fn h5_a_late_click_bridges_two_sessions() {
-    // Flink: late elements within the allowed lateness "may bridge the gap between two pre-existing,
-    // unmerged windows", which fires the merged one.
+    // Flink: a late element within the allowed lateness "can bridge the gap between two
+    // pre-existing, unmerged windows", and the merged one fires.
     let mut harness = harness(10, 100);
     harness.push(click(1, 0));
     harness.push(click(1, 16));
@@ -238,6 +237,22 @@ fn h8_a_trigger_by_the_clock_is_asked_when_its_time_has_come() {
 }
 
 #[test]
+fn h8_early_results_and_corrections_stand_beside_the_result_on_time() {
+    let trigger = OnWatermark.with_early(OnCount::of(2)).with_late(OnFinal);
+    let mut harness = OperatorHarness::new(sessions(10, 5, trigger));
+    harness.push(click(1, 0));
+    harness.push(click(1, 4));
+    assert_eq!(harness.values(), [windowed(1, (0, 14), &[0, 4], Firing::Early)]);
+    harness.watermark(at(14));
+    assert_eq!(harness.values(), [windowed(1, (0, 14), &[0, 4], Firing::OnTime)]);
+    harness.push(click(1, 1));
+    harness.push(click(1, 2));
+    assert_eq!(harness.values(), []);
+    harness.end();
+    assert_eq!(harness.values(), [windowed(1, (0, 14), &[0, 1, 2, 4], Firing::Late)]);
+}
+
+#[test]
 fn h6_discarding_tells_only_what_is_new() {
     let session = Session::with_gap(Duration::from_millis(10));
     let mut rules = rules(100, OnWatermark);
@@ -283,10 +298,13 @@ fn h5_nothing_is_left_of_keys_whose_sessions_are_over() {
     assert!(harness.operator().capacity() < 200, "{}", harness.operator().capacity());
 }
 
+/// Whose, from when to when, with which records, and whether it was told of when complete.
+type Kept = (u8, (i64, i64), Vec<i64>, bool);
+
 /// All sessions there are, each with all its records: the rules, word for word.
 #[derive(Default)]
 struct Model {
-    sessions: Vec<(u8, (i64, i64), Vec<i64>, bool)>,
+    sessions: Vec<Kept>,
     watermark: i64,
     late: u64,
     told: Vec<Windowed<u8, TimeWindow, Vec<i64>>>,
@@ -394,6 +412,17 @@ fn h5_with_enough_lateness_no_disorder_changes_what_is_left_when_results_are_rep
         }
         assert_eq!(kept, expected, "seed {seed}, gap {gap}");
     }
+}
+
+#[test]
+fn g5_a_trigger_that_waits_for_the_clock_does_so_after_a_restore() {
+    let operator = sessions(10, 0, EverySecond).checkpointed();
+    let mut first = OperatorHarness::new(operator.clone());
+    first.push(click(1, 0));
+    let mut second = OperatorHarness::new(operator);
+    second.restore(first.snapshot().unwrap()).unwrap();
+    second.advance(Duration::from_secs(1));
+    assert_eq!(second.values(), [windowed(1, (0, 10), &[0], Firing::Early)]);
 }
 
 #[test]

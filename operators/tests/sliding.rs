@@ -1,5 +1,5 @@
-//! Sliding windows: golden runs after the rules that Flink documents, random ones against a model, crashes,
-//! and what is left behind.
+//! Sliding windows: golden runs after the rules that Flink documents, random ones against a model,
+//! crashes, and what is left behind.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -17,7 +17,6 @@ use millstream_engine::testing::{
 };
 use millstream_operators::prelude::*;
 use millstream_operators::state::Checkpointed;
-use millstream_operators::window::trigger::OnWatermark;
 use millstream_operators::window::{Accumulation, Firing, TimeWindow, Trigger, Windows};
 use support::*;
 
@@ -215,6 +214,24 @@ fn h8_a_trigger_by_key_is_asked_for_each_window() {
     let rest = rest.map(|(window, values)| windowed(1, window, &values, Firing::OnTime));
     assert_eq!(harness.values(), rest);
     assert_eq!(harness.operator().keys(), 0);
+}
+
+#[test]
+fn h9_with_every_record_or_only_when_final() {
+    let sliding = Sliding::of(millis(10), millis(5));
+    let mut each = OperatorHarness::new(windows(sliding, 5, OnEveryRecord));
+    let mut last = OperatorHarness::new(windows(sliding, 5, OnFinal));
+    let early = |window, values: &[i64]| windowed(1, window, values, Firing::Early);
+    each.push(click(1, 6));
+    assert_eq!(each.values(), [early((0, 10), &[6]), early((5, 15), &[6])]);
+    each.push(click(1, 7));
+    assert_eq!(each.values(), [early((0, 10), &[6, 7]), early((5, 15), &[6, 7])]);
+    last.push(click(1, 6));
+    last.watermark(at(14));
+    last.push(click(1, 7));
+    assert_eq!(last.values(), []);
+    last.watermark(at(15));
+    assert_eq!(last.values(), [windowed(1, (0, 10), &[6, 7], Firing::OnTime)]);
 }
 
 #[test]

@@ -9,8 +9,9 @@ mod stream;
 mod table;
 mod timers;
 
-pub(crate) use crate::state::without_uid;
 pub use count::Count;
 pub use fold::Fold;
 pub use reduce::Reduce;
 pub use stream::KeyedStream;
+
+pub(crate) use crate::state::without_uid;

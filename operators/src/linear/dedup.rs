@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn b10_dedup_by_key_compares_with_the_last_one_emitted() {
-        let (key, last) = (|n: &u32| n % 10, None);
-        check(DedupByKey { key, last }, &[1, 2, 1]);
+        let key = |n: &u32| n % 10;
+        check(DedupByKey { key, last: None, codec: None }, &[1, 2, 1]);
     }
 }

@@ -553,7 +553,7 @@ mod tests {
         let mut out = Nowhere;
         let mut cx = Context::from_waker(std::task::Waker::noop());
         Operator::<i64>::poll_outside(&mut operator, &mut cx).expect("it begins");
-        operator.emit(Record::new(0), at(0), &mut out);
+        operator.process(Record::new(0), &mut out).expect("no error");
         operator.on_timer(now(1), &mut out).expect("no error");
         assert!(!Operator::<i64>::idle(&operator));
         // Ten minutes later, and every timer but one was missed.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use millstream_engine::time::{Clock, Instant, Timestamp};
 
 /// The wall clock's time as a run sees it: read once, and from there on as the monotonic clock
-/// goes. So it never jumps while the job runs, whatever becomes of the machine's clock; and a time that
-/// was written in state means the same in a later run.
+/// goes. So it never jumps while the job runs, whatever becomes of the machine's clock; and a time
+/// that was written in state means the same in a later run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ProcessingClock(Option<Started>);
 

@@ -64,6 +64,12 @@ impl<W: Ord> Timers<W> {
         self.heap = timers.into_iter().map(Reverse).collect();
     }
 
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// The time of the first.
     #[inline]
     pub(super) fn first(&self) -> Option<Timestamp> {

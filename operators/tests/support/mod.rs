@@ -66,12 +66,13 @@ pub fn passed(watermark: i64) -> Told {
 
 /// Clicks of some keys, about in the order of time, and watermarks between them.
 pub fn script(random: &mut Random, disorder: u64, keys: u64) -> Vec<Step<Keyed<Click>>> {
-    let mut now = 0;
+    let (mut now, mut told) = (0, i64::MIN);
     let mut steps = Vec::new();
     for _ in 0..120 {
         now += i64::try_from(random.below(5)).unwrap();
-        if random.below(4) == 0 {
-            steps.push(Step::Watermark(at(now - 10)));
+        if random.below(4) == 0 && told < now - 10 {
+            told = now - 10;
+            steps.push(Step::Watermark(at(told)));
         } else {
             let time = now - i64::try_from(random.below(disorder)).unwrap();
             steps.push(Step::Record(click(random.below(keys) as u8, time)));
@@ -205,8 +206,8 @@ impl<T> Collector<T> for Tight<T> {
     }
 }
 
-/// Lets an operator go on, with new room each time, until nothing is pending: how much came out, and
-/// in how many calls.
+/// Lets an operator go on, with new room each time, until nothing is pending: how much came out,
+/// and in how many calls.
 pub fn drain<In, O: Operator<In>>(operator: &mut O, room: usize) -> (usize, usize) {
     let (mut results, mut calls) = (0, 0);
     while operator.pending() {

@@ -114,3 +114,24 @@ async fn h12_windows_without_a_key_bring_all_instances_together() {
         .collect();
     assert_eq!(flow.run().await.unwrap().take(totals), Some(vec![10; 4]));
 }
+
+#[test]
+fn h6_windows_by_count_know_no_late_records_and_their_side_output_ends() {
+    use millstream_engine::testing::{TestDriver, probe_sink, probe_source};
+    let (input, source) = probe_source::<Click>();
+    let [(told, out), (late, side)] = [probe_sink(), probe_sink()];
+    let flow = Dataflow::new("counts");
+    let (tag, too_late) = flow.side_output::<Click>("late");
+    let windows = flow.source("clicks", source).key_by(key_of).window(CountWindows::of(2));
+    let two = windows.late_to(&tag).aggregate(Total);
+    two.map(|told| (told.key, 0, told.value)).sink("told", out);
+    too_late.sink("too late", side);
+    let mut driver = TestDriver::start(flow.blueprint()).unwrap();
+    for time in [1_000, -1_000] {
+        driver.push(&input, ('a', time, 1));
+    }
+    assert_eq!(driver.read(&told), [('a', 0, 2)]);
+    assert!(driver.read(&late).is_empty());
+    driver.end(&input);
+    driver.finish().unwrap();
+}

@@ -8,6 +8,9 @@ mod by_processing_time;
 mod operator;
 mod pane;
 mod state;
+mod tell;
+#[cfg(test)]
+mod tests;
 
 pub use by_processing_time::ByProcessingTime;
 pub use operator::Aligned;

@@ -102,6 +102,12 @@ impl<K, A, S> Panes<K, A, S> {
         self.order.len()
     }
 
+    /// How many keys the table has room for that is no longer used.
+    #[cfg(test)]
+    pub(super) fn spare_capacity(&self) -> usize {
+        self.spare.capacity()
+    }
+
     /// The windows, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Pane<K, A, S>> {
         self.order.values().filter_map(|place| self.panes.get(*place)?.as_ref())

@@ -7,8 +7,9 @@ use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 
 use super::AlignedWindows;
-use super::operator::{Aligned, hash_of};
+use super::operator::Aligned;
 use super::pane::Slot;
+use super::tell::hash_of;
 use crate::aggregate::Aggregate;
 use crate::keyed::without_uid;
 use crate::state::{Codec, State};

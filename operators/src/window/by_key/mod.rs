@@ -16,13 +16,14 @@ use millstream_engine::metrics::{DropReason, OperatorCounters};
 use millstream_engine::operator::{Collector, Operator, SideOutput};
 use millstream_engine::runtime::OperatorContext;
 use millstream_engine::state::{StateError, StateReader, StateWriter};
-use millstream_engine::time::{Clock, Instant, Timestamp};
+use millstream_engine::time::{Instant, Timestamp};
 use millstream_engine::{Error, OperatorError, Record};
 
 pub use layout::{Code, Layout, NEVER, Placed, Plan, Scene, Told};
 use slots::Slots;
 pub use watch::{Verdict, Watch};
 
+use super::wall_clock::WallClock;
 use super::{TimeWindow, Trigger, WindowRules, Windowed};
 use crate::aggregate::Aggregate;
 use crate::keyed::without_uid;
@@ -50,9 +51,8 @@ where
     layout: L,
     slots: Slots<K::Owned, L::Kept>,
     watermark: Timestamp,
-    /// What the clock said when it was last looked at.
-    now: Timestamp,
-    clock: Option<Clock>,
+    /// Looked at for a trigger that does so, and for no other.
+    clock: WallClock,
     counters: Arc<OperatorCounters>,
     codecs: Option<Codecs<K::Owned, G::Accumulator>>,
     /// There was no room for all that is due.
@@ -86,8 +86,7 @@ where
             layout,
             slots: Slots::default(),
             watermark: Timestamp::MIN,
-            now: Timestamp::MIN,
-            clock: None,
+            clock: WallClock::new(),
             counters: Arc::default(),
             codecs: None,
             pending: false,
@@ -107,20 +106,20 @@ where
     }
 
     fn look_at_clock(&mut self) {
-        if let Some(clock) = &self.clock {
-            self.now = clock.timestamp();
+        if R::BY_CLOCK {
+            self.clock.read();
         }
     }
 
     fn scene(&self) -> Scene<'_, G, R> {
-        Scene::new(&self.aggregate, &self.rules, self.watermark, self.now)
+        Scene::new(&self.aggregate, &self.rules, self.watermark, self.clock.reached())
     }
 
     /// Lets the triggers know of the clock. What they order is due at once.
     fn ring(&mut self) {
-        let scene = Scene::new(&self.aggregate, &self.rules, self.watermark, self.now);
+        let scene = Scene::new(&self.aggregate, &self.rules, self.watermark, self.clock.reached());
         let (layout, slots) = (&self.layout, &mut self.slots);
-        while let Some(mut slot) = slots.pop_alarm(self.now) {
+        while let Some(mut slot) = slots.pop_alarm(self.clock.reached()) {
             layout.ring(slot.kept(), &scene);
             match layout.plan(slot.kept(), &scene) {
                 Some(plan) => slot.put_back(plan),
@@ -147,7 +146,7 @@ where
 
     /// Tells of what is due, as long as there is room.
     fn go_on(&mut self, out: &mut impl Collector<Windowed<K::Owned, TimeWindow, G::Out>>) {
-        let scene = Scene::new(&self.aggregate, &self.rules, self.watermark, self.now);
+        let scene = Scene::new(&self.aggregate, &self.rules, self.watermark, self.clock.reached());
         let (layout, slots) = (&self.layout, &mut self.slots);
         let mut room = true;
         while room && let Some((due, mut slot)) = slots.pop_mark(self.watermark) {
@@ -173,6 +172,9 @@ where
         }
         self.pending = slots.first_mark().is_some_and(|due| due <= self.watermark);
         slots.tidy();
+        if R::BY_CLOCK {
+            self.clock.set_timer(slots.first_alarm());
+        }
     }
 }
 
@@ -232,7 +234,7 @@ where
     const NEEDS_TIME: bool = true;
 
     fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
-        self.clock = Some(context.clock());
+        self.clock.open(context);
         self.counters = context.counters();
         if let Some(late) = &mut self.rules.late {
             late.open(context);
@@ -247,16 +249,15 @@ where
         out: &mut impl Collector<Self::Out>,
     ) -> Result<(), OperatorError> {
         let (time, Keyed { hash, value }) = (record.time, record.value);
-        if !R::BY_WINDOW || time < self.watermark {
-            self.look_at_clock();
-        }
-        let scene = Scene::new(&self.aggregate, &self.rules, self.watermark, self.now);
+        self.look_at_clock();
+        let scene = Scene::new(&self.aggregate, &self.rules, self.watermark, self.clock.reached());
         let (layout, slots) = (&self.layout, &mut self.slots);
         let placed = self.key.with(&value, |key| {
             slots.add(hash, key, |kept| layout.add(kept, &value, time, &scene))
         });
         match placed {
             Placed::In(plan) if plan.due <= self.watermark => self.go_on(out),
+            Placed::In(_) if R::BY_CLOCK => self.clock.set_timer(slots.first_alarm()),
             Placed::In(_) | Placed::Outside => {}
             Placed::Late => self.too_late(value, time),
         }
@@ -279,7 +280,7 @@ where
         _now: Instant,
         out: &mut impl Collector<Self::Out>,
     ) -> Result<(), OperatorError> {
-        self.look_at_clock();
+        self.clock.on_timer();
         self.ring();
         self.go_on(out);
         Ok(())
@@ -301,10 +302,7 @@ where
 
     #[inline]
     fn next_timer(&self) -> Option<Instant> {
-        let (alarm, clock) = (self.slots.first_alarm()?, self.clock.as_ref()?);
-        let millis = alarm.as_millis().saturating_sub(clock.timestamp().as_millis());
-        let wait = std::time::Duration::from_millis(u64::try_from(millis).unwrap_or(0));
-        Some(clock.now() + wait)
+        self.clock.next_timer()
     }
 
     #[inline]
@@ -312,12 +310,12 @@ where
         self.rules.late.as_mut().map(|late| late as &mut dyn SideOutput)
     }
 
-    /// The watermark, by instance; and by key group: the watermark again, then each key with what
-    /// is kept of it, in the order of the hashes.
+    /// The watermark and the clock, by instance; and by key group: the watermark again, then each
+    /// key with what is kept of it, in the order of the hashes.
     fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
         let codecs = self.codecs.clone().ok_or_else(without_uid)?;
         let watermark = self.watermark.as_millis().to_le_bytes();
-        state.write(watermark.to_vec());
+        state.write([watermark, self.clock.reached().as_millis().to_le_bytes()].concat());
         let mut keys = Vec::with_capacity(self.slots.len());
         for (hash, key, kept) in self.slots.iter() {
             let mut bytes = Vec::new();
@@ -340,12 +338,12 @@ where
         let codecs = self.codecs.clone().ok_or_else(without_uid)?;
         let mut earliest: Option<Timestamp> = None;
         for (_, mut bytes) in state.instances() {
-            let watermark = read_watermark(&mut bytes)?;
+            let watermark = read_time(&mut bytes)?;
+            self.clock.restore(read_time(&mut bytes)?);
             earliest = Some(earliest.map_or(watermark, |earliest| earliest.min(watermark)));
         }
-        self.look_at_clock();
         for (group, mut bytes) in state.key_groups() {
-            let watermark = read_watermark(&mut bytes)?;
+            let watermark = read_time(&mut bytes)?;
             while !bytes.is_empty() {
                 let key = codecs.key.read(&mut bytes)?;
                 let scene = Scene { watermark, ..self.scene() };
@@ -360,13 +358,14 @@ where
             }
         }
         self.watermark = earliest.unwrap_or(Timestamp::MIN);
+        self.clock.set_timer(self.slots.first_alarm());
         Ok(())
     }
 }
 
-fn read_watermark(bytes: &mut &[u8]) -> Result<Timestamp, StateError> {
-    let too_short = || StateError::new("it is too short for a watermark");
-    let (watermark, rest) = bytes.split_first_chunk().ok_or_else(too_short)?;
+fn read_time(bytes: &mut &[u8]) -> Result<Timestamp, StateError> {
+    let too_short = || StateError::new("it is too short for a time");
+    let (time, rest) = bytes.split_first_chunk().ok_or_else(too_short)?;
     *bytes = rest;
-    Ok(Timestamp::from_millis(i64::from_le_bytes(*watermark)))
+    Ok(Timestamp::from_millis(i64::from_le_bytes(*time)))
 }

@@ -24,12 +24,12 @@ use crate::aggregate::Aggregate;
 ///
 /// # Late records
 ///
-/// A record that comes late, within the [allowed
-/// lateness](super::WindowedStream::allowed_lateness), may lengthen a session that has been told of,
-/// or **join two to one**. The session is then told of again, [late](super::Firing::Late), under its
-/// new bounds. What was told of its parts is not taken back one by one. The rule for whoever keeps
-/// results: *a result takes the place of all earlier ones of its key whose windows lie within its
-/// own*. (Where the joined session is not complete, that result comes when it is.)
+/// A record that comes late, within the
+/// [allowed lateness](super::WindowedStream::allowed_lateness), may lengthen a session that has
+/// been told of, or **join two to one**. The session is then told of again,
+/// [late](super::Firing::Late), under its new bounds, or when it is complete, if it no longer is.
+/// What was told of its parts is not taken back one by one. The rule for whoever keeps results: *a
+/// result takes the place of all earlier ones of its key whose windows lie within its own*.
 ///
 /// A record is too late only if it touches no session that is still kept, and as a session of its
 /// own would have been given up already.
@@ -42,18 +42,6 @@ use crate::aggregate::Aggregate;
 /// use std::time::Duration;
 ///
 /// use millstream_operators::prelude::*;
-/// # use millstream_operators::aggregate::Aggregate;
-/// # #[derive(Clone)]
-/// # struct Count;
-/// # impl<T> Aggregate<T> for Count {
-/// #     type Accumulator = u64;
-/// #     type Out = u64;
-/// #     const NAME: &'static str = "count";
-/// #     fn create(&self) -> u64 { 0 }
-/// #     fn add(&self, count: &mut u64, _: &T) { *count += 1; }
-/// #     fn merge(&self, count: &mut u64, other: &u64) { *count += other; }
-/// #     fn result(&self, count: &u64) -> u64 { *count }
-/// # }
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), millstream_engine::Error> {
@@ -64,7 +52,7 @@ use crate::aggregate::Aggregate;
 ///     .event_time(|click| Timestamp::from_millis(click.1 * 60_000), Watermarks::monotonic())
 ///     .key_by(|click| click.0)
 ///     .window(Session::with_gap(Duration::from_secs(30 * 60)))
-///     .aggregate(Count)
+///     .count()
 ///     .map(|visit| (visit.key, visit.value))
 ///     .collect();
 /// let visits = flow.run().await?.take(visits);
@@ -92,15 +80,15 @@ impl Session {
     ///
     /// use millstream_operators::prelude::*;
     ///
+    /// #[derive(Clone)]
     /// struct Click {
-    ///     buys: bool,
+    ///     user: u32,
+    ///     minutes: u64,
     /// }
-    /// let minutes = |click: &Click| if click.buys { 60 } else { 5 };
-    /// let sessions =
-    ///     Session::with_gap_of(move |click| Duration::from_secs(60 * minutes(click)));
     /// # let flow = Dataflow::new("doc");
-    /// # let clicks = flow.source("clicks", source::from_iter([Click { buys: true }]));
-    /// clicks.key_by(|click| click.buys).window(sessions);
+    /// # let clicks = flow.source("clicks", source::from_iter([Click { user: 1, minutes: 5 }]));
+    /// let gap = |click: &Click| Duration::from_secs(60 * click.minutes);
+    /// clicks.key_by(|click| click.user).window(Session::with_gap_of(gap));
     /// ```
     #[must_use]
     pub const fn with_gap_of<T, F: Fn(&T) -> Duration>(gap: F) -> Session<F> {

@@ -1,5 +1,6 @@
 //! What is kept of one key's sliding windows, and when which of them are told of.
 
+use std::any::TypeId;
 use std::collections::VecDeque;
 
 use millstream_engine::state::StateError;
@@ -11,19 +12,25 @@ use super::panes::{Assembly, Panes};
 use crate::aggregate::Aggregate;
 use crate::state::Codec;
 use crate::window::by_key::{Code, Layout, NEVER, Placed, Plan, Scene, Told, Verdict, Watch};
-use crate::window::trigger::TriggerResult;
+use crate::window::trigger::OnWatermark;
 use crate::window::{Accumulation, Firing, Trigger};
+
+/// Whether windows are told of by the default trigger, for which nothing is kept of a key's windows
+/// but their panes.
+fn by_default<R: Trigger>() -> bool {
+    TypeId::of::<R>() == TypeId::of::<OnWatermark>()
+}
 
 /// What is kept of one key: its panes, and what is to be told of the windows made of them.
 #[derive(Debug)]
 pub struct Panorama<A, S> {
     panes: Panes<A>,
     assembly: Assembly<A>,
-    /// The next window to be told of when it is complete, and that has anything in it.
+    /// By default: the next window with anything in it, to be told of when it is complete.
     next: Option<Start>,
     /// The windows that a late record has changed, until they are told of.
     changed: Option<Box<Changed<A>>>,
-    /// Windows with a trigger that decides for each key apart: those with records, in order.
+    /// Windows with triggers, if not by default: those with records, in order.
     watched: VecDeque<Watched<A, S>>,
 }
 
@@ -39,7 +46,7 @@ struct Changed<A> {
     assembly: Assembly<A>,
 }
 
-/// A window whose trigger decides for this key.
+/// A window with a trigger of its own.
 #[derive(Debug)]
 struct Watched<A, S> {
     start: Start,
@@ -192,8 +199,10 @@ impl<A, S> Panorama<A, S> {
 
     /// Gives up the panes of which nothing will be told any more.
     fn forget<G, R: Trigger>(&mut self, until: Timestamp, grid: Grid, scene: &Scene<'_, G, R>) {
-        let over = |(pane, _): &mut (Timestamp, A)| scene.expiry(grid.last_end(*pane)) <= until;
-        while self.panes.0.pop_front_if(over).is_some() {}
+        let over = |pane: Timestamp| scene.expiry(grid.last_end(pane)) <= until;
+        while self.panes.0.front().is_some_and(|(pane, _)| over(*pane)) {
+            self.panes.0.pop_front();
+        }
     }
 }
 
@@ -226,7 +235,7 @@ where
         let (accumulator, new) = kept.panes.entry(pane, || scene.aggregate.create());
         scene.aggregate.add(accumulator, value);
         kept.assembly.changed(pane);
-        if R::BY_WINDOW && !behind && !new {
+        if by_default::<R>() && !behind && !new {
             // Whatever is due is so already.
             return Placed::In(Plan { due: NEVER, alarm: NEVER });
         }
@@ -235,7 +244,7 @@ where
             let given_up = scene.watermark.saturating_sub(scene.lateness);
             first = first.max(grid.first_behind(given_up));
         }
-        if !R::BY_WINDOW {
+        if !by_default::<R>() {
             return Placed::In(kept.watch((value, time), (first, last), grid, scene));
         }
         let mut incomplete = first;
@@ -243,11 +252,7 @@ where
             incomplete = incomplete.max(grid.first_behind(scene.watermark));
             let last = last.min(incomplete - grid.step());
             if first <= last {
-                let window = grid.window(first);
-                let order =
-                    scene.trigger.on_record(&mut R::State::default(), time, scene.moment(window));
-                let anew = order == TriggerResult::FireAndPurge
-                    || scene.accumulation == Accumulation::Discarding;
+                let anew = scene.accumulation == Accumulation::Discarding;
                 let only = anew.then(|| {
                     let mut only = scene.aggregate.create();
                     scene.aggregate.add(&mut only, value);
@@ -277,7 +282,7 @@ where
         scene: &Scene<'_, G, R>,
     ) -> Option<Told<G::Out>> {
         let Self(grid) = *self;
-        let told = if R::BY_WINDOW {
+        let told = if by_default::<R>() {
             let changed = kept.tell_changed(grid, scene);
             changed.or_else(|| kept.tell_next(until, grid, scene))
         } else {
@@ -286,7 +291,7 @@ where
         // What is told later still needs its panes.
         let next = kept.next.map(|start| grid.window(start).end);
         let more = next.is_some_and(|end| end <= until) || kept.changed.is_some();
-        if told.is_none() || (R::BY_WINDOW && !more) {
+        if told.is_none() || (by_default::<R>() && !more) {
             kept.forget(until, grid, scene);
         }
         told
@@ -356,7 +361,7 @@ where
             };
             kept.watched.push_back(Watched { start, since, watch });
         }
-        if R::BY_WINDOW {
+        if by_default::<R>() {
             kept.next = kept.first_from(grid.first_behind(scene.watermark), grid);
         }
         Ok(kept)

@@ -1,0 +1,58 @@
+//! What windows hold in memory, and for how long.
+
+use std::time::Duration;
+
+use millstream_engine::Record;
+use millstream_engine::edge::Keyed;
+use millstream_engine::key::{Made, stable_hash};
+use millstream_engine::testing::OperatorHarness;
+use millstream_engine::time::Timestamp;
+
+use super::Aligned;
+use crate::aggregate::Count;
+use crate::window::trigger::{AfterProcessingTime, OnCount, OnWatermark, Trigger};
+use crate::window::{Tumbling, WindowRules};
+
+type ByValue = Made<fn(&u32) -> u32>;
+type Counting<R> = OperatorHarness<Keyed<u32>, Aligned<u32, Tumbling, ByValue, Count, R>>;
+
+fn counting<R: Trigger>(trigger: R) -> Counting<R> {
+    let WindowRules { accumulation, lateness, late, .. } = WindowRules::new();
+    let rules = WindowRules { trigger, accumulation, lateness, late };
+    let second = Tumbling::of(Duration::from_secs(1));
+    OperatorHarness::new(Aligned::new(second, Made(|n: &u32| *n), Count, rules))
+}
+
+fn push<R: Trigger>(windows: &mut Counting<R>, value: u32, millis: i64) {
+    let record = Keyed { hash: stable_hash(&value), value };
+    windows.push(Record::at(record, Timestamp::from_millis(millis)));
+}
+
+#[test]
+fn h3_a_window_that_is_gone_leaves_at_most_one_table_and_that_goes_too() {
+    let mut windows = counting(OnWatermark);
+    for second in 0..5 {
+        (0..10_000).for_each(|key| push(&mut windows, key, second * 1000));
+    }
+    windows.watermark(Timestamp::from_millis(5000));
+    assert_eq!(windows.values().len(), 50_000);
+    let spare = windows.operator().panes.spare_capacity();
+    assert!((10_000..30_000).contains(&spare), "one table of ten thousand keys: {spare}");
+    push(&mut windows, 1, 5000);
+    assert_eq!(windows.operator().panes.spare_capacity(), 0, "it is in use again");
+    windows.watermark(Timestamp::from_millis(6000));
+    assert_eq!(windows.operator().panes.spare_capacity(), 0, "too large for what was in it");
+    assert_eq!(windows.operator().panes.len(), 0);
+}
+
+#[test]
+fn h8_timers_that_count_for_nothing_do_not_pile_up() {
+    let soon = AfterProcessingTime::of(Duration::from_secs(60));
+    let mut windows = counting(OnCount::of(1).or(soon));
+    for round in 0..10_000 {
+        push(&mut windows, round % 3, 0);
+        windows.advance_clock(Duration::from_millis(1));
+    }
+    assert_eq!(windows.values().len(), 10_000);
+    assert!(windows.operator().timers() < 200, "{}", windows.operator().timers());
+}
