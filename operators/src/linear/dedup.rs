@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn b10_dedup_leaves_out_consecutive_repetitions_only() {
-        check(Dedup { last: None }, &[1, 11, 2, 1]);
+        check(Dedup { last: None, codec: None }, &[1, 11, 2, 1]);
     }
 
     #[test]
