@@ -19,6 +19,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when the key changes or there are `max`, and the last chunk when the input ends.
     /// Backpressures when its output does. Holds up to `max` values.
     ///
+    /// State: the chunk that is open, whose key is found again from its values.
+    ///
     /// # Panics
     ///
     /// If `max` is zero.

@@ -19,6 +19,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when a chunk is full; the last one, which may be smaller but is never empty, when the
     /// input ends. Backpressures when its output does. Holds up to `size` values.
     ///
+    /// State: the chunk that is not full yet.
+    ///
     /// # Panics
     ///
     /// If `size` is zero.

@@ -20,6 +20,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when a chunk is full; what is left when the input ends is not emitted. Backpressures
     /// when its output does. Holds up to `size` values.
     ///
+    /// State: the records that the next chunk begins with.
+    ///
     /// # Panics
     ///
     /// If `size` or `step` is zero.

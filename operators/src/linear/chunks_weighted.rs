@@ -21,6 +21,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// chunk, never an empty one, when the input ends. Backpressures when its output does. How many
     /// records it holds is up to their weights: those of weight zero have no bound.
     ///
+    /// State: the chunk that is not full yet, and its weight.
+    ///
     /// # Panics
     ///
     /// If `max_weight` is zero.

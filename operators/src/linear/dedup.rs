@@ -15,6 +15,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when its input does and the value is another one, backpressures when its output does,
     /// ends with its input.
     ///
+    /// State: the last value.
+    ///
     /// ```
     /// use millstream_operators::prelude::*;
     ///
@@ -39,6 +41,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does and the key is another one, backpressures when its output does,
     /// ends with its input.
+    ///
+    /// State: the last key.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -17,6 +17,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when its input does, or once at its end: at the watermark. Backpressures when its
     /// output does, ends with its input.
     ///
+    /// State: whether there was a record.
+    ///
     /// ```
     /// use millstream_operators::prelude::*;
     ///

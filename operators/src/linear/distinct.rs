@@ -23,6 +23,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when its input does, backpressures when its output does, ends with its input. Holds up
     /// to `max` values.
     ///
+    /// State: the values that it remembers.
+    ///
     /// # Panics
     ///
     /// If `max` is zero.

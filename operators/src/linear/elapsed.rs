@@ -21,6 +21,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when its input does, backpressures when its output does, ends with its input. Reads
     /// the clock once a record.
     ///
+    /// State: when the last record came; the time between two runs counts.
+    ///
     /// ```
     /// use millstream_operators::prelude::*;
     ///
@@ -41,6 +43,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input. Reads
     /// the clock once a record.
+    ///
+    /// State: none.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -16,6 +16,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
     ///
+    /// State: whether there was a record.
+    ///
     /// ```
     /// use millstream_operators::prelude::*;
     ///
@@ -39,6 +41,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// stream has its own.
     ///
     /// Emits when its input does, and when that ends.
+    ///
+    /// State: whether there was a record.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

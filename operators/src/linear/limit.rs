@@ -15,6 +15,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
     ///
+    /// State: how many have passed.
+    ///
     /// ```
     /// use millstream_operators::{linear::limit::LimitExceeded, prelude::*};
     ///

@@ -25,6 +25,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when its input has no more at hand, or `max` have come; before a watermark, and at the
     /// end. Backpressures when its output does. Holds up to `max` values.
     ///
+    /// State: the values that are held. Without a `uid`, those held at a barrier are lost to a run
+    /// that goes on from there.
+    ///
     /// # Panics
     ///
     /// If `max` is zero.

@@ -31,6 +31,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, and once more at its end. Backpressures when its output does.
     ///
+    /// State: the latest time.
+    ///
     /// ```
     /// use millstream_operators::{linear::materialize::Signal, prelude::*};
     ///
@@ -55,6 +57,8 @@ impl<T: Send + 'static, C: Chain<Item = Signal<T>>> DataStream<Signal<T>, C> {
     ///
     /// Emits when its input does, backpressures when its output does. Ends with its input, if there
     /// is no value for the end.
+    ///
+    /// State: whether the end has come.
     ///
     /// ```
     /// use millstream_operators::{linear::materialize::Signal, prelude::*};

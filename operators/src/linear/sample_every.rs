@@ -23,6 +23,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
     ///
+    /// State: the place in the row.
+    ///
     /// # Panics
     ///
     /// If `nth` is zero.
@@ -48,6 +50,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// input give the same sample. The others are counted as `sampled`.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
+    ///
+    /// State: how the chances go on.
     ///
     /// # Panics
     ///
@@ -75,6 +79,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// others are counted as `sampled`.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
+    ///
+    /// State: none.
     ///
     /// # Panics
     ///

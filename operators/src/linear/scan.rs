@@ -17,6 +17,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
     ///
+    /// State: the result so far.
+    ///
     /// ```
     /// use millstream_operators::prelude::*;
     ///
@@ -43,6 +45,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits the initial value with the first record, at that record's event time, or at the end of
     /// an empty input; then when its input does. Backpressures when its output does, ends with its
     /// input.
+    ///
+    /// State: the result so far.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

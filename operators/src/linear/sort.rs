@@ -24,6 +24,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// A record's event time stays, unless the watermark has passed it. Backpressures when its
     /// output does. Holds up to `max` records.
     ///
+    /// State: the records, which another number of instances may share.
+    ///
     /// ```
     /// use millstream_operators::prelude::*;
     ///
@@ -47,6 +49,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// A record's event time stays, unless the watermark has passed it. Backpressures when its
     /// output does. Holds up to `count` records.
+    ///
+    /// State: the records that are kept, which another number of instances may share.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -22,6 +22,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when its input does, and once more at its end if there is a last value: at the latest
     /// event time, or the watermark if that has passed it. Backpressures when its output does.
     ///
+    /// State: what `make_state` made, as `f` left it.
+    ///
     /// ```
     /// use millstream_operators::prelude::*;
     ///

@@ -17,6 +17,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
     ///
+    /// State: the next number, from which a run that takes it over goes on.
+    ///
     /// ```
     /// use millstream_operators::prelude::*;
     ///
@@ -37,6 +39,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input. Holds
     /// one value.
+    ///
+    /// State: the last value.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -62,6 +66,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits one record later than its input, and the last when that ends. Backpressures when its
     /// output does. Holds one value.
+    ///
+    /// State: the record that is held.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -23,6 +23,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when a group is closed, by a record or by time, and the last one when the input ends;
     /// never an empty one. Backpressures when its output does. How much it holds is up to `add`.
     ///
+    /// State: the group, and when its time is over: at once, if that was between two runs.
+    ///
     /// # Panics
     ///
     /// If `longest` is zero.

@@ -24,6 +24,10 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when there are enough, when their time is over, at a watermark and at the end.
     /// Backpressures when its output does. Holds up to `records`.
     ///
+    /// State: the records that are held, and when their time is over: at once, if that was between
+    /// two runs. Without a `uid`, those held at a barrier are lost to a run that goes on from
+    /// there.
+    ///
     /// # Panics
     ///
     /// If either is zero.

@@ -25,6 +25,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// whose time is over is emitted as soon as there is room. Holds up to `size` values. Reads the
     /// clock once a chunk.
     ///
+    /// State: the chunk, and when its time is over: at once, if that was between two runs.
+    ///
     /// # Panics
     ///
     /// If either is zero.

@@ -29,6 +29,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// its output does. Holds one record, whose event time stays, unless the watermark has passed
     /// it. Reads the clock once a record.
     ///
+    /// State: the record that is held, and when the quiet is over: at once, if that was between two
+    /// runs.
+    ///
     /// # Panics
     ///
     /// If `quiet` is zero.

@@ -28,6 +28,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// throughput, to `capacity` in each `by`. Ends `by` after the last record. A drain waits for
     /// that.
     ///
+    /// State: the records that are held, each with its time. Those whose time came between two runs
+    /// go out at once, and another number of instances may share them.
+    ///
     /// # Panics
     ///
     /// If either is zero.
@@ -59,6 +62,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, but not before. Backpressures until then, and when its output
     /// does. Ends with its input, which may be sooner if there is no record.
+    ///
+    /// State: when the stream began to run, in its first run. The record that is held goes out
+    /// before a barrier.
     ///
     /// # Panics
     ///

@@ -27,6 +27,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when its input does, backpressures when its output does, ends with its input. Reads
     /// the clock once a record.
     ///
+    /// State: how long it has been quiet. The time between two runs does not count either: nothing
+    /// could have come, and a job that was down for longer could never start again.
+    ///
     /// # Panics
     ///
     /// If `limit` is zero.

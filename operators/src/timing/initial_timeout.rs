@@ -23,6 +23,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
     ///
+    /// State: when the stream began, in its first run, and whether a record has come. The time
+    /// between two runs counts.
+    ///
     /// # Panics
     ///
     /// If `limit` is zero.
@@ -50,6 +53,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// stream's beginning: whatever the reason, and also while its output is full.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
+    ///
+    /// State: when the stream began, in its first run. The time between two runs counts.
     ///
     /// # Panics
     ///

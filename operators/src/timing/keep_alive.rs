@@ -24,6 +24,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when its input does, and when that is idle. Backpressures when its output does, ends
     /// with its input. Reads the clock once a record.
     ///
+    /// State: how long it has been quiet. The time between two runs does not count.
+    ///
     /// # Panics
     ///
     /// If `period` is zero.

@@ -26,6 +26,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// its output does. Holds one record, whose event time stays, unless the watermark has passed
     /// it. A record that comes just at the end of a period belongs to the next one.
     ///
+    /// State: the record that is held, when its period is over, and when the stream began: periods
+    /// go on in a later run as they were.
+    ///
     /// # Panics
     ///
     /// If `period` is zero.
@@ -81,6 +84,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input. Holds
     /// nothing.
+    ///
+    /// State: when the period is over.
     ///
     /// # Panics
     ///

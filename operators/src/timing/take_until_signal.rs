@@ -22,6 +22,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when its input does, backpressures when its output does, ends with its input or the
     /// signal. What comes behind still handles what it was given.
     ///
+    /// State: whether the signal was given.
+    ///
     /// ```
     /// use millstream_operators::{prelude::*, timing::Switch};
     ///

@@ -22,6 +22,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when its input does, backpressures when its output does; if it is full at that time,
     /// it ends as soon as there is room.
     ///
+    /// State: when the stream began to run, in its first run. The time between two runs counts.
+    ///
     /// # Panics
     ///
     /// If `time` is zero.
@@ -49,6 +51,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// through from then on.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
+    ///
+    /// State: when the stream began to run, in its first run. The time between two runs counts.
     ///
     /// # Panics
     ///

@@ -24,6 +24,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Backpressures while it waits, and when its output does. Ends with its input, behind the
     /// record that waits. Reads the clock once a record.
     ///
+    /// State: how much of the rate has been used, and when. The record that waits goes out before a
+    /// barrier.
+    ///
     /// ```
     /// use millstream_operators::{prelude::*, timing::Rate};
     ///
@@ -71,6 +74,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input. What its
     /// output holds up arrives in a burst afterwards, and counts as that.
+    ///
+    /// State: how much of the rate has been used, and when.
     ///
     /// ```
     /// use millstream_operators::{prelude::*, timing::{Rate, RateExceeded}};

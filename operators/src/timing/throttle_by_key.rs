@@ -30,6 +30,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
     ///
+    /// State: the keys that are known, and how much of its rate each has used.
+    ///
     /// # Panics
     ///
     /// If `max_keys` is zero.
