@@ -76,8 +76,6 @@ impl Rate {
 /// Whoever has to wait is told when, and its unit is charged as of that time, however late the
 /// timer was. What was due meanwhile may follow at once, if the timer was not later than
 /// [`TIMER_ERROR_MAX`]: so a rate above the resolution of timers is kept, without a burst.
-///
-/// In state it is what [`GcraState`] says, whatever the rate then is.
 #[derive(Clone, Debug)]
 pub(super) struct Gcra {
     rate: Rate,
@@ -85,9 +83,6 @@ pub(super) struct Gcra {
     late: Duration,
     last: Instant,
 }
-
-/// Two times in nanoseconds since the epoch, and a lateness.
-pub(super) type GcraState = (i64, i64, Duration);
 
 impl Gcra {
     pub(super) const fn new(rate: Rate) -> Self {
@@ -103,18 +98,16 @@ impl Gcra {
         self.instant(self.full_at)
     }
 
-    /// When it will be full again, when the last unit went out, and how late that was.
-    pub(super) fn state(&self, clock: &RunClock) -> Plain<GcraState> {
-        Plain((clock.nanos(self.full_at()), clock.nanos(self.last), self.late))
+    /// When it will be full again, as it is written in state. How late the last timer was is not:
+    /// that is over when another run begins.
+    pub(super) fn state(&self, clock: &RunClock) -> Plain<i64> {
+        Plain(clock.nanos(self.full_at()))
     }
 
-    /// Goes on from what [`state`](Gcra::state) told, to the nanosecond; a unit's fraction of one
-    /// is rounded against whoever asks.
-    pub(super) fn resume(&mut self, state: GcraState, clock: &RunClock) {
-        let (full_at, last, late) = state;
-        self.full_at = self.scaled(clock.instant(full_at));
-        self.last = clock.instant(last);
-        self.late = late.min(TIMER_ERROR_MAX);
+    /// Goes on from what [`state`](Gcra::state) told: to the nanosecond, and whatever the rate then
+    /// was.
+    pub(super) fn resume(&mut self, state: &Plain<i64>, clock: &RunClock) {
+        self.full_at = self.scaled(clock.instant(state.0));
     }
 
     fn scaled(&self, at: Instant) -> u128 {

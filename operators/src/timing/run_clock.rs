@@ -217,3 +217,54 @@ impl<T> Part<T> for Quiet {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use millstream_engine::time::{Timestamp, VirtualClock};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(wall: i64) -> (RunClock, VirtualClock) {
+        let hand = VirtualClock::starting_at(Timestamp::from_millis(wall));
+        let time = ProcessingClock::start(hand.clock());
+        let clock = RunClock { time, started: Some(Instant::START), ..RunClock::default() };
+        (clock, hand)
+    }
+
+    #[test]
+    fn a_beginning_lies_before_the_clock_and_counts_all_the_same() {
+        for wall in [-9_000, 0, 1_700_000_000_000] {
+            let (first, hand) = at(wall);
+            hand.advance(SECOND * 2);
+            assert_eq!(first.running(first.now()), SECOND * 2);
+            // A run that begins a minute later, and one that begins before: the date was set back.
+            for (later, due) in
+                [(3_000, SECOND * 2), (60_000, Duration::ZERO), (-1_000, SECOND * 6)]
+            {
+                let (mut second, hand) = at(wall + later);
+                second.resume(first.beginning());
+                assert!(!second.begin(), "it has begun");
+                assert_eq!(second.due(SECOND * 5), Some(Instant::after_start(due)), "{later}");
+                assert_eq!(second.beginning(), first.beginning());
+                hand.advance(SECOND);
+                let running = SECOND * u32::try_from((later / 1_000 + 1).max(0)).unwrap_or(0);
+                assert_eq!(second.running(second.now()), running);
+            }
+        }
+    }
+
+    #[test]
+    fn hostile_times_saturate() {
+        for wall in [i64::MIN, -1, i64::MAX] {
+            let (mut clock, _hand) = at(wall);
+            for nanos in [i64::MIN, -1, 0, i64::MAX] {
+                clock.resume(nanos);
+                let due = clock.due(Duration::MAX);
+                let (_, _) = (clock.running(clock.now()), clock.beginning());
+                due.map(|due| clock.instant(clock.nanos(due)));
+            }
+        }
+    }
+}

@@ -230,7 +230,7 @@ where
     fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
         let mut bucket = self.bucket.state(&self.clock);
         read_parts(PLAIN, state, &mut [&mut bucket])?;
-        self.bucket.resume(bucket.0, &self.clock);
+        self.bucket.resume(&bucket, &self.clock);
         Ok(())
     }
 }
@@ -295,7 +295,7 @@ where
     fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
         let mut bucket = self.bucket.state(&self.clock);
         read_parts(PLAIN, state, &mut [&mut bucket])?;
-        self.bucket.resume(bucket.0, &self.clock);
+        self.bucket.resume(&bucket, &self.clock);
         Ok(())
     }
 }
