@@ -135,16 +135,10 @@ pub(crate) fn run_each<T, N: Tail<T> + ?Sized>(
             None => (total - taken, None),
         };
         let allowed = limit - taken.min(limit);
+        flow = push_all(tail, records, stretch.min(allowed), push);
         let Some(watermark) = watermark.filter(|_| stretch <= allowed) else {
-            // Without a count where it isn't needed: the loop that matters most.
-            flow = if stretch <= allowed {
-                push_all(tail, records.by_ref(), push)
-            } else {
-                push_all(tail, records.by_ref().take(allowed), push)
-            };
             break;
         };
-        flow = push_all(tail, records.by_ref().take(stretch), push);
         if flow == Flow::More {
             marks_done += 1;
             flow = tail.watermark(watermark);
@@ -176,13 +170,16 @@ impl<T> Drop for Rest<'_, T> {
     }
 }
 
-#[inline]
+/// The innermost loop, which a link has its `push` compiled into: in one place, and not wherever
+/// records are taken from a batch.
+#[inline(never)]
 fn push_all<T, N: Tail<T> + ?Sized>(
     tail: &mut N,
-    records: impl Iterator<Item = Record<T>>,
+    records: &mut std::vec::Drain<'_, Record<T>>,
+    count: usize,
     push: impl Fn(&mut N, Record<T>) -> Flow,
 ) -> Flow {
-    for record in records {
+    for record in records.take(count) {
         if push(tail, record) == Flow::Stop {
             return Flow::Stop;
         }

@@ -5,7 +5,7 @@
 use millstream_engine::operator::SideOutput;
 use millstream_engine::runtime::OperatorContext;
 use millstream_engine::testing::{TestDriver, probe_sink, probe_source};
-use millstream_operators::fan::SidePort;
+use millstream_operators::fan::{Either, SidePort};
 use millstream_operators::keyed::process::{
     KeyContext, ListState, ProcessFunction, Timer, ValueState,
 };
@@ -115,4 +115,67 @@ fn two_pieces_of_state_with_one_name_keep_the_job_from_starting() {
         error.contains("`process` failed: two pieces of its state are called `seen`"),
         "{error}"
     );
+}
+
+/// Puts each order together with its payment, whichever comes first.
+#[derive(Clone)]
+struct Settles;
+
+/// What was ordered, and what was paid, as long as the other is missing.
+type Open = (ValueState<&'static str>, ValueState<u32>);
+type Side = Either<(u32, &'static str), (u32, u32)>;
+
+impl ProcessFunction<u32, Side> for Settles {
+    type Out = (u32, &'static str, u32);
+    type States = Open;
+
+    fn states(&self) -> Open {
+        (ValueState::new("ordered"), ValueState::new("paid"))
+    }
+
+    fn process(
+        &mut self,
+        record: Record<Side>,
+        context: &mut KeyContext<'_, u32, Open>,
+        out: &mut impl Collector<Self::Out>,
+    ) -> Result<(), OperatorError> {
+        let (ordered, paid) = &mut context.states;
+        let (what, cents) = match record.value {
+            Either::Left((_, what)) => (Some(what), paid.take()),
+            Either::Right((_, cents)) => (ordered.take(), Some(cents)),
+        };
+        match (what, cents) {
+            (Some(what), Some(cents)) => out.push(context.record((*context.key, what, cents))),
+            (Some(what), None) => ordered.set(what),
+            (None, Some(cents)) => paid.set(cents),
+            (None, None) => {}
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn g12_a_function_keeps_state_of_both_of_two_connected_streams() {
+    for parallel in [1, 3] {
+        let (orders, order_source) = probe_source::<(u32, &'static str)>();
+        let (payments, payment_source) = probe_source::<(u32, u32)>();
+        let (output, sink) = probe_sink();
+        let flow = Dataflow::new("settled");
+        let payments_in = flow.source("payments", payment_source);
+        let both = flow.source("orders", order_source).connect(payments_in);
+        let settled = both.key_by(|order| order.0, |payment| payment.0).parallel(parallel);
+        settled.process(Settles).boundary().sink("out", sink);
+        let mut driver = TestDriver::start(flow.blueprint()).unwrap();
+        driver.push(&orders, (1, "tea"));
+        driver.push(&payments, (2, 350));
+        assert_eq!(driver.read(&output), []);
+        driver.push(&payments, (1, 200));
+        driver.push(&orders, (2, "cake"));
+        assert_eq!(driver.read(&output), [(1, "tea", 200), (2, "cake", 350)]);
+        driver.push(&orders, (2, "pie"));
+        assert_eq!(driver.read(&output), [], "what is settled is forgotten");
+        driver.end(&orders);
+        driver.end(&payments);
+        driver.finish().unwrap();
+    }
 }

@@ -272,6 +272,13 @@ impl Blueprint {
         }
     }
 
+    /// Whether all records that come to the end of a stage, which is still being drawn up, have
+    /// event time: on their way from each source, somebody says what time it is.
+    #[must_use]
+    pub fn has_event_time(&self, draft: &StageDraft) -> bool {
+        super::time::has_event_time(&self.graph(), draft)
+    }
+
     /// Says that `operator` stands at the beginning of its stage as a head of its own making.
     pub fn mark_head(&self, operator: OperatorId) {
         if let Some(node) = self.graph().operators.get_mut(operator.0) {

@@ -59,6 +59,8 @@ pub struct OperatorCounters {
     pub retries: Counter,
     /// Records that a sink has written. What a source has read, its stage counts.
     pub delivered: Counter,
+    /// Keys whose state was given up to make room for others.
+    pub evicted_keys: Counter,
     drops: DropCounters,
 }
 

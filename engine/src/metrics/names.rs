@@ -26,6 +26,8 @@ pub const OPERATOR_RECORDS_DROPPED: &str = "millstream_operator_records_dropped_
 pub const OPERATOR_ERRORS: &str = "millstream_operator_errors_total";
 /// Attempts that an operator made again after an error.
 pub const OPERATOR_RETRIES: &str = "millstream_operator_retries_total";
+/// Keys whose state an operator gave up to make room for others.
+pub const OPERATOR_EVICTED_KEYS: &str = "millstream_operator_evicted_keys_total";
 /// Records put into an edge.
 pub const EDGE_RECORDS: &str = "millstream_edge_records_total";
 /// Records that an edge dropped because it was full, by reason.

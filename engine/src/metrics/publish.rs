@@ -62,6 +62,9 @@ impl Publisher {
         }
         self.count(names::OPERATOR_ERRORS, at, operator.errors);
         self.count(names::OPERATOR_RETRIES, at, operator.retries);
+        if operator.evicted_keys > 0 {
+            self.count(names::OPERATOR_EVICTED_KEYS, at, operator.evicted_keys);
+        }
         let explained = operator.dropped.total();
         // Without counts by operator nobody knows what was filtered, and zero would be a lie.
         let filtered = operator.records_out.map(|_| operator.filtered.saturating_sub(explained));

@@ -197,6 +197,7 @@ impl Registry {
             dropped,
             errors: sum(&|c| c.errors.get()),
             retries: sum(&|c| c.retries.get()),
+            evicted_keys: sum(&|c| c.evicted_keys.get()),
         }
     }
 

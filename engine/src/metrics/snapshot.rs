@@ -134,6 +134,8 @@ pub struct OperatorMetrics {
     pub errors: u64,
     /// Attempts made again after an error.
     pub retries: u64,
+    /// Keys whose state was given up to make room for others.
+    pub evicted_keys: u64,
 }
 
 /// What an edge has carried, all its channels together.

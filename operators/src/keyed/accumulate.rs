@@ -26,7 +26,7 @@
 //!         *longest = word.len().max(*longest);
 //!     }
 //!
-//!     fn result(longest: usize) -> usize {
+//!     fn result(&self, longest: usize) -> usize {
 //!         longest
 //!     }
 //! }
@@ -51,10 +51,12 @@ use std::fmt;
 use millstream_engine::chain::{Boundary, Via};
 use millstream_engine::edge::Keyed;
 use millstream_engine::key::KeyOf;
-use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::operator::{Collector, Operator, SideOutput};
+use millstream_engine::runtime::OperatorContext;
 use millstream_engine::state::{StateError, StateReader, StateWriter};
-use millstream_engine::{OperatorError, Record};
+use millstream_engine::{Error, OperatorError, Record};
 
+use super::limit::{BoundedKeys, KeyBound, NewKey};
 use super::table::{KeyedTable, Leaving, TableCodec};
 use crate::DataStream;
 use crate::state::{Checkpointed, State};
@@ -89,7 +91,13 @@ pub trait Accumulate<T>: Clone + Send + 'static {
     fn add(&mut self, state: &mut Self::State, value: T);
 
     /// What is told of all of them.
-    fn result(state: Self::State) -> Self::Out;
+    fn result(&self, state: Self::State) -> Self::Out;
+}
+
+/// What is kept of the records of one key, and can be told of again and again.
+pub trait AccumulateRunning<T>: Accumulate<T> {
+    /// What is told of all of them so far.
+    fn result_so_far(&self, state: &Self::State) -> Self::Out;
 }
 
 /// Emits `(key, result)` for each key when the input has ended, in no particular order, with the
@@ -99,6 +107,7 @@ pub struct AtEnd<T, K: KeyOf<T>, G: Accumulate<T>> {
     aggregate: G,
     state: KeyedTable<K::Owned, G::State>,
     codec: Option<TableCodec<K::Owned, G::State>>,
+    bound: Option<KeyBound<T>>,
     leaving: Option<Leaving<K::Owned, G::State>>,
 }
 
@@ -106,13 +115,24 @@ impl<T, K: KeyOf<T>, G: Accumulate<T>> AtEnd<T, K, G> {
     /// The operator for records whose key `key` finds.
     #[must_use]
     pub const fn new(key: K, aggregate: G) -> Self {
-        Self { key, aggregate, state: KeyedTable::new(), codec: None, leaving: None }
+        Self { key, aggregate, state: KeyedTable::new(), codec: None, bound: None, leaving: None }
+    }
+
+    /// How many keys something is kept of.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.state.len()
     }
 }
 
 impl<T, K: KeyOf<T>, G: Accumulate<T>> Clone for AtEnd<T, K, G> {
     fn clone(&self) -> Self {
-        Self { codec: self.codec, ..Self::new(self.key.clone(), self.aggregate.clone()) }
+        Self {
+            codec: self.codec,
+            state: self.state.blank(),
+            bound: self.bound.clone(),
+            ..Self::new(self.key.clone(), self.aggregate.clone())
+        }
     }
 }
 
@@ -126,9 +146,18 @@ where
     }
 }
 
+impl<T: Send + 'static, K: KeyOf<T>, G: Accumulate<T>> BoundedKeys for AtEnd<T, K, G> {
+    type Value = T;
+
+    fn bounded(self, bound: KeyBound<T>) -> Self {
+        let state = if bound.evicts() { KeyedTable::by_recency() } else { KeyedTable::new() };
+        Self { state, bound: Some(bound), ..self }
+    }
+}
+
 impl<T, K: KeyOf<T>, G: Accumulate<T>> fmt::Debug for AtEnd<T, K, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AtEnd").field("keys", &self.state.len()).finish_non_exhaustive()
+        f.debug_struct("AtEnd").field("keys", &self.keys()).finish_non_exhaustive()
     }
 }
 
@@ -141,11 +170,18 @@ where
     type Out = (K::Owned, G::Out);
     const NAME: &'static str = G::NAME;
 
+    fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
+        if let Some(bound) = &mut self.bound {
+            bound.open(context);
+        }
+        Ok(())
+    }
+
     #[inline]
     fn process(
         &mut self,
         record: Record<Keyed<T>>,
-        _out: &mut impl Collector<Self::Out>,
+        out: &mut impl Collector<Self::Out>,
     ) -> Result<(), OperatorError> {
         let (time, Keyed { hash, value }) = (record.time, record.value);
         match self.key.with(&value, |key| self.state.find(hash, key)) {
@@ -154,6 +190,16 @@ where
                 self.aggregate.add(&mut slot.value, value);
             }
             Err(key) => {
+                if let Some(bound) = &mut self.bound {
+                    let NewKey::Enters(evicted) = bound.new_key(self.state.len())? else {
+                        bound.divert(Record::at(value, time));
+                        return Ok(());
+                    };
+                    for slot in (0..evicted).map_while(|_| self.state.evict()) {
+                        let result = self.aggregate.result(slot.value);
+                        out.push(Record::at((slot.key, result), slot.time));
+                    }
+                }
                 let first = self.aggregate.first(value);
                 self.state.insert(hash, key, first, time);
             }
@@ -177,9 +223,14 @@ where
                 self.leaving = None;
                 break;
             };
-            out.push(Record::at((slot.key, G::result(slot.value)), slot.time));
+            let result = self.aggregate.result(slot.value);
+            out.push(Record::at((slot.key, result), slot.time));
         }
         Ok(())
+    }
+
+    fn side(&mut self) -> Option<&mut dyn SideOutput> {
+        self.bound.as_mut().and_then(KeyBound::side)
     }
 
     fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
@@ -197,19 +248,31 @@ pub struct Running<T, K: KeyOf<T>, G: Accumulate<T>> {
     aggregate: G,
     state: KeyedTable<K::Owned, G::State>,
     codec: Option<TableCodec<K::Owned, G::State>>,
+    bound: Option<KeyBound<T>>,
 }
 
 impl<T, K: KeyOf<T>, G: Accumulate<T>> Running<T, K, G> {
     /// The operator for records whose key `key` finds.
     #[must_use]
     pub const fn new(key: K, aggregate: G) -> Self {
-        Self { key, aggregate, state: KeyedTable::new(), codec: None }
+        Self { key, aggregate, state: KeyedTable::new(), codec: None, bound: None }
+    }
+
+    /// How many keys something is kept of.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.state.len()
     }
 }
 
 impl<T, K: KeyOf<T>, G: Accumulate<T>> Clone for Running<T, K, G> {
     fn clone(&self) -> Self {
-        Self { codec: self.codec, ..Self::new(self.key.clone(), self.aggregate.clone()) }
+        Self {
+            codec: self.codec,
+            state: self.state.blank(),
+            bound: self.bound.clone(),
+            ..Self::new(self.key.clone(), self.aggregate.clone())
+        }
     }
 }
 
@@ -223,9 +286,18 @@ where
     }
 }
 
+impl<T: Send + 'static, K: KeyOf<T>, G: Accumulate<T>> BoundedKeys for Running<T, K, G> {
+    type Value = T;
+
+    fn bounded(self, bound: KeyBound<T>) -> Self {
+        let state = if bound.evicts() { KeyedTable::by_recency() } else { KeyedTable::new() };
+        Self { state, bound: Some(bound), ..self }
+    }
+}
+
 impl<T, K: KeyOf<T>, G: Accumulate<T>> fmt::Debug for Running<T, K, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("keys", &self.state.len()).finish_non_exhaustive()
+        f.debug_struct("Running").field("keys", &self.keys()).finish_non_exhaustive()
     }
 }
 
@@ -233,10 +305,17 @@ impl<T, K, G> Operator<Keyed<T>> for Running<T, K, G>
 where
     T: Send + 'static,
     K: KeyOf<T, Owned: Clone>,
-    G: Accumulate<T, State: Clone>,
+    G: AccumulateRunning<T>,
 {
     type Out = (K::Owned, G::Out);
     const NAME: &'static str = G::RUNNING;
+
+    fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
+        if let Some(bound) = &mut self.bound {
+            bound.open(context);
+        }
+        Ok(())
+    }
 
     #[inline]
     fn process(
@@ -245,19 +324,32 @@ where
         out: &mut impl Collector<Self::Out>,
     ) -> Result<(), OperatorError> {
         let (time, Keyed { hash, value }) = (record.time, record.value);
-        let (key, state) = match self.key.with(&value, |key| self.state.find(hash, key)) {
+        let (key, result) = match self.key.with(&value, |key| self.state.find(hash, key)) {
             Ok(slot) => {
                 self.aggregate.add(&mut slot.value, value);
-                (slot.key.clone(), slot.value.clone())
+                (slot.key.clone(), self.aggregate.result_so_far(&slot.value))
             }
             Err(key) => {
+                if let Some(bound) = &mut self.bound {
+                    let NewKey::Enters(evicted) = bound.new_key(self.state.len())? else {
+                        bound.divert(Record::at(value, time));
+                        return Ok(());
+                    };
+                    // What there was to tell of them has been told.
+                    (0..evicted).map_while(|_| self.state.evict()).for_each(drop);
+                }
                 let first = self.aggregate.first(value);
-                self.state.insert(hash, key.clone(), first.clone(), time);
-                (key, first)
+                let result = self.aggregate.result_so_far(&first);
+                self.state.insert(hash, key.clone(), first, time);
+                (key, result)
             }
         };
-        out.push(Record::at((key, G::result(state)), time));
+        out.push(Record::at((key, result), time));
         Ok(())
+    }
+
+    fn side(&mut self) -> Option<&mut dyn SideOutput> {
+        self.bound.as_mut().and_then(KeyBound::side)
     }
 
     fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
@@ -271,8 +363,8 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::super::Count;
     use super::*;
+    use crate::aggregate::Count;
     use millstream_engine::key::{Made, stable_hash};
     use millstream_engine::testing::OperatorHarness;
 

@@ -4,7 +4,10 @@ use millstream_engine::chain::Chain;
 use millstream_engine::key::KeyOf;
 
 use super::KeyedStream;
-use super::accumulate::{Accumulate, Aggregated, AtEnd, Running, RunningAggregated};
+use super::accumulate::{
+    Accumulate, AccumulateRunning, Aggregated, AtEnd, Running, RunningAggregated,
+};
+use crate::aggregate::Count;
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// Counts the records of each key, and emits `(key, count)` for each when the input has ended,
@@ -50,10 +53,6 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     }
 }
 
-/// How many records there were.
-#[derive(Clone, Copy, Debug)]
-pub struct Count;
-
 impl<T> Accumulate<T> for Count {
     type State = u64;
     type Out = u64;
@@ -70,7 +69,14 @@ impl<T> Accumulate<T> for Count {
         *count += 1;
     }
 
-    fn result(count: u64) -> u64 {
+    fn result(&self, count: u64) -> u64 {
         count
+    }
+}
+
+impl<T> AccumulateRunning<T> for Count {
+    #[inline]
+    fn result_so_far(&self, count: &u64) -> u64 {
+        *count
     }
 }

@@ -4,7 +4,9 @@ use millstream_engine::chain::Chain;
 use millstream_engine::key::KeyOf;
 
 use super::KeyedStream;
-use super::accumulate::{Accumulate, Aggregated, AtEnd, Running, RunningAggregated};
+use super::accumulate::{
+    Accumulate, AccumulateRunning, Aggregated, AtEnd, Running, RunningAggregated,
+};
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// Folds the records of each key into one result, and emits `(key, result)` for each when the
@@ -85,7 +87,18 @@ where
         (self.f)(accumulator, value);
     }
 
-    fn result(accumulator: A) -> A {
+    fn result(&self, accumulator: A) -> A {
         accumulator
+    }
+}
+
+impl<T, A, F> AccumulateRunning<T> for Fold<A, F>
+where
+    A: Clone + Send + 'static,
+    F: FnMut(&mut A, T) + Clone + Send + 'static,
+{
+    #[inline]
+    fn result_so_far(&self, accumulator: &A) -> A {
+        accumulator.clone()
     }
 }

@@ -1,17 +1,25 @@
 //! Streams whose records belong to keys, and state for each of them.
 
 pub mod accumulate;
+mod aggregate;
+mod changes;
 mod count;
+mod distinct;
 mod fold;
+pub mod limit;
 pub mod process;
+mod recency;
 mod reduce;
 mod stream;
 mod table;
 mod timers;
 
-pub use count::Count;
+pub use aggregate::Aggregating;
+pub use changes::{Change, Table, TableByWatermark};
+pub use distinct::Distinct;
 pub use fold::Fold;
+pub use limit::KeyLimit;
 pub use reduce::Reduce;
 pub use stream::KeyedStream;
 
-pub(crate) use crate::state::without_uid;
+pub(crate) use table::without_uid;

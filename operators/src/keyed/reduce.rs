@@ -4,7 +4,9 @@ use millstream_engine::chain::Chain;
 use millstream_engine::key::KeyOf;
 
 use super::KeyedStream;
-use super::accumulate::{Accumulate, Aggregated, AtEnd, Running, RunningAggregated};
+use super::accumulate::{
+    Accumulate, AccumulateRunning, Aggregated, AtEnd, Running, RunningAggregated,
+};
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// Folds the records of each key into the first of them, and emits `(key, result)` for each
@@ -84,7 +86,18 @@ where
         (self.f)(reduced, value);
     }
 
-    fn result(reduced: T) -> T {
+    fn result(&self, reduced: T) -> T {
         reduced
+    }
+}
+
+impl<T, F> AccumulateRunning<T> for Reduce<F>
+where
+    T: Clone + Send + 'static,
+    F: FnMut(&mut T, T) + Clone + Send + 'static,
+{
+    #[inline]
+    fn result_so_far(&self, reduced: &T) -> T {
+        reduced.clone()
     }
 }

@@ -97,6 +97,11 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
         self
     }
 
+    /// The stream, the key function, and how many instances were asked for.
+    pub(crate) fn into_parts(self) -> (DataStream<T, C>, K, usize) {
+        (self.stream, self.key, self.parallelism)
+    }
+
     /// Puts an operator behind the shuffle, given the key function: the one door for keyed
     /// operators, ours and yours. What it gets is each value with the hash of its key.
     pub fn via_keyed<O: Operator<Keyed<T>>>(

@@ -10,7 +10,9 @@ use millstream_engine::key::{key_group, stable_hash};
 use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 
-use crate::state::{Codec, State, without_uid};
+use super::recency::Recency;
+pub(crate) use crate::state::without_uid;
+use crate::state::{Codec, State};
 
 /// What is kept for one key.
 pub(crate) struct Slot<K, A> {
@@ -28,11 +30,23 @@ pub(crate) type Leaving<K, A> = IntoIter<Slot<K, A>>;
 /// A value for each key, found by the hash that travelled with the record.
 pub(crate) struct KeyedTable<K, A> {
     slots: HashTable<Slot<K, A>>,
+    /// Which have been used lately, where that counts.
+    recency: Option<Recency>,
 }
 
 impl<K, A> KeyedTable<K, A> {
     pub(crate) const fn new() -> Self {
-        Self { slots: HashTable::new() }
+        Self { slots: HashTable::new(), recency: None }
+    }
+
+    /// An empty one that knows which keys have been used lately.
+    pub(crate) fn by_recency() -> Self {
+        Self { slots: HashTable::new(), recency: Some(Recency::default()) }
+    }
+
+    /// An empty one of the same kind.
+    pub(crate) fn blank(&self) -> Self {
+        if self.recency.is_some() { Self::by_recency() } else { Self::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -47,13 +61,33 @@ impl<K, A> KeyedTable<K, A> {
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
         let same = |slot: &Slot<K, A>| slot.hash == hash && slot.key.borrow() == key;
-        self.slots.find_mut(hash, same).ok_or_else(|| key.to_owned())
+        let found = if let Some(recency) = &mut self.recency {
+            let bucket = self.slots.find_bucket_index(hash, same);
+            bucket.inspect(|bucket| recency.touch(*bucket));
+            bucket.and_then(|bucket| self.slots.get_bucket_mut(bucket))
+        } else {
+            self.slots.find_mut(hash, same)
+        };
+        found.ok_or_else(|| key.to_owned())
     }
 
     /// Adds the slot of a key that has none.
     pub(crate) fn insert(&mut self, hash: u64, key: K, value: A, time: Timestamp) {
         let slot = Slot { hash, key, value, time };
-        self.slots.insert_unique(hash, slot, |slot| slot.hash);
+        if let Some(recency) = &mut self.recency {
+            recency.make_room(&mut self.slots, |slot| slot.hash);
+        }
+        let entry = self.slots.insert_unique(hash, slot, |slot| slot.hash);
+        if let Some(recency) = &mut self.recency {
+            recency.enter(entry.bucket_index());
+        }
+    }
+
+    /// Takes out a key that has not been used lately.
+    pub(crate) fn evict(&mut self) -> Option<Slot<K, A>> {
+        let bucket = self.recency.as_mut()?.oldest(&self.slots)?;
+        let (slot, _) = self.slots.get_bucket_entry(bucket).ok()?.remove();
+        Some(slot)
     }
 
     /// Empties the table.

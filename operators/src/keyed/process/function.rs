@@ -23,6 +23,9 @@ pub trait ProcessFunction<K, T>: Clone + Send + 'static {
     /// What it keeps for each key.
     type States: States;
 
+    /// The operator's name, where the user gives none.
+    const NAME: &'static str = "process";
+
     /// Names what it keeps for each key. Called once an instance.
     fn states(&self) -> Self::States;
 
@@ -50,6 +53,17 @@ pub trait ProcessFunction<K, T>: Clone + Send + 'static {
         out: &mut impl Collector<Self::Out>,
     ) -> Result<(), OperatorError> {
         let _ = (timer, context, out);
+        Ok(())
+    }
+
+    /// What is kept of the key is given up, to [make room](crate::keyed::KeyLimit::evict) for
+    /// another one, with its timers: the last time to tell of it.
+    fn on_evict(
+        &mut self,
+        context: &mut KeyContext<'_, K, Self::States>,
+        out: &mut impl Collector<Self::Out>,
+    ) -> Result<(), OperatorError> {
+        let _ = (context, out);
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 
 use super::{StateTime, States, StoredStates, Timer};
+use crate::keyed::recency::Recency;
 use crate::keyed::timers::Timers;
 use crate::state::{Bytes, Codec, State};
 
@@ -30,6 +31,10 @@ pub(super) struct KeyStore<K, S: States> {
     /// When the state of a key has to be looked at, because some of it may have lived its time.
     sweeps_event: Timers<K>,
     sweeps_processing: Timers<K>,
+    /// Whether there is a limit of keys: then one that only has timers counts too.
+    bounded: bool,
+    /// Which have been used lately, where that counts.
+    recency: Option<Recency>,
 }
 
 impl<K, S: States> KeyStore<K, S> {
@@ -40,7 +45,14 @@ impl<K, S: States> KeyStore<K, S> {
             processing: Timers::new(),
             sweeps_event: Timers::new(),
             sweeps_processing: Timers::new(),
+            bounded: false,
+            recency: None,
         }
+    }
+
+    /// One for a limited number of keys, of which some may have to make room for others.
+    pub(super) fn bounded(evicts: bool) -> Self {
+        Self { bounded: true, recency: evicts.then(Recency::default), ..Self::new() }
     }
 
     pub(super) const fn timers(&self) -> usize {
@@ -54,6 +66,38 @@ impl<K, S: States> KeyStore<K, S> {
 }
 
 impl<K: Eq + Clone, S: States> KeyStore<K, S> {
+    /// The place of a key; where it has none, the key, made its own.
+    #[inline]
+    pub(super) fn find<Q>(&mut self, hash: u64, key: &Q) -> Result<usize, K>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let found =
+            self.keys.find_bucket_index(hash, |kept| kept.hash == hash && kept.key.borrow() == key);
+        if let (Some(recency), Some(place)) = (&mut self.recency, found) {
+            recency.touch(place);
+        }
+        found.ok_or_else(|| key.to_owned())
+    }
+
+    /// The place of a key that has not been used lately.
+    pub(super) fn oldest(&mut self) -> Option<usize> {
+        self.recency.as_mut()?.oldest(&self.keys)
+    }
+
+    /// Forgets a key, and its timers.
+    pub(super) fn forget(&mut self, place: usize) {
+        let Ok(entry) = self.keys.get_bucket_entry(place) else {
+            return;
+        };
+        let (kept, _) = entry.remove();
+        let KeyStore { event, processing, sweeps_event, sweeps_processing, .. } = self;
+        for timers in [event, processing, sweeps_event, sweeps_processing] {
+            timers.delete_key(kept.hash, &kept.key);
+        }
+    }
+
     /// The place of a key, which it is given if it has none.
     #[inline]
     pub(super) fn place<Q>(&mut self, hash: u64, key: &Q) -> usize
@@ -67,9 +111,16 @@ impl<K: Eq + Clone, S: States> KeyStore<K, S> {
     }
 
     #[cold]
-    fn insert(&mut self, hash: u64, key: K) -> usize {
+    pub(super) fn insert(&mut self, hash: u64, key: K) -> usize {
         let kept = Kept { hash, key, cells: S::Cells::default(), swept: false };
-        self.keys.insert_unique(hash, kept, |kept| kept.hash).bucket_index()
+        if let Some(recency) = &mut self.recency {
+            recency.make_room(&mut self.keys, |kept| kept.hash);
+        }
+        let place = self.keys.insert_unique(hash, kept, |kept| kept.hash).bucket_index();
+        if let Some(recency) = &mut self.recency {
+            recency.enter(place);
+        }
+        place
     }
 
     /// The place of a key that is owned already.
@@ -78,19 +129,45 @@ impl<K: Eq + Clone, S: States> KeyStore<K, S> {
         found.unwrap_or_else(|| self.insert(hash, key))
     }
 
+    /// The places of all keys, in the order of their hashes. They hold until a key is added, or
+    /// memory is given back.
+    pub(super) fn places(&self) -> Vec<usize> {
+        let buckets = 0..self.keys.num_buckets();
+        let hash = |place| self.keys.get_bucket(place).map(|kept| kept.hash);
+        let mut places: Vec<_> = buckets.filter(|place| hash(*place).is_some()).collect();
+        places.sort_by_key(|place| hash(*place));
+        places
+    }
+
     /// After the key in `place` was at hand: forgets it if nothing is kept of it, and sees to it
     /// that what has a time to live is looked at.
     #[inline]
     pub(super) fn leave(&mut self, place: usize, states: &S, now: StateTime) {
+        if self.look_after(place, states, now) {
+            self.give_back();
+        }
+    }
+
+    /// The same, and moves no other key; tells whether this one is forgotten.
+    #[inline]
+    pub(super) fn look_after(&mut self, place: usize, states: &S, now: StateTime) -> bool {
         let Some(kept) = self.keys.get_bucket_mut(place) else {
-            return;
+            return false;
         };
         if states.is_blank(&kept.cells) {
+            if std::mem::take(&mut kept.swept) {
+                // Or else a key that comes and goes would leave a look behind each time.
+                self.sweeps_event.delete_key(kept.hash, &kept.key);
+                self.sweeps_processing.delete_key(kept.hash, &kept.key);
+            }
+            let has = |timers: &Timers<K>| timers.has(kept.hash, &kept.key);
+            if self.bounded && (has(&self.event) || has(&self.processing)) {
+                return false;
+            }
             if let Ok(entry) = self.keys.get_bucket_entry(place) {
                 entry.remove();
             }
-            self.give_back();
-            return;
+            return true;
         }
         if !kept.swept && states.shortest_life().is_some() {
             kept.swept = true;
@@ -98,6 +175,7 @@ impl<K: Eq + Clone, S: States> KeyStore<K, S> {
             let (hash, key) = (kept.hash, kept.key.clone());
             self.look_at(next, hash, &key, states, now);
         }
+        false
     }
 
     /// Looks at a key again when the first of its state will have lived its time; but not too often
@@ -133,7 +211,8 @@ impl<K: Eq + Clone, S: States> KeyStore<K, S> {
             };
             let next = states.expire(&mut entry.get_mut().cells, now);
             if states.is_blank(&entry.get().cells) {
-                entry.remove();
+                let place = entry.bucket_index();
+                self.look_after(place, states, now);
             } else {
                 self.look_at(next, hash, &key, states, now);
             }
@@ -151,9 +230,15 @@ impl<K: Eq + Clone, S: States> KeyStore<K, S> {
     }
 
     /// Gives memory back that is mostly unused.
-    fn give_back(&mut self) {
+    pub(super) fn give_back(&mut self) {
         if self.keys.capacity() > 64 && self.keys.len() < self.keys.capacity() / 8 {
-            self.keys.shrink_to(self.keys.len() * 2, |kept| kept.hash);
+            let room = self.keys.len() * 2;
+            let shrink =
+                |keys: &mut HashTable<Kept<K, S::Cells>>| keys.shrink_to(room, |kept| kept.hash);
+            match &mut self.recency {
+                Some(recency) => recency.across(&mut self.keys, |kept| kept.hash, shrink),
+                None => shrink(&mut self.keys),
+            }
         }
     }
 }
@@ -280,7 +365,9 @@ impl<K: Eq + Clone, S: States> KeyStore<K, S> {
                 for time in times(codec.timers.read(&mut bytes)?) {
                     self.processing.register(time, hash, &key);
                 }
-                if !states.is_blank(&cells) {
+                let waits =
+                    self.bounded && (self.event.has(hash, &key) || self.processing.has(hash, &key));
+                if waits || !states.is_blank(&cells) {
                     let place = self.insert(hash, key);
                     if let Some(kept) = self.keys.get_bucket_mut(place) {
                         kept.cells = cells;

@@ -161,6 +161,16 @@ impl<K> Timers<K> {
         true
     }
 
+    /// Whether a key has timers.
+    pub(crate) fn has<Q>(&self, hash: u64, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let slot = self.slots.find(hash, |slot| slot.is(hash, key));
+        slot.is_some_and(|slot| !slot.times.is_empty())
+    }
+
     /// Deletes all timers of a key, and says how many there were.
     pub(crate) fn delete_key<Q>(&mut self, hash: u64, key: &Q) -> usize
     where

@@ -6,6 +6,7 @@ use std::hash::Hash;
 use std::ops::Bound;
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use millstream_engine::key::stable_hash;
 use millstream_engine::time::Timestamp;
 
@@ -44,28 +45,15 @@ impl<K, A, S: Default> Pane<K, A, S> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let same = |slot: &Slot<K, A, S>| slot.key.borrow() == key;
-        match self.slots.find_entry(hash, same) {
-            Ok(slot) => slot.into_mut(),
-            Err(absent) => add::<K, Q, A, S>(absent.into_table(), hash, key.to_owned(), create()),
+        let rehash = |slot: &Slot<K, A, S>| stable_hash(slot.key.borrow());
+        match self.slots.entry(hash, same, rehash) {
+            Entry::Occupied(slot) => slot.into_mut(),
+            Entry::Vacant(place) => {
+                let slot = Slot { key: key.to_owned(), kept: Kept::new(create()) };
+                place.insert(slot).into_mut()
+            }
         }
     }
-}
-
-/// Adds the slot of a key that has none: apart, so that the common way stays short.
-#[cold]
-fn add<K, Q, A, S: Default>(
-    slots: &mut Slots<K, A, S>,
-    hash: u64,
-    key: K,
-    accumulator: A,
-) -> &mut Slot<K, A, S>
-where
-    K: Borrow<Q>,
-    Q: Hash + ?Sized,
-{
-    let slot = Slot { key, kept: Kept::new(accumulator) };
-    let rehash = |slot: &Slot<K, A, S>| stable_hash::<Q>(slot.key.borrow());
-    slots.insert_unique(hash, slot, rehash).into_mut()
 }
 
 /// All windows that there are, in the order of their ends.
@@ -74,14 +62,18 @@ pub(super) struct Panes<K, A, S> {
     panes: Vec<Option<Pane<K, A, S>>>,
     /// The places of `panes` that are empty.
     free: Vec<usize>,
-    /// The place that was last looked for.
+    /// The place that was last looked for, and its window: most records lie in it, too.
     last: usize,
+    last_window: TimeWindow,
     /// A table that is no longer used.
     spare: Slots<K, A, S>,
 }
 
 /// The end and the start of a window: windows that do not overlap are in the order of both.
 type Bounds = (Timestamp, Timestamp);
+
+/// One that nothing lies in.
+const NO_WINDOW: TimeWindow = TimeWindow::new(Timestamp::MAX, Timestamp::MIN);
 
 const fn bounds(window: TimeWindow) -> Bounds {
     (window.end, window.start)
@@ -94,6 +86,7 @@ impl<K, A, S> Panes<K, A, S> {
             panes: Vec::new(),
             free: Vec::new(),
             last: 0,
+            last_window: NO_WINDOW,
             spare: HashTable::new(),
         }
     }
@@ -116,14 +109,14 @@ impl<K, A, S> Panes<K, A, S> {
     /// The place of the window that `time` lies in, if there is one.
     #[inline]
     pub(super) fn find(&mut self, time: Timestamp) -> Option<usize> {
-        let last = self.panes.get(self.last).and_then(Option::as_ref);
-        if last.is_some_and(|pane| pane.window.contains(time)) {
-            return Some(self.last);
-        }
+        if self.last_window.contains(time) { Some(self.last) } else { self.find_other(time) }
+    }
+
+    fn find_other(&mut self, time: Timestamp) -> Option<usize> {
         let behind = Bound::Excluded((time, Timestamp::MAX));
-        let (&(_, start), &place) = self.order.range((behind, Bound::Unbounded)).next()?;
+        let (&(end, start), &place) = self.order.range((behind, Bound::Unbounded)).next()?;
         (start <= time).then(|| {
-            self.last = place;
+            (self.last, self.last_window) = (place, TimeWindow::new(start, end));
             place
         })
     }
@@ -150,7 +143,7 @@ impl<K, A, S> Panes<K, A, S> {
             None => self.panes.push(Some(pane)),
         }
         self.order.insert(bounds(window), place);
-        self.last = place;
+        (self.last, self.last_window) = (place, window);
         place
     }
 
@@ -169,6 +162,7 @@ impl<K, A, S> Panes<K, A, S> {
     /// Takes the first window out.
     pub(super) fn take_first(&mut self) -> Option<Pane<K, A, S>> {
         let (_, place) = self.order.pop_first()?;
+        self.last_window = NO_WINDOW;
         let pane = self.panes.get_mut(place)?.take();
         if self.order.is_empty() {
             self.panes = Vec::new();
