@@ -89,8 +89,8 @@ impl<'a> StateReader<'a> {
         })
     }
 
-    /// The state without a key that falls to this instance: its own, and that of instances which are
-    /// no more, each of them to one of those that there are. For what may as well be elsewhere.
+    /// The state without a key that falls to this instance: its own, and that of instances which
+    /// are no more, each of them to one of those that there are. For what may as well be elsewhere.
     pub fn inherited(&self) -> impl Iterator<Item = &'a [u8]> {
         let (own, instances) = (self.instance, self.instances.max(1));
         let falls_here = move |(instance, _): &(usize, _)| instance % instances == own;

@@ -31,10 +31,10 @@ impl<C: Chain, O: Operator<C::Item>> DataStream<O::Out, Via<C, O>> {
     /// its last word would be lost.
     ///
     /// A restart gives the operator a blank state, also where the run began with that of another
-    /// one. What it held is lost, and only the log tells of it: groups that were not full, for example. After a panic
-    /// the state can't be trusted, so [`Directive::Resume`] then restarts, too. While it waits to
-    /// be started again it takes nothing, and everything before it comes to rest as behind a full
-    /// edge.
+    /// one. What it held is lost, and only the log tells of it: groups that were not full, for
+    /// example. After a panic the state can't be trusted, so [`Directive::Resume`] then restarts,
+    /// too. While it waits to be started again it takes nothing, and everything before it comes to
+    /// rest as behind a full edge.
     ///
     /// An operator with a side output can't be started again, and a job that might have to is
     /// refused at its start: the words that have one, `try_map` and its kin, say by their
