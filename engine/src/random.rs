@@ -60,6 +60,8 @@ mod tests {
         assert_eq!(numbers(Random::new(7)), numbers(Random::new(7)));
         assert_ne!(numbers(Random::fork(7, 0, 1)), numbers(Random::fork(7, 1, 0)));
         let mut random = Random::new(1);
+        random.next_u64();
+        assert_eq!(numbers(Random::new(random.state())), numbers(random.clone()));
         assert!((0..1000).all(|_| random.below(10) < 10 && random.ratio() < 1.0));
         assert_eq!(random.below(0), 0);
     }

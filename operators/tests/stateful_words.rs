@@ -11,9 +11,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use millstream_engine::OperatorError;
 use millstream_engine::batch::Barrier;
 use millstream_engine::chain::{Boundary, Via};
-use millstream_engine::operator::Operator;
+use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::random::Random;
 use millstream_engine::state::Snapshot;
 use millstream_engine::testing::{
@@ -233,6 +234,48 @@ fn g2_a_signal_that_was_given_is_not_forgotten() {
         after.restore(before.snapshot().unwrap()).unwrap();
         assert_eq!(after.is_done(), given);
     }
+}
+
+/// Whether it sets the time, whether it needs it, and the version of its state.
+const fn kind<T, O: Operator<T>>(_: &O) -> (bool, bool, u32) {
+    (O::SETS_TIME, O::NEEDS_TIME, O::STATE_VERSION)
+}
+
+#[test]
+fn g2_who_only_forwards_says_what_the_other_says() {
+    #[derive(Clone)]
+    struct Late;
+
+    impl Operator<u64> for Late {
+        type Out = u64;
+        const NAME: &'static str = "late";
+        const NEEDS_TIME: bool = true;
+        const STATE_VERSION: u32 = 3;
+
+        fn process(
+            &mut self,
+            record: Record<u64>,
+            out: &mut impl Collector<u64>,
+        ) -> Result<(), OperatorError> {
+            out.push(record);
+            Ok(())
+        }
+    }
+
+    let flow = Dataflow::new("wrapped");
+    let numbers = || flow.source("in", source::from_iter(0..9_u64)).boxed();
+    let late = numbers().via(Late).map_err(|error| error).supervise(Supervision::stop());
+    let (_, late, _) = late.into_parts().1.into_parts();
+    assert_eq!(kind(&late), (false, true, 3));
+
+    let time = |n: &u64| at(i64::try_from(*n).unwrap());
+    let timed = numbers().event_time(time, Watermarks::monotonic()).map_err(|error| error);
+    let (_, timed, _) =
+        timed.supervise(Supervision::stop()).uid("time").into_parts().1.into_parts();
+    assert_eq!(kind(&timed), (true, false, 1));
+    let mut harness = OperatorHarness::new(timed);
+    harness.push(5);
+    assert_eq!(harness.events(), [Event::Record(Record::at(5, at(5))), Event::Watermark(at(5))]);
 }
 
 /// What a group of instances holds at a barrier, and as another number of them goes on from it.
