@@ -171,7 +171,7 @@ fn g10_a_busy_stage_answers_at_the_next_record() {
             let view = seeing.lock().unwrap();
             question = view.as_ref().map(|view| Box::pin(view.get(&0)));
         }
-        if n % 1_000 == 0
+        if n.is_multiple_of(1_000)
             && let Some(asked) = &mut question
             && let Poll::Ready(answer) = poll(asked.as_mut())
         {
@@ -408,18 +408,18 @@ fn g10_a_table_by_watermark_is_seen_as_it_has_been_told() {
 #[test]
 fn g10_every_word_that_keeps_something_by_key_can_be_asked() {
     let numbers = [3_u64, 8, 5, 2];
-    let asked = |build: &dyn Fn(&Dataflow, DataStream<u64>) -> StateView<bool, u64>| {
+    let asked = |build: fn(DataStream<u64>) -> StateView<bool, u64>| {
         let (input, source) = probe_source::<u64>();
         let flow = Dataflow::new("words");
-        let view = build(&flow, flow.source("numbers", source).boxed());
+        let view = build(flow.source("numbers", source).boxed());
         let mut driver = TestDriver::start(flow.blueprint()).unwrap();
         numbers.iter().for_each(|n| driver.push(&input, *n));
         sorted(ask(&mut driver, view.snapshot())).unwrap()
     };
-    let even = |n: &u64| n % 2 == 0;
     macro_rules! of {
         ($($word:tt)+) => {
-            asked(&|_, numbers| {
+            asked(|numbers| {
+                let even = |n: &u64| n.is_multiple_of(2);
                 let (stream, view) = numbers.key_by(even).$($word)+.queryable();
                 stream.uid("word").max_keys(KeyLimit::evict(9)).ignore();
                 view

@@ -39,13 +39,12 @@ where
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let flow = Dataflow::new("visits");
-    /// let (input, visits) = source::queue(16);
-    /// let visits = flow.source("visits", visits).key_by_ref(|name: &String| name.as_str());
-    /// let (counts, view) = visits.running_count().queryable();
-    /// let mut counts = counts.into_stream();
+    /// let now = flow.source("now", source::from_iter(["ann", "bob", "ann"].map(String::from)));
+    /// let visits = now.concat(flow.source("later", source::never()));
+    /// let (counts, view) = visits.key_by_ref(String::as_str).running_count().queryable();
     ///
-    /// for name in ["ann", "bob", "ann"] {
-    ///     input.send(name.to_owned()).await?;
+    /// let mut counts = counts.into_stream();
+    /// for _ in 0..3 {
     ///     counts.try_next().await?;
     /// }
     /// assert_eq!(view.get("ann").await?, Some(2));

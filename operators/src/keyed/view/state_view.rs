@@ -62,7 +62,7 @@ impl<K: Send + 'static, V: Send + 'static> StateView<K, V> {
     /// # let prices = flow.source("prices", prices);
     /// let (changes, view) = prices.key_by(|p: &(u8, u32)| p.0).table(|p| Some(p.1)).queryable();
     /// # let mut changes = changes.into_stream();
-    /// # input.send((7, 12)).await?;
+    /// # let _ = input.offer((7, 12));
     /// # changes.try_next().await?;
     /// assert_eq!(view.get(&7).await?, Some(12));
     /// # Ok(())
@@ -96,10 +96,11 @@ impl<K: Send + 'static, V: Send + 'static> StateView<K, V> {
     /// # let flow = Dataflow::new("numbers");
     /// # let (input, numbers) = source::queue(16);
     /// # let numbers = flow.source("numbers", numbers);
-    /// let (sums, view) = numbers.key_by(|n| n % 10).running_fold(0, |sum, n| *sum += n).queryable();
+    /// let digits = numbers.key_by(|n| n % 10);
+    /// let (sums, view) = digits.running_fold(0, |sum, n| *sum += n).queryable();
     /// # let mut sums = sums.into_stream();
     /// # for n in [3, 5, 13] {
-    /// #     input.send(n).await?;
+    /// #     let _ = input.offer(n);
     /// #     sums.try_next().await?;
     /// # }
     /// assert_eq!(view.get_all([3, 4, 5]).await?, [Some(16), None, Some(5)]);
@@ -136,7 +137,7 @@ impl<K: Send + 'static, V: Send + 'static> StateView<K, V> {
     /// let (counts, view) = numbers.key_by(|n| n % 10).running_count().queryable();
     /// # let mut counts = counts.into_stream();
     /// # for n in [3, 5, 13] {
-    /// #     input.send(n).await?;
+    /// #     let _ = input.offer(n);
     /// #     counts.try_next().await?;
     /// # }
     /// let mut all = view.snapshot().await?;
