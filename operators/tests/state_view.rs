@@ -299,6 +299,23 @@ fn g10_who_has_asked_a_job_that_stops_is_told_so() {
     assert_eq!(poll(question), Poll::Ready(Err(ViewError::Failed)));
 }
 
+#[test]
+fn g10_state_that_is_on_its_way_out_is_not_told_as_missing() {
+    let (input, source) = probe_source::<u64>();
+    let (output, sink) = probe_sink();
+    let flow = Dataflow::new("leaving");
+    let (counts, view) = flow.source("numbers", source).key_by(|n| *n).count().queryable();
+    counts.sink("out", sink);
+    let mut driver = TestDriver::start(flow.blueprint()).unwrap();
+    (0..5).for_each(|n| driver.push(&input, n));
+    output.request(2);
+    driver.end(&input);
+    assert_eq!(driver.records(&output).len(), 2);
+    assert_eq!(ask(&mut driver, view.get(&1)), Err(ViewError::Ended));
+    assert_eq!(driver.read(&output).len(), 3);
+    driver.finish().unwrap();
+}
+
 /// Cannot be copied.
 #[derive(Debug)]
 struct Explosive;
