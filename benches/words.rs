@@ -3,6 +3,7 @@
 //! `cargo bench --bench words`
 
 #![allow(missing_docs, reason = "a bench has no interface")]
+#![allow(clippy::indexing_slicing, reason = "as it is written by hand")]
 
 mod support;
 

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
 const HEADER: &str = "carrier,name,flights,cancelled,mean_dep_delay";
+const HOURS: &str = "window_start,carrier,flights,cancelled,mean_dep_delay";
 
 /// The example, as cargo builds it beside the tests.
 fn flights() -> Command {
@@ -89,6 +90,121 @@ fn the_month_has_the_totals_that_a_plain_loop_finds() {
         assert!(text(&done.stdout).contains("27004 rows read, 0 rejected"));
         assert_eq!(text(&done.stderr), "", "there is no progress bar in a pipe");
     }
+}
+
+/// The hours by carrier in a plain loop, and how many rows come too late for theirs with a bound of
+/// so many hours.
+fn hours(content: &[u8], disorder: i64) -> (String, usize) {
+    let mut rows = csv::Reader::from_reader(content);
+    let columns = rows.headers().unwrap().clone();
+    let column = |name| columns.iter().position(|column| column == name).unwrap();
+    let [carrier, departed, delayed] = ["carrier", "dep_time", "dep_delay"].map(column);
+    let [minute, hour] = ["minute", "time_hour"].map(column);
+    let mut hours: BTreeMap<(i64, String), (u32, u32, Vec<f64>)> = BTreeMap::new();
+    let (mut latest, mut late) = (i64::MIN, 0);
+    for row in rows.records().map(Result::unwrap) {
+        let hour = row[hour].parse::<jiff::Timestamp>().unwrap().as_second();
+        let start = (hour + 60 * row[minute].parse::<i64>().unwrap()).div_euclid(3600) * 3600;
+        if latest.saturating_sub(disorder * 3600) >= start + 3600 {
+            late += 1;
+            continue;
+        }
+        latest = latest.max(hour + 60 * row[minute].parse::<i64>().unwrap());
+        let key = (start, row[carrier].to_owned());
+        let (flights, cancelled, delays) = hours.entry(key).or_default();
+        *flights += 1;
+        *cancelled += u32::from(&row[departed] == "NA");
+        delays.extend(row[delayed].parse::<f64>().ok());
+    }
+    let line =
+        |((start, carrier), (flights, cancelled, delays)): (&(i64, String), &(_, _, Vec<f64>))| {
+            let start = jiff::Timestamp::from_second(*start).unwrap();
+            let mean = delays.iter().sum::<f64>() / delays.len() as f64;
+            let mean = if delays.is_empty() { String::new() } else { format!("{mean:.3}") };
+            let (flights, cancelled): (&u32, &u32) = (flights, cancelled);
+            format!("{start},{carrier},{flights},{cancelled},{mean}\n")
+        };
+    (format!("{HOURS}\n{}", hours.iter().map(line).collect::<String>()), late)
+}
+
+#[test]
+fn the_month_has_the_hours_that_a_plain_loop_finds() {
+    let (expected, late) = hours(&month(), 24);
+    assert_eq!((expected.lines().count(), late), (5134, 0));
+    assert!(expected.contains(",1,1,\n"), "some hours have no delay to tell of");
+    for parallelism in ["1", "4"] {
+        let folder = Folder::new();
+        let hourly = folder.path("hourly.csv");
+        let done = run(&["--hourly", &hourly, "--parallelism", parallelism]);
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        assert_eq!(std::fs::read_to_string(&hourly).unwrap(), expected);
+        assert!(text(&done.stdout).contains("5133 hours by carrier, 0 rows came too late"));
+        assert!(!text(&done.stdout).contains("Late rows"));
+    }
+}
+
+#[test]
+fn rows_that_come_later_than_the_bound_are_counted_and_shown() {
+    let (expected, late) = hours(&month(), 1);
+    let flights = |line: &str| line.split(',').nth(2).unwrap().parse::<usize>().unwrap();
+    assert_eq!(expected.lines().skip(1).map(flights).sum::<usize>() + late, 27004);
+    for parallelism in ["1", "4"] {
+        let folder = Folder::new();
+        let hourly = folder.path("hourly.csv");
+        let bound = ["--disorder", "1", "--parallelism", parallelism];
+        let done = run(&[&["--hourly", hourly.as_str()], bound.as_slice()].concat());
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        assert_eq!(std::fs::read_to_string(&hourly).unwrap(), expected);
+        let shown = text(&done.stdout);
+        assert!(shown.contains(&format!(", {late} rows came too late for theirs")), "{shown}");
+        assert!(shown.contains("Late rows, the first by schedule"), "{shown}");
+    }
+}
+
+/// The worst three hours of each day and airport, in a plain loop over all windows: the ten worst,
+/// as the cells of the table.
+fn worst_three_hours(content: &[u8]) -> Vec<[String; 4]> {
+    let mut rows = csv::Reader::from_reader(content);
+    let columns = rows.headers().unwrap().clone();
+    let column = |name| columns.iter().position(|column| column == name).unwrap();
+    let [origin, delayed, hour] = ["origin", "dep_delay", "time_hour"].map(column);
+    let mut windows: BTreeMap<(String, i64), (u32, Vec<f64>)> = BTreeMap::new();
+    for row in rows.records().map(Result::unwrap) {
+        let hour = row[hour].parse::<jiff::Timestamp>().unwrap().as_second() / 3600;
+        for start in hour - 2..=hour {
+            let window = windows.entry((row[origin].to_owned(), start)).or_default();
+            window.0 += 1;
+            window.1.extend(row[delayed].parse::<f64>().ok());
+        }
+    }
+    let mut days: BTreeMap<(String, i64), (f64, i64, u32)> = BTreeMap::new();
+    for ((airport, start), (flights, delays)) in windows {
+        let mean = delays.iter().sum::<f64>() / delays.len() as f64;
+        // A day begins at ten o’clock UTC, and three hours belong to the one in which they end.
+        let day = days.entry((airport, (start + 2 - 10).div_euclid(24)));
+        let worst = day.or_insert((f64::MIN, 0, 0));
+        if flights >= 10 && mean > worst.0 {
+            *worst = (mean, start, flights);
+        }
+    }
+    let mut worst: Vec<_> = days.into_iter().filter(|(_, worst)| worst.2 > 0).collect();
+    worst.sort_by(|(_, one), (_, other)| other.0.total_cmp(&one.0));
+    let cells = |((airport, _), (mean, start, flights)): ((String, i64), (f64, i64, u32))| {
+        let start = jiff::Timestamp::from_second(start * 3600).unwrap().strftime("%d %b %H:%M");
+        [airport, start.to_string(), flights.to_string(), format!("{mean:.1}")]
+    };
+    worst.into_iter().take(10).map(cells).collect()
+}
+
+#[test]
+fn the_worst_three_hours_are_those_that_a_plain_loop_finds() {
+    let shown = text(&run(&[]).stdout);
+    let (_, table) = shown.split_once("Worst three hours of a day\n").unwrap();
+    let (table, _) = table.split_once('└').unwrap();
+    let cells = |line: &str| line.split(['│', '┆']).map(|cell| cell.trim().to_owned()).collect();
+    let rows: Vec<Vec<String>> = table.lines().skip(3).map(cells).collect();
+    let rows: Vec<&[String]> = rows.iter().map(|row| &row[1..5]).collect();
+    assert_eq!(rows, worst_three_hours(&month()));
 }
 
 #[test]
@@ -217,7 +333,15 @@ fn a_replay_is_served_while_it_runs_and_drains_at_a_signal() {
 #[test]
 fn the_help_names_every_option() {
     let help = text(&run(&["--help"]).stdout);
-    let options =
-        ["--input", "--output", "--dead-letters", "--parallelism", "--metrics", "--replay"];
+    let options = [
+        "--input",
+        "--output",
+        "--hourly",
+        "--disorder",
+        "--dead-letters",
+        "--parallelism",
+        "--metrics",
+        "--replay",
+    ];
     assert!(options.iter().all(|option| help.contains(option)), "{help}");
 }

@@ -80,9 +80,11 @@ fn every_example_is_listed_with_its_command() {
     let mut listed = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
+        let in_a_folder = path.join("main.rs").exists();
+        if in_a_folder || path.extension().is_some_and(|extension| extension == "rs") {
             let name = path.file_stem().unwrap().to_str().unwrap();
-            let heading = format!(". [`{name}`]({name}.rs)\n");
+            let file = if in_a_folder { "/main.rs" } else { ".rs" };
+            let heading = format!(". [`{name}`]({name}{file})\n");
             assert!(page.contains(&heading), "{name} has no heading");
             let command = format!("cargo run --release --example {name}\n");
             assert!(page.contains(&command), "{name} has no command");

@@ -21,6 +21,12 @@ impl Random {
         Self(mixer.next_u64() ^ instance as u64)
     }
 
+    /// What it will say next: a generator with this for a seed goes on as this one does.
+    #[must_use]
+    pub const fn state(&self) -> u64 {
+        self.0
+    }
+
     /// The next 64 random bits.
     pub const fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -54,6 +60,8 @@ mod tests {
         assert_eq!(numbers(Random::new(7)), numbers(Random::new(7)));
         assert_ne!(numbers(Random::fork(7, 0, 1)), numbers(Random::fork(7, 1, 0)));
         let mut random = Random::new(1);
+        random.next_u64();
+        assert_eq!(numbers(Random::new(random.state())), numbers(random.clone()));
         assert!((0..1000).all(|_| random.below(10) < 10 && random.ratio() < 1.0));
         assert_eq!(random.below(0), 0);
     }

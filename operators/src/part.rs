@@ -7,6 +7,8 @@ use millstream_engine::operator::Collector;
 use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 
+use crate::state::{Codec, Part};
+
 /// The event time of something made of several records: the latest of theirs, or the watermark if
 /// that has passed them all, so that what is emitted late is never behind it.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +46,22 @@ impl LatestTime {
         let latest = self.records.max(self.watermark);
         self.records = Timestamp::MIN;
         latest
+    }
+}
+
+impl<T> Part<T> for LatestTime {
+    fn write(&self, codec: Codec<T>, bytes: &mut Vec<u8>) -> Result<(), StateError> {
+        self.records.write(codec, bytes)?;
+        self.watermark.write(codec, bytes)
+    }
+
+    fn read(&mut self, codec: Codec<T>, bytes: &mut &[u8]) -> Result<(), StateError> {
+        let mut read = Self::new();
+        read.records.read(codec, bytes)?;
+        read.watermark.read(codec, bytes)?;
+        self.add(read.records);
+        self.pass(read.watermark);
+        Ok(())
     }
 }
 

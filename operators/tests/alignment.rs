@@ -325,9 +325,11 @@ async fn h17_hostile_times_neither_hang_nor_overflow() {
 struct Watched {
     stream: usize,
     max_drift: i64,
-    /// The watermarks that the records of each stream bring, and how many are out.
-    streams: Arc<Mutex<Vec<(Vec<i64>, usize)>>>,
+    streams: Arc<Mutex<Vec<Progress>>>,
 }
+
+/// The watermarks that the records of a stream bring, and how many are out.
+type Progress = (Vec<i64>, usize);
 
 impl Operator<i64> for Watched {
     type Out = i64;

@@ -89,6 +89,14 @@ impl<'a> StateReader<'a> {
         })
     }
 
+    /// The state without a key that falls to this instance: its own, and that of instances which
+    /// are no more, each of them to one of those that there are. For what may as well be elsewhere.
+    pub fn inherited(&self) -> impl Iterator<Item = &'a [u8]> {
+        let (own, instances) = (self.instance, self.instances.max(1));
+        let falls_here = move |(instance, _): &(usize, _)| instance % instances == own;
+        self.instances().filter(falls_here).map(|(_, bytes)| bytes)
+    }
+
     /// The state of each key group that this instance owns, in the order of the groups.
     pub fn key_groups(&self) -> impl Iterator<Item = (u8, &'a [u8])> {
         let (instance, instances) = (self.instance, self.instances);

@@ -77,10 +77,21 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
     /// A fresh instance that is told after every `room` records that it is full, and resumed.
     #[must_use]
     pub fn with_room(operator: O, room: usize) -> Self {
+        Self::with_clock(operator, room, VirtualClock::new())
+    }
+
+    /// A fresh instance in a run that begins when the wall clock says `wall`: for an operator that
+    /// takes over the state of an earlier run.
+    #[must_use]
+    pub fn starting_at(operator: O, wall: Timestamp) -> Self {
+        Self::with_clock(operator, usize::MAX, VirtualClock::starting_at(wall))
+    }
+
+    fn with_clock(operator: O, room: usize, clock: VirtualClock) -> Self {
         let mut harness = Self {
             operator,
             seat: Seat::alone(O::NAME),
-            clock: VirtualClock::new(),
+            clock,
             events: VecDeque::new(),
             room: room.max(1),
             error: None,

@@ -31,14 +31,19 @@ impl Timestamp {
     /// This point moved later by `by`, at most [`Timestamp::MAX`].
     #[must_use]
     pub fn saturating_add(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+        Self(self.0.saturating_add_unsigned(millis(by)))
     }
 
     /// This point moved earlier by `by`, at least [`Timestamp::MIN`].
     #[must_use]
     pub fn saturating_sub(self, by: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+        Self(self.0.saturating_sub_unsigned(millis(by)))
     }
+}
+
+/// From one end of time to the other it is as many as a `u64` holds.
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Debug for Timestamp {
@@ -67,5 +72,10 @@ mod tests {
         assert_eq!(Timestamp::from_millis(5).saturating_add(long), Timestamp::MAX);
         assert_eq!(Timestamp::from_millis(-5).saturating_sub(long), Timestamp::MIN);
         assert_eq!(Timestamp::MAX.saturating_add(Duration::from_millis(1)), Timestamp::MAX);
+        // All of time is longer than an `i64` says.
+        assert_eq!(Timestamp::MIN.saturating_add(long), Timestamp::MAX);
+        assert_eq!(Timestamp::MAX.saturating_sub(long), Timestamp::MIN);
+        let all = Duration::from_millis(u64::MAX);
+        assert_eq!(Timestamp::MIN.saturating_add(all), Timestamp::MAX);
     }
 }

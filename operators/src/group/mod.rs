@@ -29,6 +29,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// has substreams of its own: where a key has to be in one place, use
     /// [`key_by`](DataStream::key_by), which has no limits and keeps state to the end.
     ///
+    /// State: none that is written down so far. What substreams hold at a barrier is lost to a run
+    /// that goes on from there.
+    ///
     /// ```
     /// use std::time::Duration;
     ///

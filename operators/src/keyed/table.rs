@@ -11,6 +11,7 @@ use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 
 use super::recency::Recency;
+pub(crate) use crate::state::without_uid;
 use crate::state::{Codec, State};
 
 /// What is kept for one key.
@@ -182,8 +183,3 @@ impl<K, A> Clone for TableCodec<K, A> {
 }
 
 impl<K, A> Copy for TableCodec<K, A> {}
-
-/// Whoever has state and no `uid` is asked for none of it.
-pub(crate) fn without_uid() -> StateError {
-    StateError::new("an operator without a uid writes no state")
-}

@@ -4,8 +4,10 @@ use std::fmt;
 
 use crate::DataStream;
 use crate::part::{Backlog, LatestTime};
+use crate::state::{Checkpointed, Codec, State, read_parts, write_parts};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
 
@@ -16,6 +18,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when the key changes or there are `max`, and the last chunk when the input ends.
     /// Backpressures when its output does. Holds up to `max` values.
+    ///
+    /// State: the chunk that is open, whose key is found again from its values.
     ///
     /// # Panics
     ///
@@ -57,12 +61,13 @@ pub struct ChunkBy<T, K, F> {
     chunk: Vec<T>,
     time: LatestTime,
     backlog: Backlog<Vec<T>>,
+    codec: Option<Codec<T>>,
 }
 
 impl<T, K, F> ChunkBy<T, K, F> {
     fn new(max: usize, key: F) -> Self {
         let (time, backlog) = (LatestTime::new(), Backlog::new());
-        Self { max, key, last: None, chunk: Vec::new(), time, backlog }
+        Self { max, key, last: None, chunk: Vec::new(), time, backlog, codec: None }
     }
 
     fn close(&mut self, out: &mut impl Collector<Vec<T>>) {
@@ -73,9 +78,15 @@ impl<T, K, F> ChunkBy<T, K, F> {
     }
 }
 
+impl<T: State, K, F> Checkpointed for ChunkBy<T, K, F> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
+}
+
 impl<T, K, F: Clone> Clone for ChunkBy<T, K, F> {
     fn clone(&self) -> Self {
-        Self::new(self.max, self.key.clone())
+        Self { codec: self.codec, ..Self::new(self.max, self.key.clone()) }
     }
 }
 
@@ -136,6 +147,17 @@ where
 
     fn resume(&mut self, out: &mut impl Collector<Vec<T>>) -> Result<(), OperatorError> {
         self.backlog.resume(out);
+        Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[&self.chunk, &self.time])
+    }
+
+    /// The key is that of what is in the chunk.
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(self.codec, state, &mut [&mut self.chunk, &mut self.time])?;
+        self.last = self.chunk.last().map(&mut self.key);
         Ok(())
     }
 }

@@ -4,11 +4,13 @@ use std::fmt;
 
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
 
 use crate::DataStream;
 use crate::part::LatestTime;
+use crate::state::{Checkpointed, Codec, State, read_parts, write_parts};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Groups records into chunks of `size`. A chunk's event time is the latest of its records', or
@@ -16,6 +18,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when a chunk is full; the last one, which may be smaller but is never empty, when the
     /// input ends. Backpressures when its output does. Holds up to `size` values.
+    ///
+    /// State: the chunk that is not full yet.
     ///
     /// # Panics
     ///
@@ -44,11 +48,12 @@ pub struct Chunks<T> {
     size: usize,
     chunk: Vec<T>,
     time: LatestTime,
+    codec: Option<Codec<T>>,
 }
 
 impl<T> Chunks<T> {
     const fn new(size: usize) -> Self {
-        Self { size, chunk: Vec::new(), time: LatestTime::new() }
+        Self { size, chunk: Vec::new(), time: LatestTime::new(), codec: None }
     }
 
     fn close(&mut self, out: &mut impl Collector<Vec<T>>) {
@@ -59,9 +64,15 @@ impl<T> Chunks<T> {
     }
 }
 
+impl<T: State> Checkpointed for Chunks<T> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
+}
+
 impl<T> Clone for Chunks<T> {
     fn clone(&self) -> Self {
-        Self::new(self.size)
+        Self { codec: self.codec, ..Self::new(self.size) }
     }
 }
 
@@ -107,6 +118,14 @@ impl<T: Send + 'static> Operator<T> for Chunks<T> {
             self.close(out);
         }
         Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[&self.chunk, &self.time])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(self.codec, state, &mut [&mut self.chunk, &mut self.time])
     }
 }
 

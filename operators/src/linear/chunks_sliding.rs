@@ -5,10 +5,12 @@ use std::fmt;
 
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
 
 use crate::DataStream;
+use crate::state::{Checkpointed, Codec, State, read_parts, write_parts};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Groups records into chunks of `size`, one beginning at every `step`-th record. With a step
@@ -17,6 +19,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when a chunk is full; what is left when the input ends is not emitted. Backpressures
     /// when its output does. Holds up to `size` values.
+    ///
+    /// State: the records that the next chunk begins with.
     ///
     /// # Panics
     ///
@@ -56,17 +60,24 @@ pub struct ChunksSliding<T> {
     held: VecDeque<Record<T>>,
     /// Records to leave out before the next chunk begins.
     skip: usize,
+    codec: Option<Codec<T>>,
 }
 
 impl<T> ChunksSliding<T> {
     const fn new(size: usize, step: usize) -> Self {
-        Self { size, step, held: VecDeque::new(), skip: 0 }
+        Self { size, step, held: VecDeque::new(), skip: 0, codec: None }
+    }
+}
+
+impl<T: State> Checkpointed for ChunksSliding<T> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
     }
 }
 
 impl<T> Clone for ChunksSliding<T> {
     fn clone(&self) -> Self {
-        Self::new(self.size, self.step)
+        Self { codec: self.codec, ..Self::new(self.size, self.step) }
     }
 }
 
@@ -104,6 +115,14 @@ impl<T: Clone + Send + 'static> Operator<T> for ChunksSliding<T> {
             self.skip = self.step.saturating_sub(self.size);
         }
         Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[&self.held, &self.skip])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(self.codec, state, &mut [&mut self.held, &mut self.skip])
     }
 }
 

@@ -4,8 +4,10 @@ use std::fmt;
 
 use crate::DataStream;
 use crate::part::{Backlog, LatestTime};
+use crate::state::{Checkpointed, Codec, State, read_parts, write_parts};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
 
@@ -18,6 +20,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when the next record would be too much, or when the weight is just reached; the last
     /// chunk, never an empty one, when the input ends. Backpressures when its output does. How many
     /// records it holds is up to their weights: those of weight zero have no bound.
+    ///
+    /// State: the chunk that is not full yet, and its weight.
     ///
     /// # Panics
     ///
@@ -69,12 +73,13 @@ pub struct ChunksWeighted<T, F> {
     chunk: Vec<T>,
     time: LatestTime,
     backlog: Backlog<Vec<T>>,
+    codec: Option<Codec<T>>,
 }
 
 impl<T, F> ChunksWeighted<T, F> {
     fn new(max_weight: usize, weight: F) -> Self {
         let (time, backlog) = (LatestTime::new(), Backlog::new());
-        Self { max_weight, weight, held: 0, chunk: Vec::new(), time, backlog }
+        Self { max_weight, weight, held: 0, chunk: Vec::new(), time, backlog, codec: None }
     }
 
     fn close(&mut self, out: &mut impl Collector<Vec<T>>) {
@@ -86,9 +91,15 @@ impl<T, F> ChunksWeighted<T, F> {
     }
 }
 
+impl<T: State, F> Checkpointed for ChunksWeighted<T, F> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
+}
+
 impl<T, F: Clone> Clone for ChunksWeighted<T, F> {
     fn clone(&self) -> Self {
-        Self::new(self.max_weight, self.weight.clone())
+        Self { codec: self.codec, ..Self::new(self.max_weight, self.weight.clone()) }
     }
 }
 
@@ -152,6 +163,14 @@ where
     fn resume(&mut self, out: &mut impl Collector<Vec<T>>) -> Result<(), OperatorError> {
         self.backlog.resume(out);
         Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[&self.held, &self.chunk, &self.time])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(self.codec, state, &mut [&mut self.held, &mut self.chunk, &mut self.time])
     }
 }
 

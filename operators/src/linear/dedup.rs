@@ -2,9 +2,11 @@
 
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::{OperatorError, Record};
 
 use crate::DataStream;
+use crate::state::{Checkpointed, Codec, State, read_parts, write_parts};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Leaves out values that are equal to the last one emitted; they count as delivered. Memory
@@ -12,6 +14,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does and the value is another one, backpressures when its output does,
     /// ends with its input.
+    ///
+    /// State: the last value.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -29,7 +33,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     where
         T: PartialEq + Clone,
     {
-        self.via(Dedup { last: None })
+        self.via(Dedup { last: None, codec: None })
     }
 
     /// Leaves out values whose key is equal to that of the last one emitted; they count as
@@ -37,6 +41,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does and the key is another one, backpressures when its output does,
     /// ends with its input.
+    ///
+    /// State: the last key.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -55,8 +61,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         K: PartialEq + Send + 'static,
         F: FnMut(&T) -> K + Clone + Send + 'static,
     {
-        let last = None;
-        self.via(DedupByKey { key, last })
+        self.via(DedupByKey { key, last: None, codec: None })
     }
 }
 
@@ -64,11 +69,18 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
 #[derive(Debug)]
 pub struct Dedup<T> {
     last: Option<T>,
+    codec: Option<Codec<T>>,
+}
+
+impl<T: State> Checkpointed for Dedup<T> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
 }
 
 impl<T> Clone for Dedup<T> {
     fn clone(&self) -> Self {
-        Self { last: None }
+        Self { last: None, codec: self.codec }
     }
 }
 
@@ -91,6 +103,14 @@ impl<T: PartialEq + Clone + Send + 'static> Operator<T> for Dedup<T> {
         }
         Ok(())
     }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[&self.last])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(self.codec, state, &mut [&mut self.last])
+    }
 }
 
 /// The operator behind [`DataStream::dedup_by_key`].
@@ -98,11 +118,18 @@ impl<T: PartialEq + Clone + Send + 'static> Operator<T> for Dedup<T> {
 pub struct DedupByKey<K, F> {
     key: F,
     last: Option<K>,
+    codec: Option<Codec<K>>,
+}
+
+impl<K: State, F> Checkpointed for DedupByKey<K, F> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
 }
 
 impl<K, F: Clone> Clone for DedupByKey<K, F> {
     fn clone(&self) -> Self {
-        Self { key: self.key.clone(), last: None }
+        Self { key: self.key.clone(), last: None, codec: self.codec }
     }
 }
 
@@ -128,6 +155,14 @@ where
         }
         Ok(())
     }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[&self.last])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(self.codec, state, &mut [&mut self.last])
+    }
 }
 
 #[cfg(test)]
@@ -149,12 +184,12 @@ mod tests {
 
     #[test]
     fn b10_dedup_leaves_out_consecutive_repetitions_only() {
-        check(Dedup { last: None }, &[1, 11, 2, 1]);
+        check(Dedup { last: None, codec: None }, &[1, 11, 2, 1]);
     }
 
     #[test]
     fn b10_dedup_by_key_compares_with_the_last_one_emitted() {
-        let (key, last) = (|n: &u32| n % 10, None);
-        check(DedupByKey { key, last }, &[1, 2, 1]);
+        let key = |n: &u32| n % 10;
+        check(DedupByKey { key, last: None, codec: None }, &[1, 2, 1]);
     }
 }

@@ -3,8 +3,10 @@
 use std::fmt;
 
 use crate::DataStream;
+use crate::state::{Checkpointed, PLAIN, read_parts, write_parts};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
 
@@ -14,6 +16,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, or once at its end: at the watermark. Backpressures when its
     /// output does, ends with its input.
+    ///
+    /// State: whether there was a record.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -40,6 +44,8 @@ pub struct DefaultIfEmpty<T> {
     empty: bool,
     watermark: Timestamp,
 }
+
+impl<T> Checkpointed for DefaultIfEmpty<T> {}
 
 impl<T: Clone> Clone for DefaultIfEmpty<T> {
     fn clone(&self) -> Self {
@@ -82,6 +88,14 @@ impl<T: Clone + Send + 'static> Operator<T> for DefaultIfEmpty<T> {
             out.push(Record::at(self.value.clone(), self.watermark));
         }
         Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.empty, &self.watermark])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(PLAIN, state, &mut [&mut self.empty, &mut self.watermark])
     }
 }
 

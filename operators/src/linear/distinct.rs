@@ -7,9 +7,13 @@ use hashbrown::HashTable;
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::key::stable_hash;
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::{OperatorError, Record};
 
 use crate::DataStream;
+use crate::state::{
+    Checkpointed, Codec, Part, State, read_list, read_parts, write_list, write_parts,
+};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Lets each value through once, as far as it remembers: the last `max` different ones. When
@@ -18,6 +22,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input. Holds up
     /// to `max` values.
+    ///
+    /// State: the values that it remembers.
     ///
     /// # Panics
     ///
@@ -52,18 +58,19 @@ pub struct Distinct<T> {
     values: Vec<(u64, T)>,
     oldest: usize,
     places: HashTable<usize>,
+    codec: Option<Codec<T>>,
 }
 
 impl<T> Distinct<T> {
     const fn new(max: usize) -> Self {
-        Self { max, values: Vec::new(), oldest: 0, places: HashTable::new() }
+        Self { max, values: Vec::new(), oldest: 0, places: HashTable::new(), codec: None }
     }
 }
 
 impl<T: Hash + Eq + Clone> Distinct<T> {
     /// Whether a value is none of those remembered. It is then.
     fn is_new(&mut self, value: &T) -> bool {
-        let Self { max, values, oldest, places } = self;
+        let Self { max, values, oldest, places, .. } = self;
         let hash = stable_hash(value);
         let same = |at: &usize| values.get(*at).is_some_and(|one| one.0 == hash && one.1 == *value);
         if places.find(hash, same).is_some() {
@@ -88,9 +95,30 @@ impl<T: Hash + Eq + Clone> Distinct<T> {
     }
 }
 
+/// From the one that was let through longest ago to the last, whatever their places are.
+impl<T: Hash + Eq + Clone> Part<T> for Distinct<T> {
+    fn write(&self, codec: Codec<T>, bytes: &mut Vec<u8>) -> Result<(), StateError> {
+        let (newer, older) = self.values.split_at(self.oldest);
+        let values: Vec<_> = older.iter().chain(newer).map(|(_, value)| value).collect();
+        write_list(values.into_iter(), codec, bytes)
+    }
+
+    fn read(&mut self, codec: Codec<T>, bytes: &mut &[u8]) -> Result<(), StateError> {
+        read_list(codec, bytes, |value: T| {
+            self.is_new(&value);
+        })
+    }
+}
+
+impl<T: State> Checkpointed for Distinct<T> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
+}
+
 impl<T> Clone for Distinct<T> {
     fn clone(&self) -> Self {
-        Self::new(self.max)
+        Self { codec: self.codec, ..Self::new(self.max) }
     }
 }
 
@@ -117,6 +145,14 @@ impl<T: Hash + Eq + Clone + Send + 'static> Operator<T> for Distinct<T> {
             out.push(record);
         }
         Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[self])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(self.codec, state, &mut [self])
     }
 }
 

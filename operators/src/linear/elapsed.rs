@@ -6,10 +6,12 @@ use std::time::Duration;
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::{Instant, Timestamp};
 use millstream_engine::{Error, OperatorError, Record};
 
 use crate::DataStream;
+use crate::state::{Checkpointed, PLAIN, Plain, read_parts, write_parts};
 use crate::timing::run_clock::RunClock;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
@@ -18,6 +20,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input. Reads
     /// the clock once a record.
+    ///
+    /// State: when the last record came; the time between two runs counts.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -39,6 +43,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input. Reads
     /// the clock once a record.
+    ///
+    /// State: none.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -63,6 +69,8 @@ pub struct Elapsed {
     clock: RunClock,
     last: Option<Instant>,
 }
+
+impl Checkpointed for Elapsed {}
 
 impl Clone for Elapsed {
     fn clone(&self) -> Self {
@@ -90,8 +98,23 @@ impl<T: Send + 'static> Operator<T> for Elapsed {
         out: &mut impl Collector<(T, Duration)>,
     ) -> Result<(), OperatorError> {
         let now = self.clock.now();
-        let last = self.last.replace(now).or(self.clock.started()).unwrap_or(now);
-        out.push(record.with(|value| (value, now.saturating_since(last))));
+        let last = self.last.replace(now);
+        let elapsed =
+            last.map_or_else(|| self.clock.running(now), |last| now.saturating_since(last));
+        out.push(record.with(|value| (value, elapsed)));
+        Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        let last = self.last.map_or_else(|| self.clock.beginning(), |last| self.clock.nanos(last));
+        write_parts(PLAIN, state, &[&Plain(last)])
+    }
+
+    /// What was the last record is the beginning here, however long ago.
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        let mut last = Plain(self.clock.beginning());
+        read_parts(PLAIN, state, &mut [&mut last])?;
+        self.clock.resume(last.0);
         Ok(())
     }
 }

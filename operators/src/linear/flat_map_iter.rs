@@ -14,6 +14,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// iterator while its output is full: an endless one is fine, if something behind it ends the
     /// stream. Ends with its input, behind the last item.
     ///
+    /// State: none. What is left of an iterator goes out before a barrier.
+    ///
     /// ```
     /// use millstream_operators::prelude::*;
     ///

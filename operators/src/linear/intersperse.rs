@@ -4,8 +4,10 @@ use std::fmt;
 
 use crate::DataStream;
 use crate::part::{Backlog, LatestTime};
+use crate::state::{Checkpointed, PLAIN, read_parts, write_parts};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
 
@@ -13,6 +15,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits `separator` between each two records. It has the event time of the record behind it.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
+    ///
+    /// State: whether there was a record.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -37,6 +41,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// stream has its own.
     ///
     /// Emits when its input does, and when that ends.
+    ///
+    /// State: whether there was a record.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -79,6 +85,8 @@ impl<T> Intersperse<T> {
         Self { first, separator, last, begun: false, time, backlog }
     }
 }
+
+impl<T> Checkpointed for Intersperse<T> {}
 
 impl<T: Clone> Clone for Intersperse<T> {
     fn clone(&self) -> Self {
@@ -139,6 +147,14 @@ impl<T: Clone + Send + 'static> Operator<T> for Intersperse<T> {
     fn resume(&mut self, out: &mut impl Collector<T>) -> Result<(), OperatorError> {
         self.backlog.resume(out);
         Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.begun, &self.time])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(PLAIN, state, &mut [&mut self.begun, &mut self.time])
     }
 }
 

@@ -1,8 +1,11 @@
 //! `limit` and `limit_weighted`: a stream that must not be longer.
 
 use crate::DataStream;
+use crate::part::{read_count, write_count};
+use crate::state::Checkpointed;
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::{OperatorError, Record};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
@@ -11,6 +14,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// stream counts for itself.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
+    ///
+    /// State: how many have passed.
     ///
     /// ```
     /// use millstream_operators::{linear::limit::LimitExceeded, prelude::*};
@@ -64,6 +69,8 @@ pub struct Limit<F> {
     passed: u64,
 }
 
+impl<F> Checkpointed for Limit<F> {}
+
 impl<F: Clone> Clone for Limit<F> {
     fn clone(&self) -> Self {
         Self { max: self.max, weight: self.weight.clone(), passed: 0 }
@@ -89,6 +96,16 @@ where
             return Err(LimitExceeded { max: self.max }.into());
         }
         out.push(record);
+        Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_count(state, self.passed);
+        Ok(())
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        self.passed = read_count(state)?.unwrap_or(0);
         Ok(())
     }
 }

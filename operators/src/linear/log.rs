@@ -6,9 +6,12 @@ use std::sync::Arc;
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::{Error, OperatorError, Record};
 
 use crate::DataStream;
+use crate::part::{read_count, write_count};
+use crate::state::Checkpointed;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Logs each value at level `DEBUG`, with its event time, and the end of a complete input at
@@ -20,6 +23,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// listens, a record costs one comparison.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
+    ///
+    /// State: how many have passed.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -54,6 +59,8 @@ impl Log {
         Self { operator: Arc::from("log"), instance: 0, records: 0 }
     }
 }
+
+impl Checkpointed for Log {}
 
 impl Clone for Log {
     fn clone(&self) -> Self {
@@ -97,6 +104,16 @@ impl<T: fmt::Debug + Send + 'static> Operator<T> for Log {
             records = self.records,
             "end"
         );
+        Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_count(state, self.records);
+        Ok(())
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        self.records = read_count(state)?.unwrap_or(0);
         Ok(())
     }
 }

@@ -4,11 +4,13 @@ use std::fmt;
 
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::{Instant, Timestamp};
 use millstream_engine::{OperatorError, Record};
 
 use crate::DataStream;
 use crate::part::Backlog;
+use crate::state::{Checkpointed, Codec, Plain, State, read_parts, write_parts};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Turns values into others, as many at once as there are at hand, up to `max`: for code that
@@ -22,6 +24,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input has no more at hand, or `max` have come; before a watermark, and at the
     /// end. Backpressures when its output does. Holds up to `max` values.
+    ///
+    /// State: the values that are held. Without a `uid`, those held at a barrier are lost to a run
+    /// that goes on from there.
     ///
     /// # Panics
     ///
@@ -68,11 +73,13 @@ pub struct MapBatches<T, U, F> {
     values: Vec<T>,
     times: Vec<Timestamp>,
     backlog: Backlog<U>,
+    codec: Option<Codec<T>>,
 }
 
 impl<T, U, F: FnMut(Vec<T>) -> Vec<U>> MapBatches<T, U, F> {
-    const fn new(max: usize, f: F) -> Self {
-        Self { max, f, values: Vec::new(), times: Vec::new(), backlog: Backlog::new() }
+    fn new(max: usize, f: F) -> Self {
+        let (values, times, backlog) = (Vec::new(), Vec::new(), Backlog::new());
+        Self { max, f, values, times, backlog, codec: None }
     }
 
     fn run(&mut self, out: &mut impl Collector<U>) -> Result<(), OperatorError> {
@@ -91,9 +98,15 @@ impl<T, U, F: FnMut(Vec<T>) -> Vec<U>> MapBatches<T, U, F> {
     }
 }
 
+impl<T: State, U, F> Checkpointed for MapBatches<T, U, F> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
+}
+
 impl<T, U, F: FnMut(Vec<T>) -> Vec<U> + Clone> Clone for MapBatches<T, U, F> {
     fn clone(&self) -> Self {
-        Self::new(self.max, self.f.clone())
+        Self { codec: self.codec, ..Self::new(self.max, self.f.clone()) }
     }
 }
 
@@ -161,6 +174,18 @@ where
     #[inline]
     fn next_timer(&self) -> Option<Instant> {
         self.values.first().map(|_| Instant::START)
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        let times = self.times.iter().map(|time| time.as_millis()).collect::<Vec<_>>();
+        write_parts(self.codec, state, &[&Plain(times), &self.values])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        let mut times = Plain(Vec::new());
+        read_parts(self.codec, state, &mut [&mut times, &mut self.values])?;
+        self.times = times.0.into_iter().map(Timestamp::from_millis).collect();
+        Ok(())
     }
 }
 

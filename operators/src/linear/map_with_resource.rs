@@ -24,6 +24,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when its input does, and once more at its end if there is a last value: at the latest
     /// event time, or the watermark if that has passed it. Backpressures when its output does.
     ///
+    /// State: none that is written down. A resource belongs to its run, and takes no part in
+    /// snapshots.
+    ///
     /// ```
     /// use millstream_operators::prelude::*;
     ///

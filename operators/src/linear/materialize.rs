@@ -2,8 +2,10 @@
 
 use crate::DataStream;
 use crate::part::LatestTime;
+use crate::state::{Checkpointed, PLAIN, gather_parts, read_parts, write_parts};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
 
@@ -28,6 +30,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// before it.
     ///
     /// Emits when its input does, and once more at its end. Backpressures when its output does.
+    ///
+    /// State: the latest time.
     ///
     /// ```
     /// use millstream_operators::{linear::materialize::Signal, prelude::*};
@@ -54,6 +58,8 @@ impl<T: Send + 'static, C: Chain<Item = Signal<T>>> DataStream<Signal<T>, C> {
     /// Emits when its input does, backpressures when its output does. Ends with its input, if there
     /// is no value for the end.
     ///
+    /// State: whether the end has come.
+    ///
     /// ```
     /// use millstream_operators::{linear::materialize::Signal, prelude::*};
     ///
@@ -76,6 +82,8 @@ impl<T: Send + 'static, C: Chain<Item = Signal<T>>> DataStream<Signal<T>, C> {
 pub struct Materialize {
     time: LatestTime,
 }
+
+impl Checkpointed for Materialize {}
 
 impl Clone for Materialize {
     fn clone(&self) -> Self {
@@ -112,6 +120,14 @@ impl<T: Send + 'static> Operator<T> for Materialize {
         out.push(Record::at(Signal::End, self.time.take()));
         Ok(())
     }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.time])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        gather_parts(PLAIN, state, &mut [&mut self.time])
+    }
 }
 
 /// The operator behind [`DataStream::dematerialize`].
@@ -119,6 +135,8 @@ impl<T: Send + 'static> Operator<T> for Materialize {
 pub struct Dematerialize {
     done: bool,
 }
+
+impl Checkpointed for Dematerialize {}
 
 impl Clone for Dematerialize {
     fn clone(&self) -> Self {
@@ -147,6 +165,14 @@ impl<T: Send + 'static> Operator<Signal<T>> for Dematerialize {
     #[inline]
     fn done(&self) -> bool {
         self.done
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.done])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(PLAIN, state, &mut [&mut self.done])
     }
 }
 

@@ -10,15 +10,20 @@ use millstream_engine::metrics::{DropReason, OperatorCounters};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::random::Random;
 use millstream_engine::runtime::OperatorContext;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::{Error, OperatorError, Record};
 
 use crate::DataStream;
+use crate::part::{read_count, write_count};
+use crate::state::Checkpointed;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Lets every `nth` record through: the first of each group of so many. The others are counted
     /// as `sampled`. Each instance of a parallel stream counts for itself.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
+    ///
+    /// State: the place in the row.
     ///
     /// # Panics
     ///
@@ -46,6 +51,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
     ///
+    /// State: how the chances go on.
+    ///
     /// # Panics
     ///
     /// If `ratio` is not between 0 and 1.
@@ -72,6 +79,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// others are counted as `sampled`.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
+    ///
+    /// State: none.
     ///
     /// # Panics
     ///
@@ -115,6 +124,16 @@ pub trait Share<T>: Clone + Send + 'static {
         let _ = context;
     }
 
+    /// What it knows of the records before, as state.
+    fn memory(&self) -> u64 {
+        0
+    }
+
+    /// Goes on from what another run knew.
+    fn remember(&mut self, memory: u64) {
+        let _ = memory;
+    }
+
     /// Whether a record belongs to the sample.
     fn takes(&mut self, value: &T) -> bool;
 }
@@ -131,6 +150,14 @@ impl<T> Share<T> for Every {
 
     fn open(&mut self, _context: &OperatorContext<'_>) {
         self.seen = 0;
+    }
+
+    fn memory(&self) -> u64 {
+        self.seen
+    }
+
+    fn remember(&mut self, memory: u64) {
+        self.seen = memory % self.nth;
     }
 
     #[inline]
@@ -153,6 +180,14 @@ impl<T> Share<T> for Ratio {
 
     fn open(&mut self, context: &OperatorContext<'_>) {
         self.random = Some(context.random());
+    }
+
+    fn memory(&self) -> u64 {
+        self.random.as_ref().map_or(0, Random::state)
+    }
+
+    fn remember(&mut self, memory: u64) {
+        self.random = Some(Random::new(memory));
     }
 
     #[inline]
@@ -192,6 +227,8 @@ pub struct SampleShare<S> {
     counters: Arc<OperatorCounters>,
 }
 
+impl<S> Checkpointed for SampleShare<S> {}
+
 impl<S> SampleShare<S> {
     fn new(share: S) -> Self {
         Self { share, counters: Arc::default() }
@@ -224,6 +261,18 @@ impl<T: Send + 'static, S: Share<T>> Operator<T> for SampleShare<S> {
             out.push(record);
         } else {
             self.counters.dropped(DropReason::Sampled, 1);
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_count(state, self.share.memory());
+        Ok(())
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        if let Some(memory) = read_count(state)? {
+            self.share.remember(memory);
         }
         Ok(())
     }

@@ -2,11 +2,13 @@
 
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
 
 use crate::DataStream;
 use crate::part::LatestTime;
+use crate::state::{Checkpointed, Codec, State, Value, read_parts, write_parts};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Folds the records into an accumulator, and emits a copy of it behind each: one value for
@@ -14,6 +16,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// accumulator of its own.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
+    ///
+    /// State: the result so far.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -32,8 +36,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         A: Clone + Send + 'static,
         F: FnMut(&mut A, T) + Clone + Send + 'static,
     {
-        let accumulator = initial.clone();
-        self.via(Scan { initial, accumulator, f })
+        self.via(Scan::new(initial, f))
     }
 
     /// As [`scan`](DataStream::scan), with the initial value in front: also if there are no
@@ -42,6 +45,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits the initial value with the first record, at that record's event time, or at the end of
     /// an empty input; then when its input does. Backpressures when its output does, ends with its
     /// input.
+    ///
+    /// State: the result so far.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -72,13 +77,26 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
 #[derive(Debug)]
 pub struct Scan<A, F> {
     initial: A,
-    accumulator: A,
+    accumulator: Value<A>,
     f: F,
+    codec: Option<Codec<A>>,
+}
+
+impl<A: Clone, F> Scan<A, F> {
+    fn new(initial: A, f: F) -> Self {
+        Self { accumulator: Value(initial.clone()), initial, f, codec: None }
+    }
+}
+
+impl<A: State, F> Checkpointed for Scan<A, F> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
 }
 
 impl<A: Clone, F: Clone> Clone for Scan<A, F> {
     fn clone(&self) -> Self {
-        Self { initial: self.initial.clone(), accumulator: self.initial.clone(), f: self.f.clone() }
+        Self { codec: self.codec, ..Self::new(self.initial.clone(), self.f.clone()) }
     }
 }
 
@@ -96,9 +114,17 @@ where
         record: Record<T>,
         out: &mut impl Collector<A>,
     ) -> Result<(), OperatorError> {
-        (self.f)(&mut self.accumulator, record.value);
-        out.push(Record::at(self.accumulator.clone(), record.time));
+        (self.f)(&mut self.accumulator.0, record.value);
+        out.push(Record::at(self.accumulator.0.clone(), record.time));
         Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[&self.accumulator])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(self.codec, state, &mut [&mut self.accumulator])
     }
 }
 
@@ -112,17 +138,24 @@ pub struct ScanWithInitial<A, F> {
     /// The first record's result, where there was room for the initial value only.
     left: Option<Record<A>>,
     time: LatestTime,
+    codec: Option<Codec<A>>,
 }
 
 impl<A, F> ScanWithInitial<A, F> {
     const fn new(initial: A, f: F) -> Self {
-        Self { initial, accumulator: None, f, left: None, time: LatestTime::new() }
+        Self { initial, accumulator: None, f, left: None, time: LatestTime::new(), codec: None }
+    }
+}
+
+impl<A: State, F> Checkpointed for ScanWithInitial<A, F> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
     }
 }
 
 impl<A: Clone, F: Clone> Clone for ScanWithInitial<A, F> {
     fn clone(&self) -> Self {
-        Self::new(self.initial.clone(), self.f.clone())
+        Self { codec: self.codec, ..Self::new(self.initial.clone(), self.f.clone()) }
     }
 }
 
@@ -183,6 +216,14 @@ where
         }
         Ok(())
     }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[&self.accumulator, &self.time])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(self.codec, state, &mut [&mut self.accumulator, &mut self.time])
+    }
 }
 
 #[cfg(test)]
@@ -196,7 +237,7 @@ mod tests {
 
     #[test]
     fn b5_scan_emits_one_value_for_each_input_and_no_seed() {
-        let scan = Scan { initial: 10, accumulator: 10, f: add };
+        let scan = Scan::new(10, add);
         let mut harness = OperatorHarness::new(scan);
         let at = Timestamp::from_millis(4);
         harness.push(Record::at(1, at));

@@ -7,8 +7,12 @@ use std::fmt;
 use super::limit::LimitExceeded;
 use crate::DataStream;
 use crate::part::{Backlog, LatestTime};
+use crate::state::{
+    Checkpointed, Codec, Part, State, gather_parts, read_list, write_list, write_parts,
+};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
 
@@ -19,6 +23,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// A record's event time stays, unless the watermark has passed it. Backpressures when its
     /// output does. Holds up to `max` records.
+    ///
+    /// State: the records, which another number of instances may share.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -43,6 +49,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// A record's event time stays, unless the watermark has passed it. Backpressures when its
     /// output does. Holds up to `count` records.
+    ///
+    /// State: the records that are kept, which another number of instances may share.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -92,17 +100,25 @@ pub struct Sort<T> {
     held: Vec<Record<T>>,
     time: LatestTime,
     backlog: Backlog<T>,
+    codec: Option<Codec<T>>,
 }
 
 impl<T> Sort<T> {
-    const fn new(max: usize) -> Self {
-        Self { max, held: Vec::new(), time: LatestTime::new(), backlog: Backlog::new() }
+    fn new(max: usize) -> Self {
+        let (time, backlog) = (LatestTime::new(), Backlog::new());
+        Self { max, held: Vec::new(), time, backlog, codec: None }
+    }
+}
+
+impl<T: State> Checkpointed for Sort<T> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
     }
 }
 
 impl<T> Clone for Sort<T> {
     fn clone(&self) -> Self {
-        Self::new(self.max)
+        Self { codec: self.codec, ..Self::new(self.max) }
     }
 }
 
@@ -159,6 +175,14 @@ impl<T: Ord + Send + 'static> Operator<T> for Sort<T> {
         self.backlog.resume(out);
         Ok(())
     }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[&self.held, &self.time])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        gather_parts(self.codec, state, &mut [&mut self.held, &mut self.time])
+    }
 }
 
 /// The operator behind [`DataStream::top_n`] and, where `LEAST`, [`DataStream::bottom_n`].
@@ -169,6 +193,7 @@ pub struct TopN<T, const LEAST: bool> {
     next: u64,
     time: LatestTime,
     backlog: Backlog<T>,
+    codec: Option<Codec<T>>,
 }
 
 /// A record, smaller the better it is.
@@ -202,13 +227,48 @@ impl<T: Ord, const LEAST: bool> Eq for Ranked<T, LEAST> {}
 impl<T: Ord, const LEAST: bool> TopN<T, LEAST> {
     fn new(count: usize) -> Self {
         let (time, backlog) = (LatestTime::new(), Backlog::new());
-        Self { count, kept: BinaryHeap::new(), next: 0, time, backlog }
+        Self { count, kept: BinaryHeap::new(), next: 0, time, backlog, codec: None }
+    }
+
+    /// Keeps a record, if it is one of the best.
+    fn keep(&mut self, record: Record<T>) {
+        let came = self.next;
+        self.next += 1;
+        let ranked = Ranked { record, came };
+        if self.kept.len() < self.count {
+            self.kept.push(ranked);
+        } else if let Some(mut worst) = self.kept.peek_mut()
+            && ranked < *worst
+        {
+            *worst = ranked;
+        }
+    }
+}
+
+/// In the order in which they came.
+impl<T: Ord, const LEAST: bool> Part<T> for TopN<T, LEAST> {
+    fn write(&self, codec: Codec<T>, bytes: &mut Vec<u8>) -> Result<(), StateError> {
+        let mut kept: Vec<_> = self.kept.iter().collect();
+        kept.sort_unstable_by_key(|ranked| ranked.came);
+        write_list(kept.into_iter().map(|ranked| &ranked.record), codec, bytes)?;
+        self.time.write(codec, bytes)
+    }
+
+    fn read(&mut self, codec: Codec<T>, bytes: &mut &[u8]) -> Result<(), StateError> {
+        read_list(codec, bytes, |record| self.keep(record))?;
+        self.time.read(codec, bytes)
+    }
+}
+
+impl<T: State, const LEAST: bool> Checkpointed for TopN<T, LEAST> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
     }
 }
 
 impl<T: Ord, const LEAST: bool> Clone for TopN<T, LEAST> {
     fn clone(&self) -> Self {
-        Self::new(self.count)
+        Self { codec: self.codec, ..Self::new(self.count) }
     }
 }
 
@@ -227,16 +287,7 @@ impl<T: Ord + Send + 'static, const LEAST: bool> Operator<T> for TopN<T, LEAST> 
         record: Record<T>,
         _out: &mut impl Collector<T>,
     ) -> Result<(), OperatorError> {
-        let came = self.next;
-        self.next += 1;
-        let ranked = Ranked { record, came };
-        if self.kept.len() < self.count {
-            self.kept.push(ranked);
-        } else if let Some(mut worst) = self.kept.peek_mut()
-            && ranked < *worst
-        {
-            *worst = ranked;
-        }
+        self.keep(record);
         Ok(())
     }
 
@@ -265,6 +316,14 @@ impl<T: Ord + Send + 'static, const LEAST: bool> Operator<T> for TopN<T, LEAST> 
     fn resume(&mut self, out: &mut impl Collector<T>) -> Result<(), OperatorError> {
         self.backlog.resume(out);
         Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[self])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        gather_parts(self.codec, state, &mut [self])
     }
 }
 

@@ -4,11 +4,13 @@ use std::fmt;
 
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
 
 use crate::DataStream;
 use crate::part::LatestTime;
+use crate::state::{Checkpointed, Codec, State, read_parts, write_parts};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Turns each value into another one with the help of a state. `make_state` makes it anew for
@@ -19,6 +21,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, and once more at its end if there is a last value: at the latest
     /// event time, or the watermark if that has passed it. Backpressures when its output does.
+    ///
+    /// State: what `make_state` made, as `f` left it.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -61,18 +65,25 @@ pub struct StatefulMap<S, M, F, E> {
     on_complete: E,
     state: Option<S>,
     time: LatestTime,
+    codec: Option<Codec<S>>,
 }
 
 impl<S, M, F, E> StatefulMap<S, M, F, E> {
     const fn new(make_state: M, f: F, on_complete: E) -> Self {
-        Self { make_state, f, on_complete, state: None, time: LatestTime::new() }
+        Self { make_state, f, on_complete, state: None, time: LatestTime::new(), codec: None }
+    }
+}
+
+impl<S: State, M, F, E> Checkpointed for StatefulMap<S, M, F, E> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
     }
 }
 
 impl<S, M: Clone, F: Clone, E: Clone> Clone for StatefulMap<S, M, F, E> {
     fn clone(&self) -> Self {
         let (make_state, f) = (self.make_state.clone(), self.f.clone());
-        Self::new(make_state, f, self.on_complete.clone())
+        Self { codec: self.codec, ..Self::new(make_state, f, self.on_complete.clone()) }
     }
 }
 
@@ -121,6 +132,14 @@ where
             out.push(Record::at(last, self.time.take()));
         }
         Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[&self.state, &self.time])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(self.codec, state, &mut [&mut self.state, &mut self.time])
     }
 }
 

@@ -3,9 +3,11 @@
 use std::fmt;
 
 use crate::DataStream;
-use crate::part::LatestTime;
+use crate::part::{LatestTime, read_count, write_count};
+use crate::state::{Checkpointed, Codec, State, read_parts, write_parts};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
 
@@ -14,6 +16,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// its own. Order and event times stay.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
+    ///
+    /// State: the next number, from which a run that takes it over goes on.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -36,6 +40,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when its input does, backpressures when its output does, ends with its input. Holds
     /// one value.
     ///
+    /// State: the last value.
+    ///
     /// ```
     /// use millstream_operators::prelude::*;
     ///
@@ -52,7 +58,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     where
         T: Clone,
     {
-        self.via(ZipWithPrevious { previous: None })
+        self.via(ZipWithPrevious { previous: None, codec: None })
     }
 
     /// Gives each value the one behind it: `None` for the last. Order stays, and so does an event
@@ -60,6 +66,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits one record later than its input, and the last when that ends. Backpressures when its
     /// output does. Holds one value.
+    ///
+    /// State: the record that is held.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -77,7 +85,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     where
         T: Clone,
     {
-        self.via(ZipWithNext { held: None, time: LatestTime::new() })
+        self.via(ZipWithNext::new())
     }
 }
 
@@ -86,6 +94,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
 pub struct ZipWithIndex {
     next: u64,
 }
+
+impl Checkpointed for ZipWithIndex {}
 
 impl Clone for ZipWithIndex {
     fn clone(&self) -> Self {
@@ -108,16 +118,33 @@ impl<T: Send + 'static> Operator<T> for ZipWithIndex {
         out.push(record.with(|value| (value, index)));
         Ok(())
     }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_count(state, self.next);
+        Ok(())
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        self.next = read_count(state)?.unwrap_or(0);
+        Ok(())
+    }
 }
 
 /// The operator behind [`DataStream::zip_with_previous`].
 pub struct ZipWithPrevious<T> {
     previous: Option<T>,
+    codec: Option<Codec<T>>,
+}
+
+impl<T: State> Checkpointed for ZipWithPrevious<T> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
 }
 
 impl<T> Clone for ZipWithPrevious<T> {
     fn clone(&self) -> Self {
-        Self { previous: None }
+        Self { previous: None, codec: self.codec }
     }
 }
 
@@ -141,15 +168,28 @@ impl<T: Clone + Send + 'static> Operator<T> for ZipWithPrevious<T> {
         out.push(record.with(|value| (previous, value)));
         Ok(())
     }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[&self.previous])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(self.codec, state, &mut [&mut self.previous])
+    }
 }
 
 /// The operator behind [`DataStream::zip_with_next`].
 pub struct ZipWithNext<T> {
     held: Option<Record<T>>,
     time: LatestTime,
+    codec: Option<Codec<T>>,
 }
 
 impl<T> ZipWithNext<T> {
+    const fn new() -> Self {
+        Self { held: None, time: LatestTime::new(), codec: None }
+    }
+
     fn emit(&mut self, next: Option<T>, out: &mut impl Collector<(T, Option<T>)>) {
         if let Some(record) = self.held.take() {
             let time = self.time.of(record.time);
@@ -158,9 +198,15 @@ impl<T> ZipWithNext<T> {
     }
 }
 
+impl<T: State> Checkpointed for ZipWithNext<T> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
+}
+
 impl<T> Clone for ZipWithNext<T> {
     fn clone(&self) -> Self {
-        Self { held: None, time: LatestTime::new() }
+        Self { codec: self.codec, ..Self::new() }
     }
 }
 
@@ -198,6 +244,14 @@ impl<T: Clone + Send + 'static> Operator<T> for ZipWithNext<T> {
         self.emit(None, out);
         Ok(())
     }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[&self.held, &self.time])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(self.codec, state, &mut [&mut self.held, &mut self.time])
+    }
 }
 
 #[cfg(test)]
@@ -218,8 +272,8 @@ mod tests {
 
     #[test]
     fn b14_the_first_has_no_previous_and_the_last_no_next() {
-        let mut previous = OperatorHarness::new(ZipWithPrevious { previous: None });
-        let mut next = OperatorHarness::new(ZipWithNext { held: None, time: LatestTime::new() });
+        let mut previous = OperatorHarness::new(ZipWithPrevious { previous: None, codec: None });
+        let mut next = OperatorHarness::new(ZipWithNext::new());
         for n in 1..=3 {
             previous.push(n);
             next.push(n);
@@ -235,7 +289,7 @@ mod tests {
     #[test]
     fn b14_who_waits_for_the_next_is_never_late() {
         let at = Timestamp::from_millis;
-        let mut next = OperatorHarness::new(ZipWithNext { held: None, time: LatestTime::new() });
+        let mut next = OperatorHarness::new(ZipWithNext::new());
         next.push(Record::at(1, at(4)));
         next.watermark(at(6));
         next.end();

@@ -11,6 +11,7 @@ use millstream_engine::time::{Instant, Timestamp};
 use millstream_engine::{Error, OperatorError, Record};
 
 use crate::DataStream;
+use crate::state::Checkpointed;
 
 impl<C: Chain, O: Operator<C::Item>> DataStream<O::Out, Via<C, O>> {
     /// Puts another error in place of each that the operator said last, and no other, returns: to
@@ -50,6 +51,12 @@ pub struct MapErr<O, F> {
     f: F,
 }
 
+impl<O: Checkpointed, F> Checkpointed for MapErr<O, F> {
+    fn checkpointed(self) -> Self {
+        Self { operator: self.operator.checkpointed(), ..self }
+    }
+}
+
 impl<O: fmt::Debug, F> fmt::Debug for MapErr<O, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MapErr").field("operator", &self.operator).finish_non_exhaustive()
@@ -64,6 +71,9 @@ where
     type Out = O::Out;
     const NAME: &'static str = O::NAME;
     const STATELESS: bool = O::STATELESS;
+    const SETS_TIME: bool = O::SETS_TIME;
+    const NEEDS_TIME: bool = O::NEEDS_TIME;
+    const STATE_VERSION: u32 = O::STATE_VERSION;
 
     fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
         self.operator.open(context)
@@ -125,6 +135,16 @@ where
 
     fn poll_outside(&mut self, cx: &mut Context<'_>) -> Result<(), OperatorError> {
         self.operator.poll_outside(cx).map_err(&self.f)
+    }
+
+    #[inline]
+    fn watermark(&mut self) -> Option<Timestamp> {
+        self.operator.watermark()
+    }
+
+    #[inline]
+    fn idle(&self) -> bool {
+        self.operator.idle()
     }
 
     #[inline]

@@ -17,6 +17,7 @@ use millstream_engine::{Error, OperatorError, Record};
 
 use super::{RestartPolicy, Restarts};
 use crate::DataStream;
+use crate::state::Checkpointed;
 
 impl<C: Chain, O: Operator<C::Item>> DataStream<O::Out, Via<C, O>> {
     /// Says what becomes of the operator said last, and of no other, when it fails: the job stops,
@@ -29,11 +30,11 @@ impl<C: Chain, O: Operator<C::Item>> DataStream<O::Out, Via<C, O>> {
     /// at the end of its input fails the job, whatever is said here: there is nothing to drop, and
     /// its last word would be lost.
     ///
-    /// A restart gives the operator the state it had at the beginning of the run. What it held is
-    /// lost, and only the log tells of it: groups that were not full, for example. After a panic
-    /// the state can't be trusted, so [`Directive::Resume`] then restarts, too. While it waits to
-    /// be started again it takes nothing, and everything before it comes to rest as behind a full
-    /// edge.
+    /// A restart gives the operator a blank state, also where the run began with that of another
+    /// one. What it held is lost, and only the log tells of it: groups that were not full, for
+    /// example. After a panic the state can't be trusted, so [`Directive::Resume`] then restarts,
+    /// too. While it waits to be started again it takes nothing, and everything before it comes to
+    /// rest as behind a full edge.
     ///
     /// An operator with a side output can't be started again, and a job that might have to is
     /// refused at its start: the words that have one, `try_map` and its kin, say by their
@@ -187,6 +188,13 @@ impl<O: Clone> Clone for Supervised<O> {
     }
 }
 
+impl<O: Checkpointed> Checkpointed for Supervised<O> {
+    fn checkpointed(self) -> Self {
+        let (blank, operator) = (self.blank.checkpointed(), self.operator.checkpointed());
+        Self { blank, operator, ..self }
+    }
+}
+
 /// Knows whether a panic came from behind the operator, in whose scope it then is not.
 struct Watched<'a, C> {
     out: &'a mut C,
@@ -306,6 +314,8 @@ impl<In, O: Operator<In>> Operator<In> for Supervised<O> {
     type Out = O::Out;
     const NAME: &'static str = O::NAME;
     const SETS_TIME: bool = O::SETS_TIME;
+    const NEEDS_TIME: bool = O::NEEDS_TIME;
+    const STATE_VERSION: u32 = O::STATE_VERSION;
 
     fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
         self.operator.open(context)?;

@@ -1,9 +1,14 @@
 //! What operators keep, and how it is written down: by `uid`, in a self-describing code.
 
 mod codec;
+mod parts;
 mod uid;
 
 pub use codec::State;
 pub use uid::Checkpointed;
 
 pub(crate) use codec::{Bytes, Codec};
+pub(crate) use parts::{
+    PLAIN, Part, Plain, Value, gather_parts, read_list, read_parts, without_uid, write_list,
+    write_parts,
+};

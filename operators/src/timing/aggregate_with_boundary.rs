@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::run_clock::RunClock;
 use crate::DataStream;
 use crate::part::LatestTime;
+use crate::state::{Checkpointed, Codec, Plain, State, read_parts, write_parts};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::{Instant, Timestamp};
 use millstream_engine::{Error, OperatorError, Record};
 
@@ -20,6 +22,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when a group is closed, by a record or by time, and the last one when the input ends;
     /// never an empty one. Backpressures when its output does. How much it holds is up to `add`.
+    ///
+    /// State: the group, and when its time is over: at once, if that was between two runs.
     ///
     /// # Panics
     ///
@@ -67,26 +71,36 @@ pub struct AggregateWithBoundary<A, M, F> {
     add: F,
     longest: Duration,
     clock: RunClock,
-    group: Option<(A, Instant)>,
+    group: Option<A>,
+    due: Option<Instant>,
     time: LatestTime,
+    codec: Option<Codec<A>>,
 }
 
 impl<A, M, F> AggregateWithBoundary<A, M, F> {
     fn new(make: M, add: F, longest: Duration) -> Self {
         let (clock, time) = (RunClock::default(), LatestTime::new());
-        Self { make, add, longest, clock, group: None, time }
+        Self { make, add, longest, clock, group: None, due: None, time, codec: None }
     }
 
     fn close(&mut self, out: &mut impl Collector<A>) {
-        if let Some((group, _)) = self.group.take() {
+        self.due = None;
+        if let Some(group) = self.group.take() {
             out.push(Record::at(group, self.time.take()));
         }
     }
 }
 
+impl<A: State, M, F> Checkpointed for AggregateWithBoundary<A, M, F> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
+}
+
 impl<A, M: Clone, F: Clone> Clone for AggregateWithBoundary<A, M, F> {
     fn clone(&self) -> Self {
-        Self::new(self.make.clone(), self.add.clone(), self.longest)
+        let blank = Self::new(self.make.clone(), self.add.clone(), self.longest);
+        Self { codec: self.codec, ..blank }
     }
 }
 
@@ -120,8 +134,11 @@ where
         out: &mut impl Collector<A>,
     ) -> Result<(), OperatorError> {
         self.time.add(record.time);
-        let Self { make, longest, clock, group, .. } = self;
-        let (group, _) = group.get_or_insert_with(|| (make(), clock.now() + *longest));
+        let Self { make, longest, clock, group, due, .. } = self;
+        let group = group.get_or_insert_with(|| {
+            *due = Some(clock.now() + *longest);
+            make()
+        });
         if (self.add)(group, record.value) {
             self.close(out);
         }
@@ -138,7 +155,7 @@ where
     }
 
     fn on_timer(&mut self, now: Instant, out: &mut impl Collector<A>) -> Result<(), OperatorError> {
-        if self.group.as_ref().is_some_and(|(_, due)| *due <= now) {
+        if self.due.is_some_and(|due| due <= now) {
             self.close(out);
         }
         Ok(())
@@ -150,7 +167,19 @@ where
     }
 
     fn next_timer(&self) -> Option<Instant> {
-        self.group.as_ref().map(|(_, due)| *due)
+        self.due
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        let due = Plain(self.due.map(|due| self.clock.nanos(due)));
+        write_parts(self.codec, state, &[&self.group, &self.time, &due])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        let mut due = Plain(None);
+        read_parts(self.codec, state, &mut [&mut self.group, &mut self.time, &mut due])?;
+        self.due = due.0.map(|due| self.clock.instant(due));
+        Ok(())
     }
 }
 

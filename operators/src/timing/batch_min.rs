@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::run_clock::RunClock;
 use crate::DataStream;
 use crate::part::Backlog;
+use crate::state::{Checkpointed, Codec, Plain, State, read_parts, write_parts};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::{Instant, Timestamp};
 use millstream_engine::{Error, OperatorError, Record};
 
@@ -21,6 +23,10 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when there are enough, when their time is over, at a watermark and at the end.
     /// Backpressures when its output does. Holds up to `records`.
+    ///
+    /// State: the records that are held, and when their time is over: at once, if that was between
+    /// two runs. Without a `uid`, those held at a barrier are lost to a run that goes on from
+    /// there.
     ///
     /// # Panics
     ///
@@ -59,12 +65,13 @@ pub struct BatchMin<T> {
     held: Vec<Record<T>>,
     due: Option<Instant>,
     backlog: Backlog<T>,
+    codec: Option<Codec<T>>,
 }
 
 impl<T> BatchMin<T> {
     fn new(records: usize, longest: Duration) -> Self {
         let (clock, backlog) = (RunClock::default(), Backlog::new());
-        Self { records, longest, clock, held: Vec::new(), due: None, backlog }
+        Self { records, longest, clock, held: Vec::new(), due: None, backlog, codec: None }
     }
 
     fn release(&mut self, out: &mut impl Collector<T>) {
@@ -73,9 +80,15 @@ impl<T> BatchMin<T> {
     }
 }
 
+impl<T: State> Checkpointed for BatchMin<T> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
+}
+
 impl<T> Clone for BatchMin<T> {
     fn clone(&self) -> Self {
-        Self::new(self.records, self.longest)
+        Self { codec: self.codec, ..Self::new(self.records, self.longest) }
     }
 }
 
@@ -144,6 +157,18 @@ impl<T: Send + 'static> Operator<T> for BatchMin<T> {
 
     fn next_timer(&self) -> Option<Instant> {
         self.due
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        let due = Plain(self.due.map(|due| self.clock.nanos(due)));
+        write_parts(self.codec, state, &[&self.held, &due])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        let mut due = Plain(None);
+        read_parts(self.codec, state, &mut [&mut self.held, &mut due])?;
+        self.due = due.0.map(|due| self.clock.instant(due));
+        Ok(())
     }
 }
 

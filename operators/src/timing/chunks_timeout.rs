@@ -7,9 +7,11 @@ use super::run_clock::RunClock;
 use crate::DataStream;
 use crate::linear::chunks_weighted::TooHeavy;
 use crate::part::{Backlog, LatestTime};
+use crate::state::{Checkpointed, Codec, Part, Plain, State, read_parts, write_parts};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::{Instant, Timestamp};
 use millstream_engine::{Error, OperatorError, Record};
 
@@ -22,6 +24,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// never an empty one. Backpressures when its output does: no chunk grows meanwhile, and one
     /// whose time is over is emitted as soon as there is room. Holds up to `size` values. Reads the
     /// clock once a chunk.
+    ///
+    /// State: the chunk, and when its time is over: at once, if that was between two runs.
     ///
     /// # Panics
     ///
@@ -99,6 +103,23 @@ struct Chunk<T> {
     due: Option<Instant>,
 }
 
+impl<T> Part<T> for Chunk<T> {
+    fn write(&self, codec: Codec<T>, bytes: &mut Vec<u8>) -> Result<(), StateError> {
+        self.values.write(codec, bytes)?;
+        self.time.write(codec, bytes)?;
+        Plain(self.due.map(|due| self.clock.nanos(due))).write(codec, bytes)
+    }
+
+    fn read(&mut self, codec: Codec<T>, bytes: &mut &[u8]) -> Result<(), StateError> {
+        self.values.read(codec, bytes)?;
+        self.time.read(codec, bytes)?;
+        let mut due = Plain(None);
+        due.read(codec, bytes)?;
+        self.due = due.0.map(|due| self.clock.instant(due));
+        Ok(())
+    }
+}
+
 impl<T> Chunk<T> {
     fn new(longest: Duration) -> Self {
         let (clock, time) = (RunClock::default(), LatestTime::new());
@@ -136,17 +157,24 @@ impl<T> Chunk<T> {
 pub struct ChunksTimeout<T> {
     size: usize,
     chunk: Chunk<T>,
+    codec: Option<Codec<T>>,
 }
 
 impl<T> ChunksTimeout<T> {
     fn new(size: usize, longest: Duration) -> Self {
-        Self { size, chunk: Chunk::new(longest) }
+        Self { size, chunk: Chunk::new(longest), codec: None }
+    }
+}
+
+impl<T: State> Checkpointed for ChunksTimeout<T> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
     }
 }
 
 impl<T> Clone for ChunksTimeout<T> {
     fn clone(&self) -> Self {
-        Self::new(self.size, self.chunk.longest)
+        Self { codec: self.codec, ..Self::new(self.size, self.chunk.longest) }
     }
 }
 
@@ -215,6 +243,14 @@ impl<T: Send + 'static> Operator<T> for ChunksTimeout<T> {
     fn next_timer(&self) -> Option<Instant> {
         self.chunk.due
     }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[&self.chunk])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(self.codec, state, &mut [&mut self.chunk])
+    }
 }
 
 /// The operator behind [`DataStream::chunks_weighted_timeout`].
@@ -224,12 +260,13 @@ pub struct ChunksWeightedTimeout<T, F> {
     held: usize,
     chunk: Chunk<T>,
     backlog: Backlog<Vec<T>>,
+    codec: Option<Codec<T>>,
 }
 
 impl<T, F> ChunksWeightedTimeout<T, F> {
     fn new(max_weight: usize, longest: Duration, weight: F) -> Self {
         let (chunk, backlog) = (Chunk::new(longest), Backlog::new());
-        Self { max_weight, weight, held: 0, chunk, backlog }
+        Self { max_weight, weight, held: 0, chunk, backlog, codec: None }
     }
 
     fn close(&mut self, out: &mut impl Collector<Vec<T>>) {
@@ -240,9 +277,16 @@ impl<T, F> ChunksWeightedTimeout<T, F> {
     }
 }
 
+impl<T: State, F> Checkpointed for ChunksWeightedTimeout<T, F> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
+}
+
 impl<T, F: Clone> Clone for ChunksWeightedTimeout<T, F> {
     fn clone(&self) -> Self {
-        Self::new(self.max_weight, self.chunk.longest, self.weight.clone())
+        let blank = Self::new(self.max_weight, self.chunk.longest, self.weight.clone());
+        Self { codec: self.codec, ..blank }
     }
 }
 
@@ -324,6 +368,14 @@ where
 
     fn next_timer(&self) -> Option<Instant> {
         self.chunk.due
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[&self.held, &self.chunk])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(self.codec, state, &mut [&mut self.held, &mut self.chunk])
     }
 }
 

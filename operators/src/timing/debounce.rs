@@ -7,10 +7,12 @@ use std::time::Duration;
 use super::run_clock::RunClock;
 use crate::DataStream;
 use crate::part::LatestTime;
+use crate::state::{Checkpointed, Codec, Plain, State, read_parts, write_parts};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::metrics::{DropReason, OperatorCounters};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::{Instant, Timestamp};
 use millstream_engine::{Error, OperatorError, Record};
 
@@ -26,6 +28,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when a quiet time is over, and the last record when the input ends. Backpressures when
     /// its output does. Holds one record, whose event time stays, unless the watermark has passed
     /// it. Reads the clock once a record.
+    ///
+    /// State: the record that is held, and when the quiet is over: at once, if that was between two
+    /// runs.
     ///
     /// # Panics
     ///
@@ -56,27 +61,43 @@ pub struct Debounce<T> {
     quiet: Duration,
     clock: RunClock,
     counters: Arc<OperatorCounters>,
-    held: Option<(Record<T>, Instant)>,
+    held: Option<Record<T>>,
+    due: Option<Instant>,
     time: LatestTime,
+    codec: Option<Codec<T>>,
 }
 
 impl<T> Debounce<T> {
     fn new(quiet: Duration) -> Self {
         let (clock, time) = (RunClock::default(), LatestTime::new());
-        Self { quiet, clock, counters: Arc::default(), held: None, time }
+        let counters = Arc::default();
+        Self { quiet, clock, counters, held: None, due: None, time, codec: None }
     }
 
     fn emit_due(&mut self, now: Instant, out: &mut impl Collector<T>) {
-        if let Some((record, _)) = self.held.take_if(|(_, due)| *due <= now) {
+        if self.due.is_some_and(|due| due <= now) {
+            self.emit(out);
+        }
+    }
+
+    fn emit(&mut self, out: &mut impl Collector<T>) {
+        self.due = None;
+        if let Some(record) = self.held.take() {
             let time = self.time.of(record.time);
             out.push(Record::at(record.value, time));
         }
     }
 }
 
+impl<T: State> Checkpointed for Debounce<T> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
+}
+
 impl<T> Clone for Debounce<T> {
     fn clone(&self) -> Self {
-        Self::new(self.quiet)
+        Self { codec: self.codec, ..Self::new(self.quiet) }
     }
 }
 
@@ -107,7 +128,8 @@ impl<T: Send + 'static> Operator<T> for Debounce<T> {
         let now = self.clock.now();
         // Timers are served between slices of a batch: one that was due has fired all the same.
         self.emit_due(now, out);
-        if self.held.replace((record, now + self.quiet)).is_some() {
+        self.due = Some(now + self.quiet);
+        if self.held.replace(record).is_some() {
             self.counters.dropped(DropReason::Superseded, 1);
         }
         Ok(())
@@ -128,16 +150,25 @@ impl<T: Send + 'static> Operator<T> for Debounce<T> {
     }
 
     fn on_end(&mut self, out: &mut impl Collector<T>) -> Result<(), OperatorError> {
-        if let Some((record, _)) = self.held.take() {
-            let time = self.time.of(record.time);
-            out.push(Record::at(record.value, time));
-        }
+        self.emit(out);
         Ok(())
     }
 
     #[inline]
     fn next_timer(&self) -> Option<Instant> {
-        self.held.as_ref().map(|(_, due)| *due)
+        self.due
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        let due = Plain(self.due.map(|due| self.clock.nanos(due)));
+        write_parts(self.codec, state, &[&self.held, &self.time, &due])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        let mut due = Plain(None);
+        read_parts(self.codec, state, &mut [&mut self.held, &mut self.time, &mut due])?;
+        self.due = due.0.map(|due| self.clock.instant(due));
+        Ok(())
     }
 }
 

@@ -8,9 +8,14 @@ use std::time::Duration;
 use super::run_clock::RunClock;
 use crate::DataStream;
 use crate::part::LatestTime;
+use crate::state::{
+    Checkpointed, Codec, PLAIN, Part, Plain, State, gather_parts, read_parts, write_list,
+    write_parts,
+};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::{Instant, Timestamp};
 use millstream_engine::{Error, OperatorError, Record};
 
@@ -22,6 +27,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Holds up to `capacity` records, and backpressures when it does; they are what limits the
     /// throughput, to `capacity` in each `by`. Ends `by` after the last record. A drain waits for
     /// that.
+    ///
+    /// State: the records that are held, each with its time. Those whose time came between two runs
+    /// go out at once, and another number of instances may share them.
     ///
     /// # Panics
     ///
@@ -54,6 +62,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, but not before. Backpressures until then, and when its output
     /// does. Ends with its input, which may be sooner if there is no record.
+    ///
+    /// State: when the stream began to run, in its first run. The record that is held goes out
+    /// before a barrier.
     ///
     /// # Panics
     ///
@@ -91,12 +102,14 @@ pub struct Delay<T> {
     /// There was no room for all that was due.
     cut: bool,
     ending: bool,
+    codec: Option<Codec<T>>,
 }
 
 impl<T> Delay<T> {
     fn new(by: Duration, capacity: usize) -> Self {
         let (clock, time) = (RunClock::default(), LatestTime::new());
-        Self { by, capacity, clock, held: VecDeque::new(), time, cut: false, ending: false }
+        let (held, cut, ending) = (VecDeque::new(), false, false);
+        Self { by, capacity, clock, held, time, cut, ending, codec: None }
     }
 
     fn emit_due(&mut self, now: Instant, out: &mut impl Collector<T>) {
@@ -114,9 +127,34 @@ impl<T> Delay<T> {
     }
 }
 
+/// The records, the times at which they are due, and the watermark.
+impl<T> Part<T> for Delay<T> {
+    fn write(&self, codec: Codec<T>, bytes: &mut Vec<u8>) -> Result<(), StateError> {
+        write_list(self.held.iter().map(|(record, _)| record), codec, bytes)?;
+        let due = self.held.iter().map(|(_, due)| self.clock.nanos(*due));
+        Plain(due.collect::<Vec<_>>()).write(codec, bytes)?;
+        self.time.write(codec, bytes)
+    }
+
+    fn read(&mut self, codec: Codec<T>, bytes: &mut &[u8]) -> Result<(), StateError> {
+        let (mut records, mut due) = (Vec::new(), Plain(Vec::new()));
+        records.read(codec, bytes)?;
+        due.read(codec, bytes)?;
+        let due = due.0.into_iter().map(|due| self.clock.instant(due));
+        self.held.extend(records.into_iter().zip(due));
+        self.time.read(codec, bytes)
+    }
+}
+
+impl<T: State> Checkpointed for Delay<T> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
+}
+
 impl<T> Clone for Delay<T> {
     fn clone(&self) -> Self {
-        Self::new(self.by, self.capacity)
+        Self { codec: self.codec, ..Self::new(self.by, self.capacity) }
     }
 }
 
@@ -182,6 +220,17 @@ impl<T: Send + 'static> Operator<T> for Delay<T> {
     fn next_timer(&self) -> Option<Instant> {
         self.held.front().map(|(_, due)| *due)
     }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[self])
+    }
+
+    /// What was held by instances that are no more takes its place among the others.
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        gather_parts(self.codec, state, &mut [self])?;
+        self.held.make_contiguous().sort_by_key(|(_, due)| *due);
+        Ok(())
+    }
 }
 
 impl<T> Delay<T> {
@@ -203,6 +252,8 @@ impl<T> InitialDelay<T> {
         Self { by, clock: RunClock::default(), held: None, over: false }
     }
 }
+
+impl<T> Checkpointed for InitialDelay<T> {}
 
 impl<T> Clone for InitialDelay<T> {
     fn clone(&self) -> Self {
@@ -236,7 +287,7 @@ impl<T: Send + 'static> Operator<T> for InitialDelay<T> {
         record: Record<T>,
         out: &mut impl Collector<T>,
     ) -> Result<(), OperatorError> {
-        let due = self.clock.started().map(|started| started + self.by);
+        let due = self.clock.due(self.by);
         if self.over || due.is_none_or(|due| due <= self.clock.now()) {
             self.over = true;
             out.push(record);
@@ -270,7 +321,15 @@ impl<T: Send + 'static> Operator<T> for InitialDelay<T> {
 
     #[inline]
     fn next_timer(&self) -> Option<Instant> {
-        self.held.as_ref().and(self.clock.started()).map(|started| started + self.by)
+        self.held.as_ref().and(self.clock.due(self.by))
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.clock, &self.over])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(PLAIN, state, &mut [&mut self.clock, &mut self.over])
     }
 }
 

@@ -6,11 +6,13 @@ use std::time::Duration;
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Instant;
 use millstream_engine::{Error, OperatorError, Record};
 
 use super::run_clock::Quiet;
 use crate::DataStream;
+use crate::state::{Checkpointed, PLAIN, read_parts, write_parts};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Fails the job with [`IdleTimedOut`] when no record comes for as long as `limit`: before the
@@ -24,6 +26,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input. Reads
     /// the clock once a record.
+    ///
+    /// State: how long it has been quiet. The time between two runs does not count either: nothing
+    /// could have come, and a job that was down for longer could never start again.
     ///
     /// # Panics
     ///
@@ -62,6 +67,8 @@ pub struct IdleTimedOut {
 pub struct IdleTimeout {
     quiet: Quiet,
 }
+
+impl Checkpointed for IdleTimeout {}
 
 impl Clone for IdleTimeout {
     fn clone(&self) -> Self {
@@ -125,6 +132,14 @@ impl<T: Send + 'static> Operator<T> for IdleTimeout {
     #[inline]
     fn next_timer(&self) -> Option<Instant> {
         self.quiet.next_timer()
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.quiet])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(PLAIN, state, &mut [&mut self.quiet])
     }
 }
 

@@ -9,17 +9,22 @@ use std::time::Duration;
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::{Instant, Sleep};
 use millstream_engine::{Error, OperatorError, Record};
 
 use super::run_clock::RunClock;
 use crate::DataStream;
+use crate::state::{Checkpointed, PLAIN, read_parts, write_parts};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Fails the job with [`InitialTimedOut`] if no record has come within `limit` of the stream's
     /// beginning. A stream that ends without a record in time is in order.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
+    ///
+    /// State: when the stream began, in its first run, and whether a record has come. The time
+    /// between two runs counts.
     ///
     /// # Panics
     ///
@@ -48,6 +53,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// stream's beginning: whatever the reason, and also while its output is full.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
+    ///
+    /// State: when the stream began, in its first run. The time between two runs counts.
     ///
     /// # Panics
     ///
@@ -96,6 +103,8 @@ pub struct InitialTimeout {
     clock: RunClock,
     over: bool,
 }
+
+impl Checkpointed for InitialTimeout {}
 
 impl Clone for InitialTimeout {
     fn clone(&self) -> Self {
@@ -147,7 +156,15 @@ impl<T: Send + 'static> Operator<T> for InitialTimeout {
 
     #[inline]
     fn next_timer(&self) -> Option<Instant> {
-        if self.over { None } else { self.clock.started().map(|started| started + self.limit) }
+        if self.over { None } else { self.clock.due(self.limit) }
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.clock, &self.over])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(PLAIN, state, &mut [&mut self.clock, &mut self.over])
     }
 }
 
@@ -166,7 +183,7 @@ impl CompletionTimeout {
     }
 
     fn due(&self) -> Option<Instant> {
-        if self.over { None } else { self.clock.started().map(|started| started + self.limit) }
+        if self.over { None } else { self.clock.due(self.limit) }
     }
 
     fn check(&mut self, now: Instant) -> Result<(), OperatorError> {
@@ -177,6 +194,8 @@ impl CompletionTimeout {
         Ok(())
     }
 }
+
+impl Checkpointed for CompletionTimeout {}
 
 impl Clone for CompletionTimeout {
     fn clone(&self) -> Self {
@@ -200,7 +219,8 @@ impl<T: Send + 'static> Operator<T> for CompletionTimeout {
     }
 
     fn poll_outside(&mut self, cx: &mut Context<'_>) -> Result<(), OperatorError> {
-        if self.clock.begin() {
+        self.clock.begin();
+        if self.alarm.is_none() {
             let due = self.due();
             self.alarm = due.zip(self.clock.clock()).map(|(due, clock)| clock.sleep_until(due));
         }
@@ -240,6 +260,14 @@ impl<T: Send + 'static> Operator<T> for CompletionTimeout {
     #[inline]
     fn next_timer(&self) -> Option<Instant> {
         self.due()
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.clock, &self.over])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(PLAIN, state, &mut [&mut self.clock, &mut self.over])
     }
 }
 

@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::run_clock::Quiet;
 use crate::DataStream;
 use crate::part::LatestTime;
+use crate::state::{Checkpointed, PLAIN, read_parts, write_parts};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::{Instant, Timestamp};
 use millstream_engine::{Error, OperatorError, Record};
 
@@ -21,6 +23,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, and when that is idle. Backpressures when its output does, ends
     /// with its input. Reads the clock once a record.
+    ///
+    /// State: how long it has been quiet. The time between two runs does not count.
     ///
     /// # Panics
     ///
@@ -56,6 +60,8 @@ pub struct KeepAlive<F> {
     make: F,
     time: LatestTime,
 }
+
+impl<F> Checkpointed for KeepAlive<F> {}
 
 impl<F: Clone> Clone for KeepAlive<F> {
     fn clone(&self) -> Self {
@@ -134,6 +140,14 @@ where
     #[inline]
     fn next_timer(&self) -> Option<Instant> {
         self.quiet.next_timer()
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.quiet, &self.time])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(PLAIN, state, &mut [&mut self.quiet, &mut self.time])
     }
 }
 

@@ -22,6 +22,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// when its output does. Ends with its input, behind the record that waits; a job that stops
     /// gives its place in the queue up.
     ///
+    /// State: none. The record that waits goes out before a barrier, and what has been used of the
+    /// limiter is not the stream's.
+    ///
     /// ```
     /// use millstream_operators::{prelude::*, timing::{Rate, RateLimiter}};
     ///

@@ -9,6 +9,10 @@
 //!
 //! What is held back and emitted later has the event time of its record, or the watermark if that
 //! has passed it meanwhile, so that nothing gets late by being held.
+//!
+//! With a [`uid`](crate::DataStream::uid) a word's deadlines outlive the run: they are written down
+//! by the wall clock, as it was when the run began and as the monotonic clock has gone since. What
+//! came due between two runs fires as soon as the next one begins.
 
 mod rate;
 pub(crate) mod run_clock;

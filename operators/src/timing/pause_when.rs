@@ -17,6 +17,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// end of the input passes also then, unless a record is held: that has to go first, so a drain
     /// does not get past a pause. What comes behind may cancel at any time.
     ///
+    /// State: none. The record that is held goes out before a barrier, which waits for the end of
+    /// the pause.
+    ///
     /// ```
     /// use millstream_operators::{prelude::*, timing::Switch};
     ///

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use millstream_engine::time::Instant;
 
+use super::run_clock::RunClock;
+use crate::state::Plain;
+
 /// How late a timer may be without costing throughput.
 const TIMER_ERROR_MAX: Duration = Duration::from_millis(10);
 
@@ -93,6 +96,18 @@ impl Gcra {
 
     pub(super) fn full_at(&self) -> Instant {
         self.instant(self.full_at)
+    }
+
+    /// When it will be full again, as it is written in state. How late the last timer was is not:
+    /// that is over when another run begins.
+    pub(super) fn state(&self, clock: &RunClock) -> Plain<i64> {
+        Plain(clock.nanos(self.full_at()))
+    }
+
+    /// Goes on from what [`state`](Gcra::state) told: to the nanosecond, and whatever the rate then
+    /// was.
+    pub(super) fn resume(&mut self, state: &Plain<i64>, clock: &RunClock) {
+        self.full_at = self.scaled(clock.instant(state.0));
     }
 
     fn scaled(&self, at: Instant) -> u128 {

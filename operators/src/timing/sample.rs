@@ -8,10 +8,12 @@ use std::time::Duration;
 use super::run_clock::RunClock;
 use crate::DataStream;
 use crate::part::LatestTime;
+use crate::state::{Checkpointed, Codec, Plain, State, read_parts, write_parts};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::metrics::{DropReason, OperatorCounters};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::{Instant, Timestamp};
 use millstream_engine::{Error, OperatorError, Record};
 
@@ -23,6 +25,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits at the end of a period, and the latest record when the input ends. Backpressures when
     /// its output does. Holds one record, whose event time stays, unless the watermark has passed
     /// it. A record that comes just at the end of a period belongs to the next one.
+    ///
+    /// State: the record that is held, when its period is over, and when the stream began: periods
+    /// go on in a later run as they were.
     ///
     /// # Panics
     ///
@@ -80,6 +85,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Emits when its input does, backpressures when its output does, ends with its input. Holds
     /// nothing.
     ///
+    /// State: when the period is over.
+    ///
     /// # Panics
     ///
     /// If `period` is zero.
@@ -123,23 +130,24 @@ pub struct Sample<T> {
     /// The end of the period.
     until: Option<Instant>,
     time: LatestTime,
+    codec: Option<Codec<T>>,
 }
 
 impl<T> Sample<T> {
     fn new(period: Duration, choice: Choice) -> Self {
         let (clock, time) = (RunClock::default(), LatestTime::new());
-        Self { period, choice, clock, counters: Arc::default(), held: None, until: None, time }
+        let counters = Arc::default();
+        Self { period, choice, clock, counters, held: None, until: None, time, codec: None }
     }
 
     /// The end of the period that `now` is in, if it begins there or is one of those that are
     /// counted from the beginning.
     fn end_of_period(&self, now: Instant) -> Instant {
-        let started = match self.choice {
-            Choice::Latest => self.clock.started().unwrap_or(now),
-            Choice::Audit | Choice::First => now,
+        let elapsed = match self.choice {
+            Choice::Latest => self.clock.running(now),
+            Choice::Audit | Choice::First => Duration::ZERO,
         };
-        let elapsed = now.saturating_since(started).as_nanos();
-        let into = elapsed % self.period.as_nanos();
+        let into = elapsed.as_nanos() % self.period.as_nanos();
         let into = Duration::from_nanos(u64::try_from(into).unwrap_or(u64::MAX));
         now + self.period.saturating_sub(into)
     }
@@ -159,9 +167,15 @@ impl<T> Sample<T> {
     }
 }
 
+impl<T: State> Checkpointed for Sample<T> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
+}
+
 impl<T> Clone for Sample<T> {
     fn clone(&self) -> Self {
-        Self::new(self.period, self.choice)
+        Self { codec: self.codec, ..Self::new(self.period, self.choice) }
     }
 }
 
@@ -234,6 +248,22 @@ impl<T: Send + 'static> Operator<T> for Sample<T> {
 
     fn next_timer(&self) -> Option<Instant> {
         self.held.as_ref().and(self.until)
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        let due = Plain(self.until.map(|until| self.clock.nanos(until)));
+        write_parts(self.codec, state, &[&self.clock, &self.held, &self.time, &due])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        let mut due = Plain(None);
+        read_parts(
+            self.codec,
+            state,
+            &mut [&mut self.clock, &mut self.held, &mut self.time, &mut due],
+        )?;
+        self.until = due.0.map(|due| self.clock.instant(due));
+        Ok(())
     }
 }
 

@@ -5,8 +5,10 @@ use std::task::Context;
 
 use super::switch::{Listener, Switch};
 use crate::DataStream;
+use crate::state::{Checkpointed, PLAIN, read_parts, write_parts};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::{OperatorError, Record};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
@@ -19,6 +21,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input or the
     /// signal. What comes behind still handles what it was given.
+    ///
+    /// State: whether the signal was given.
     ///
     /// ```
     /// use millstream_operators::{prelude::*, timing::Switch};
@@ -58,6 +62,8 @@ impl TakeUntilSignal {
     }
 }
 
+impl Checkpointed for TakeUntilSignal {}
+
 impl Clone for TakeUntilSignal {
     fn clone(&self) -> Self {
         Self { signal: self.signal.clone(), done: Cell::new(false) }
@@ -90,6 +96,14 @@ impl<T: Send + 'static> Operator<T> for TakeUntilSignal {
     #[inline]
     fn done(&self) -> bool {
         self.is_done()
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.done.get()])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(PLAIN, state, &mut [self.done.get_mut()])
     }
 }
 

@@ -6,11 +6,13 @@ use std::time::Duration;
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Instant;
 use millstream_engine::{Error, OperatorError, Record};
 
 use super::run_clock::RunClock;
 use crate::DataStream;
+use crate::state::{Checkpointed, PLAIN, read_parts, write_parts};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Lets through what comes before the stream has been running for `time`, then ends it and
@@ -19,6 +21,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does; if it is full at that time,
     /// it ends as soon as there is room.
+    ///
+    /// State: when the stream began to run, in its first run. The time between two runs counts.
     ///
     /// # Panics
     ///
@@ -47,6 +51,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// through from then on.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
+    ///
+    /// State: when the stream began to run, in its first run. The time between two runs counts.
     ///
     /// # Panics
     ///
@@ -82,9 +88,11 @@ pub struct TakeWithin {
 
 impl TakeWithin {
     fn due(&self) -> Option<Instant> {
-        self.clock.started().map(|started| started + self.time).filter(|_| !self.done)
+        self.clock.due(self.time).filter(|_| !self.done)
     }
 }
+
+impl Checkpointed for TakeWithin {}
 
 impl Clone for TakeWithin {
     fn clone(&self) -> Self {
@@ -136,6 +144,14 @@ impl<T: Send + 'static> Operator<T> for TakeWithin {
     fn next_timer(&self) -> Option<Instant> {
         self.due()
     }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.clock, &self.done])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(PLAIN, state, &mut [&mut self.clock, &mut self.done])
+    }
 }
 
 /// The operator behind [`DataStream::skip_within`].
@@ -145,6 +161,8 @@ pub struct SkipWithin {
     clock: RunClock,
     over: bool,
 }
+
+impl Checkpointed for SkipWithin {}
 
 impl Clone for SkipWithin {
     fn clone(&self) -> Self {
@@ -173,13 +191,21 @@ impl<T: Send + 'static> Operator<T> for SkipWithin {
         out: &mut impl Collector<T>,
     ) -> Result<(), OperatorError> {
         if !self.over {
-            let started = self.clock.started();
-            self.over = started.is_none_or(|started| started + self.time <= self.clock.now());
+            let due = self.clock.due(self.time);
+            self.over = due.is_none_or(|due| due <= self.clock.now());
         }
         if self.over {
             out.push(record);
         }
         Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.clock, &self.over])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(PLAIN, state, &mut [&mut self.clock, &mut self.over])
     }
 }
 

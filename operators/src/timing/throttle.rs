@@ -5,12 +5,14 @@ use std::fmt;
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Instant;
 use millstream_engine::{Error, OperatorError, Record};
 
 use super::rate::{Gcra, Rate};
 use super::run_clock::RunClock;
 use crate::DataStream;
+use crate::state::{Checkpointed, PLAIN, read_parts, write_parts};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Lets records through no faster than `rate`, and makes everything before it wait otherwise.
@@ -21,6 +23,9 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// next records make up for, so that inexact timers never make it slower than the rate.
     /// Backpressures while it waits, and when its output does. Ends with its input, behind the
     /// record that waits. Reads the clock once a record.
+    ///
+    /// State: how much of the rate has been used, and when. The record that waits goes out before a
+    /// barrier.
     ///
     /// ```
     /// use millstream_operators::{prelude::*, timing::Rate};
@@ -69,6 +74,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input. What its
     /// output holds up arrives in a burst afterwards, and counts as that.
+    ///
+    /// State: how much of the rate has been used, and when.
     ///
     /// ```
     /// use millstream_operators::{prelude::*, timing::{Rate, RateExceeded}};
@@ -140,6 +147,8 @@ impl<T, F> Throttle<T, F> {
         Self { rate, cost, bucket, clock, held: None }
     }
 }
+
+impl<T, F> Checkpointed for Throttle<T, F> {}
 
 impl<T, F: Clone> Clone for Throttle<T, F> {
     fn clone(&self) -> Self {
@@ -213,6 +222,17 @@ where
     fn next_timer(&self) -> Option<Instant> {
         self.held.as_ref().map(|(_, due)| *due)
     }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.bucket.state(&self.clock)])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        let mut bucket = self.bucket.state(&self.clock);
+        read_parts(PLAIN, state, &mut [&mut bucket])?;
+        self.bucket.resume(&bucket, &self.clock);
+        Ok(())
+    }
 }
 
 /// The operator behind [`DataStream::throttle_or_fail`].
@@ -228,6 +248,8 @@ impl<F> ThrottleOrFail<F> {
         Self { rate, cost, bucket: Gcra::new(rate), clock: RunClock::default() }
     }
 }
+
+impl<F> Checkpointed for ThrottleOrFail<F> {}
 
 impl<F: Clone> Clone for ThrottleOrFail<F> {
     fn clone(&self) -> Self {
@@ -263,6 +285,17 @@ where
         let taken = self.bucket.try_take(self.clock.now(), cost);
         taken.map_err(|_| RateExceeded { rate: self.rate })?;
         out.push(record);
+        Ok(())
+    }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(PLAIN, state, &[&self.bucket.state(&self.clock)])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        let mut bucket = self.bucket.state(&self.clock);
+        read_parts(PLAIN, state, &mut [&mut bucket])?;
+        self.bucket.resume(&bucket, &self.clock);
         Ok(())
     }
 }

@@ -10,12 +10,14 @@ use millstream_engine::key::stable_hash;
 use millstream_engine::metrics::{DropReason, OperatorCounters};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
+use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Instant;
 use millstream_engine::{Error, OperatorError, Record};
 
 use super::rate::{Gcra, Rate};
 use super::run_clock::RunClock;
 use crate::DataStream;
+use crate::state::{Checkpointed, Codec, Part, State, read_parts, write_parts};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Lets the records of each key through no faster than `rate`, and drops what comes faster. It
@@ -27,6 +29,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// keeps its own keys.
     ///
     /// Emits when its input does, backpressures when its output does, ends with its input.
+    ///
+    /// State: the keys that are known, and how much of its rate each has used.
     ///
     /// # Panics
     ///
@@ -71,6 +75,7 @@ pub struct ThrottleByKey<K, F> {
     sweep_at: Instant,
     clock: RunClock,
     counters: Arc<OperatorCounters>,
+    codec: Option<Codec<K>>,
 }
 
 struct Bucket<K> {
@@ -89,6 +94,7 @@ impl<K, F> ThrottleByKey<K, F> {
             sweep_at: Instant::START,
             clock: RunClock::default(),
             counters: Arc::default(),
+            codec: None,
         }
     }
 
@@ -128,9 +134,48 @@ impl<K: Hash + Eq, F> ThrottleByKey<K, F> {
     }
 }
 
+/// The keys in the order of their hashes, each with its bucket.
+impl<K: Hash + Eq, F> Part<K> for ThrottleByKey<K, F> {
+    fn write(&self, codec: Codec<K>, bytes: &mut Vec<u8>) -> Result<(), StateError> {
+        let mut entries = Vec::new();
+        for bucket in &self.buckets {
+            let mut entry = Vec::new();
+            codec.write(&bucket.key, &mut entry)?;
+            Part::<K>::write(&bucket.gcra.state(&self.clock), codec, &mut entry)?;
+            entries.push((bucket.hash, entry));
+        }
+        entries.sort_unstable();
+        Part::<K>::write(&entries.len(), codec, bytes)?;
+        bytes.extend(entries.into_iter().flat_map(|(_, entry)| entry));
+        Ok(())
+    }
+
+    fn read(&mut self, codec: Codec<K>, bytes: &mut &[u8]) -> Result<(), StateError> {
+        let mut count = 0_usize;
+        Part::<K>::read(&mut count, codec, bytes)?;
+        for _ in 0..count {
+            let key = codec.read(bytes)?;
+            let mut gcra = Gcra::new(self.rate);
+            let mut state = gcra.state(&self.clock);
+            Part::<K>::read(&mut state, codec, bytes)?;
+            gcra.resume(&state, &self.clock);
+            let hash = stable_hash(&key);
+            self.buckets.insert_unique(hash, Bucket { hash, key, gcra }, |bucket| bucket.hash);
+        }
+        Ok(())
+    }
+}
+
+impl<K: State, F> Checkpointed for ThrottleByKey<K, F> {
+    fn checkpointed(self) -> Self {
+        Self { codec: Some(Codec::new()), ..self }
+    }
+}
+
 impl<K, F: Clone> Clone for ThrottleByKey<K, F> {
     fn clone(&self) -> Self {
-        Self::new(self.rate, self.max_keys, self.key.clone())
+        let blank = Self::new(self.rate, self.max_keys, self.key.clone());
+        Self { codec: self.codec, ..blank }
     }
 }
 
@@ -171,6 +216,14 @@ where
         }
         Ok(())
     }
+
+    fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
+        write_parts(self.codec, state, &[self])
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        read_parts(self.codec, state, &mut [self])
+    }
 }
 
 #[cfg(test)]
@@ -205,6 +258,17 @@ mod tests {
         harness.push(4);
         assert_eq!(harness.values(), [3], "1 was whole again, and 2 is not");
         assert!(harness.operator().buckets.len() <= 2);
+    }
+
+    #[test]
+    fn l5_the_same_keys_are_written_as_the_same_bytes() {
+        let written = |keys: &mut dyn Iterator<Item = u32>| {
+            let operator = ThrottleByKey::new(Rate::per_second(1), 99, |n: &u32| *n);
+            let mut harness = OperatorHarness::new(operator.checkpointed());
+            keys.for_each(|n| harness.push(n));
+            harness.snapshot().unwrap()
+        };
+        assert_eq!(written(&mut (0..99)), written(&mut (0..99).rev()));
     }
 
     #[test]

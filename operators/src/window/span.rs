@@ -44,11 +44,11 @@ impl TimeWindow {
         watermark >= self.end
     }
 
-    /// Whether the two have a point in common, or one begins where the other ends: then as sessions
-    /// they are one.
+    /// Whether the two have a point in common: then as sessions they are one. So have two that end
+    /// together, be it at the end of time, where nothing is longer than a point.
     #[must_use]
-    pub fn touches(self, other: Self) -> bool {
-        self.start <= other.end && other.start <= self.end
+    pub fn overlaps(self, other: Self) -> bool {
+        (self.start < other.end && other.start < self.end) || self.end == other.end
     }
 
     /// The window from the earlier start to the later end.
@@ -96,10 +96,11 @@ mod tests {
     }
 
     #[test]
-    fn h5_windows_that_overlap_or_meet_touch() {
-        assert!(window(0, 10).touches(window(9, 12)));
-        assert!(window(0, 10).touches(window(10, 12)), "a record at 10 is no gap of ten after 0");
-        assert!(!window(0, 10).touches(window(11, 12)));
+    fn h5_windows_that_meet_do_not_overlap() {
+        assert!(window(0, 10).overlaps(window(9, 12)) && window(9, 12).overlaps(window(0, 10)));
+        assert!(!window(0, 10).overlaps(window(10, 12)), "its last point is 9");
+        assert!(!window(10, 12).overlaps(window(0, 10)));
+        assert!(window(i64::MAX - 1, i64::MAX).overlaps(window(i64::MAX, i64::MAX)));
         assert_eq!(window(0, 10).cover(window(5, 30)), window(0, 30));
     }
 }

@@ -79,6 +79,12 @@ impl<T, K: KeyOf<T>, F: ProcessFunction<K::Owned, T>> Process<T, K, F> {
         self.store.timers()
     }
 
+    /// How far timers have come: at the end of the input, all the way. State lives on the time of
+    /// the last watermark then, so that what was gone does not come back.
+    const fn reached(&self) -> Timestamp {
+        if self.ended { Timestamp::MAX } else { self.now.event }
+    }
+
     pub(super) fn read_clock(&mut self) {
         self.now.processing = self.now.processing.max(self.clock.now());
         self.unread = CLOCK_EVERY;
@@ -112,6 +118,7 @@ where
         now: StateTime,
         call: impl FnOnce(&mut F, &mut KeyContext<'_, K::Owned, F::States>) -> Called,
     ) -> Result<(), OperatorError> {
+        let watermark = self.reached();
         let KeyStore { keys, event, processing, .. } = &mut self.store;
         let Some(kept) = keys.get_bucket_mut(place) else {
             return Ok(());
@@ -119,7 +126,6 @@ where
         let (hash, key) = (kept.hash, &kept.key);
         let timers = KeyTimers { event, processing, clock: &self.clock, hash, key };
         let states = self.states.view(&mut kept.cells, now);
-        let watermark = self.now.event;
         let mut context = KeyContext { key, states, timers, time, watermark };
         call(&mut self.bounded.function, &mut context)
     }
@@ -152,7 +158,8 @@ where
             if self.bounded.side().is_some_and(|side| side.is_full()) {
                 break;
             }
-            let Some((timer, hash, key)) = self.store.pop_due(self.now) else {
+            let reached = StateTime { event: self.reached(), ..self.now };
+            let Some((timer, hash, key)) = self.store.pop_due(reached) else {
                 self.firing = false;
                 self.store.sweep(&self.states, self.now);
                 break;
@@ -341,7 +348,6 @@ where
     }
 
     fn on_end(&mut self, out: &mut impl Collector<F::Out>) -> Result<(), OperatorError> {
-        self.now.event = Timestamp::MAX;
         self.ended = true;
         self.firing = true;
         self.fire(out)

@@ -221,12 +221,8 @@ impl<K: Eq + Clone, S: States> KeyStore<K, S> {
     }
 
     fn pop_sweep(&mut self, now: StateTime) -> Option<(Timestamp, u64, K)> {
-        if now.event < Timestamp::MAX
-            && let Some(due) = self.sweeps_event.pop_processing_time(now.event)
-        {
-            return Some(due);
-        }
-        self.sweeps_processing.pop_processing_time(now.processing)
+        let by_event_time = self.sweeps_event.pop_processing_time(now.event);
+        by_event_time.or_else(|| self.sweeps_processing.pop_processing_time(now.processing))
     }
 
     /// Gives memory back that is mostly unused.

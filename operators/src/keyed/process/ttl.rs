@@ -58,10 +58,10 @@ impl StateTtl {
     }
 
     pub(super) fn is_over(&self, written: StateTime, now: StateTime) -> bool {
+        // What would live beyond the end of time lives for ever.
+        let over = |end, now| end < Timestamp::MAX && end <= now;
         let end = self.end(written);
-        // The end of time is no time: when a stream ends, what is kept is there to be told of.
-        (now.event < Timestamp::MAX && now.event >= end.event)
-            || (now.processing < Timestamp::MAX && now.processing >= end.processing)
+        over(end.event, now.event) || over(end.processing, now.processing)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::state::Codec;
 use crate::window::by_key::{Code, Layout, Placed, Plan, Scene, Told, Verdict, Watch};
 use crate::window::{TimeWindow, Trigger};
 
-/// The sessions of one key, in the order of time; no two of them touch.
+/// The sessions of one key, in the order of time; no two of them overlap.
 #[derive(Debug)]
 pub struct Sessions<A, S> {
     /// The last. Most keys have no other, and pay no allocation.
@@ -43,11 +43,11 @@ impl<A, S> Sessions<A, S> {
         self.earlier.iter_mut().chain(&mut self.latest)
     }
 
-    /// The latest session, if a record's window touches it and no other.
+    /// The latest session, if a record's window overlaps it and no other.
     #[inline]
-    fn latest_touching(&mut self, own: TimeWindow) -> Option<&mut One<A, S>> {
-        let latest = self.latest.as_mut().filter(|latest| latest.window.touches(own))?;
-        let alone = self.earlier.back().is_none_or(|earlier| earlier.window.end < own.start);
+    fn latest_under(&mut self, own: TimeWindow) -> Option<&mut One<A, S>> {
+        let latest = self.latest.as_mut().filter(|latest| latest.window.overlaps(own))?;
+        let alone = self.earlier.back().is_none_or(|earlier| !earlier.window.overlaps(own));
         alone.then_some(latest)
     }
 
@@ -145,19 +145,20 @@ where
         scene: &Scene<'_, G, R>,
     ) -> Placed {
         let own = self.window(value, time);
-        if let Some(latest) = kept.latest_touching(own) {
+        if let Some(latest) = kept.latest_under(own) {
             return Placed::In(latest.add(value, own, scene));
         }
-        let touches = kept.iter().any(|one| one.window.touches(own));
-        if !touches && scene.is_over(scene.expiry(own.end)) {
+        let overlaps = kept.iter().any(|one| one.window.overlaps(own));
+        if !overlaps && scene.is_over(scene.expiry(own.end)) {
             return Placed::Late;
         }
         kept.in_line(|all| {
-            let first = all.partition_point(|one| one.window.end < own.start);
-            if !touches {
+            let first =
+                all.partition_point(|one| one.window.end <= own.start && !one.window.overlaps(own));
+            if !overlaps {
                 all.insert(first, One::new(own));
             }
-            while let Some(next) = all.get(first + 1).filter(|next| next.window.touches(own)) {
+            while let Some(next) = all.get(first + 1).filter(|next| next.window.overlaps(own)) {
                 let _ = next;
                 let Some(later) = all.remove(first + 1) else { break };
                 if let Some(one) = all.get_mut(first) {

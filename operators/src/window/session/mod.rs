@@ -16,11 +16,11 @@ use crate::aggregate::Aggregate;
 
 /// Windows that end when nothing has come for a while: the visits of a user, the trips of a car.
 ///
-/// A record at `t` is a window from `t` to `t + gap`, and windows of one key that overlap, or of
-/// which one begins where the other ends, are one session. So the records of a session are no more
-/// than a gap apart, it begins with the first of them and ends a gap after the last. One that comes
-/// exactly a gap behind the last still belongs to it, if it comes before the session has been given
-/// up.
+/// A record at `t` is a window from `t` to `t + gap`, and windows of one key that overlap are one
+/// session. So it begins with its first record and ends a gap after the last, and its records are
+/// less than a gap apart: one that comes exactly a gap behind the last begins another. (With Flink
+/// it belongs to the session if that is still there, which depends on how far other partitions
+/// have come. Here it never does.)
 ///
 /// # Late records
 ///
@@ -31,7 +31,7 @@ use crate::aggregate::Aggregate;
 /// What was told of its parts is not taken back one by one. The rule for whoever keeps results: *a
 /// result takes the place of all earlier ones of its key whose windows lie within its own*.
 ///
-/// A record is too late only if it touches no session that is still kept, and as a session of its
+/// A record is too late only if it overlaps no session that is still kept, and as a session of its
 /// own would have been given up already.
 ///
 /// # State
