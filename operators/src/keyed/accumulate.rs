@@ -46,6 +46,7 @@
 //! # }
 //! ```
 
+use std::borrow::Borrow as _;
 use std::fmt;
 
 use millstream_engine::chain::{Boundary, Via};
@@ -56,6 +57,7 @@ use millstream_engine::runtime::OperatorContext;
 use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::{Error, OperatorError, Record};
 
+use super::ReadableKeys;
 use super::limit::{BoundedKeys, KeyBound, NewKey};
 use super::table::{KeyedTable, Leaving, TableCodec};
 use crate::DataStream;
@@ -152,6 +154,25 @@ impl<T: Send + 'static, K: KeyOf<T>, G: Accumulate<T>> BoundedKeys for AtEnd<T, 
     fn bounded(self, bound: KeyBound<T>) -> Self {
         let state = if bound.evicts() { KeyedTable::by_recency() } else { KeyedTable::new() };
         Self { state, bound: Some(bound), ..self }
+    }
+}
+
+impl<T, K: KeyOf<T>, G: AccumulateRunning<T>> ReadableKeys for AtEnd<T, K, G> {
+    type Key = K::Owned;
+    type Value = G::Out;
+
+    fn value(&self, hash: u64, key: &K::Owned) -> Option<G::Out> {
+        let state = self.state.get::<K::Key>(hash, key.borrow());
+        state.map(|state| self.aggregate.result_so_far(state))
+    }
+
+    fn each(&self, tell: &mut dyn FnMut(&K::Owned, G::Out)) {
+        let slots = self.state.iter();
+        slots.for_each(|slot| tell(&slot.key, self.aggregate.result_so_far(&slot.value)));
+    }
+
+    fn len(&self) -> usize {
+        self.keys()
     }
 }
 
@@ -292,6 +313,25 @@ impl<T: Send + 'static, K: KeyOf<T>, G: Accumulate<T>> BoundedKeys for Running<T
     fn bounded(self, bound: KeyBound<T>) -> Self {
         let state = if bound.evicts() { KeyedTable::by_recency() } else { KeyedTable::new() };
         Self { state, bound: Some(bound), ..self }
+    }
+}
+
+impl<T, K: KeyOf<T>, G: AccumulateRunning<T>> ReadableKeys for Running<T, K, G> {
+    type Key = K::Owned;
+    type Value = G::Out;
+
+    fn value(&self, hash: u64, key: &K::Owned) -> Option<G::Out> {
+        let state = self.state.get::<K::Key>(hash, key.borrow());
+        state.map(|state| self.aggregate.result_so_far(state))
+    }
+
+    fn each(&self, tell: &mut dyn FnMut(&K::Owned, G::Out)) {
+        let slots = self.state.iter();
+        slots.for_each(|slot| tell(&slot.key, self.aggregate.result_so_far(&slot.value)));
+    }
+
+    fn len(&self) -> usize {
+        self.keys()
     }
 }
 

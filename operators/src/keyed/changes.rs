@@ -11,7 +11,10 @@ use millstream_engine::{OperatorError, Record};
 use serde::{Deserialize, Serialize};
 
 use super::KeyedStream;
-use super::process::{KeyContext, ProcessFunction, Processed, Timer, ValueState};
+use super::process::{
+    KeyContext, ProcessFunction, Processed, ReadableFunction, StateTime, States, Timer, ValueCell,
+    ValueState,
+};
 
 /// How a table changes: what a stream of them says, a table can be built from, and only from all of
 /// them.
@@ -176,6 +179,19 @@ where
     }
 }
 
+impl<K, T, V, F> ReadableFunction<K, T> for Table<V, F>
+where
+    K: Clone + Send + 'static,
+    V: Clone + Send + 'static,
+    F: FnMut(T) -> Option<V> + Clone + Send + 'static,
+{
+    type Value = V;
+
+    fn read<'a>(latest: &ValueState<V>, cell: &'a ValueCell<V>, now: StateTime) -> Option<&'a V> {
+        latest.peek(cell, now)
+    }
+}
+
 /// The function behind [`table_by_watermark`](KeyedStream::table_by_watermark).
 pub struct TableByWatermark<V, F> {
     upsert: F,
@@ -252,6 +268,24 @@ where
         let change = Change::of(context.key.clone(), context.states.1.take(), None);
         change.into_iter().for_each(|change| out.push(context.record(change)));
         Ok(())
+    }
+}
+
+/// What is read is the table as it has been told, which is that of the last watermark.
+impl<K, T, V, F> ReadableFunction<K, T> for TableByWatermark<V, F>
+where
+    K: Eq + Clone + Send + 'static,
+    V: Clone + PartialEq + Send + 'static,
+    F: FnMut(T) -> Option<V> + Clone + Send + 'static,
+{
+    type Value = V;
+
+    fn read<'a>(
+        (_, told, _): &Collapsed<V>,
+        (_, cell, _): &'a <Collapsed<V> as States>::Cells,
+        now: StateTime,
+    ) -> Option<&'a V> {
+        told.peek(cell, now)
     }
 }
 

@@ -13,6 +13,7 @@ mod reduce;
 mod stream;
 mod table;
 mod timers;
+mod view;
 
 pub use aggregate::Aggregating;
 pub use changes::{Change, Table, TableByWatermark};
@@ -21,5 +22,6 @@ pub use fold::Fold;
 pub use limit::KeyLimit;
 pub use reduce::Reduce;
 pub use stream::KeyedStream;
+pub use view::{Queryable, ReadableKeys, StateView, ViewError};
 
 pub(crate) use table::without_uid;

@@ -71,6 +71,21 @@ impl<K, A> KeyedTable<K, A> {
         found.ok_or_else(|| key.to_owned())
     }
 
+    /// What is kept of a key. That it was looked at is no use of it.
+    pub(crate) fn get<Q>(&self, hash: u64, key: &Q) -> Option<&A>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let same = |slot: &Slot<K, A>| slot.hash == hash && slot.key.borrow() == key;
+        self.slots.find(hash, same).map(|slot| &slot.value)
+    }
+
+    /// Every slot, in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot<K, A>> {
+        self.slots.iter()
+    }
+
     /// Adds the slot of a key that has none.
     pub(crate) fn insert(&mut self, hash: u64, key: K, value: A, time: Timestamp) {
         let slot = Slot { hash, key, value, time };

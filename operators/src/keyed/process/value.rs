@@ -31,6 +31,13 @@ impl<V> ValueState<V> {
         self.ttl = Some(ttl);
         self
     }
+
+    /// The value in a cell, if there is one and it has not lived its time. That it was looked at
+    /// is not noted.
+    pub fn peek<'a>(&self, cell: &'a ValueCell<V>, now: StateTime) -> Option<&'a V> {
+        let cell = cell.0.as_ref().filter(|cell| !cell.is_over(self.ttl, now));
+        cell.map(|cell| &cell.value)
+    }
 }
 
 impl<V> Clone for ValueState<V> {
