@@ -27,7 +27,7 @@ fn plainly(seed: u64) -> BTreeMap<&'static str, Vec<Span>> {
     for minute in OPENS..CLOSES {
         for click in (0..2).flat_map(|server| clicks(seed, server, minute)) {
             let visits = visits.entry(click.visitor).or_default();
-            match visits.last_mut().filter(|(_, last, _)| last + 30 >= minute) {
+            match visits.last_mut().filter(|(_, last, _)| last + 30 > minute) {
                 Some((_, last, count)) => (*last, *count) = (minute, *count + 1),
                 None => visits.push((minute, minute, 1)),
             }
