@@ -34,14 +34,19 @@ fn h3_a_window_that_is_gone_leaves_at_most_one_table_and_that_goes_too() {
     for second in 0..5 {
         (0..10_000).for_each(|key| push(&mut windows, key, second * 1000));
     }
+    push(&mut windows, 0, 5000);
     windows.watermark(Timestamp::from_millis(5000));
     assert_eq!(windows.values().len(), 50_000);
     let spare = windows.operator().panes.spare_capacity();
     assert!((10_000..30_000).contains(&spare), "one table of ten thousand keys: {spare}");
-    push(&mut windows, 1, 5000);
+    push(&mut windows, 1, 6000);
     assert_eq!(windows.operator().panes.spare_capacity(), 0, "it is in use again");
-    windows.watermark(Timestamp::from_millis(6000));
+    push(&mut windows, 1, 7000);
+    windows.watermark(Timestamp::from_millis(7000));
     assert_eq!(windows.operator().panes.spare_capacity(), 0, "too large for what was in it");
+    (0..10_000).for_each(|key| push(&mut windows, key, 7000));
+    windows.watermark(Timestamp::from_millis(8000));
+    assert_eq!(windows.operator().panes.spare_capacity(), 0, "no window is left to want it");
     assert_eq!(windows.operator().panes.len(), 0);
 }
 
