@@ -37,7 +37,8 @@ pub struct KeyContext<'a, K, S: States> {
     pub states: S::View<'a>,
     /// Its timers.
     pub timers: KeyTimers<'a, K>,
-    /// When the record happened, or for when the timer was set.
+    /// When the record happened, or for when the timer was set: for a timer by the clock, that is
+    /// a time of the clock's, and no event time.
     pub time: Timestamp,
     /// How far event time has come: no record earlier than this will follow.
     pub watermark: Timestamp,
