@@ -21,8 +21,11 @@ use super::counter::{Counters, Kept};
 /// is made on the job's time, so a [`snapshot`](StateView::snapshot) of many keys holds each
 /// instance up for as long as it takes to copy them.
 ///
-/// An answer comes at the next record, or when the stage comes to rest. At most sixteen questions
-/// wait at an instance, and others for their turn. A future that is dropped asks nothing more.
+/// An answer comes at the next record or watermark, or when the stage comes to rest. Where hardly
+/// any come because the same stage has a busy source and a filter in it, that may be long: a
+/// [`boundary`](crate::DataStream::boundary) before the key lets the two run apart. At most sixteen
+/// questions wait at an instance, and others for their turn. A future that is dropped asks nothing
+/// more.
 ///
 /// The view is that of the newest run of its dataflow. Before there is one, and after the stream
 /// has ended or the job has failed, there is a [`ViewError`] for an answer.
