@@ -343,7 +343,7 @@ fn g10_a_value_that_panics_when_it_is_copied_fails_the_job_by_its_name() {
 }
 
 #[test]
-fn g10_a_stage_that_nobody_wants_anything_of_yet_answers() {
+fn g10_a_stage_that_has_not_begun_answers_when_it_does() {
     let (first, first_source) = probe_source::<(u64, u64)>();
     let (input, source) = probe_source::<u64>();
     let (output, sink) = probe_sink();
@@ -353,8 +353,12 @@ fn g10_a_stage_that_nobody_wants_anything_of_yet_answers() {
     flow.source("first", first_source).concat(counts).sink("out", sink);
     let mut driver = TestDriver::start(flow.blueprint()).unwrap();
     output.request(usize::MAX);
-    assert_eq!(ask(&mut driver, view.get(&5)), Ok(None));
+    let mut early = pin!(view.get(&5));
+    assert!(poll(early.as_mut()).is_pending());
+    driver.settle();
+    assert!(poll(early.as_mut()).is_pending(), "it is not the turn of the second input");
     driver.end(&first);
+    assert_eq!(ask(&mut driver, early), Ok(None));
     driver.push(&input, 5);
     assert_eq!(ask(&mut driver, view.get(&5)), Ok(Some(1)));
     driver.end(&input);

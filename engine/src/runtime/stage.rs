@@ -109,8 +109,6 @@ impl<T> Stage<T> {
     fn step(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<Step, Error> {
         if !self.wanted {
             if self.kernel.poll_wanted(cx).is_pending() {
-                // There is nothing to hand over; but whoever looks outside does so here, too.
-                let (Poll::Ready(()) | Poll::Pending) = self.kernel.poll_flush(cx, Flush::All)?;
                 return Ok(Step::Wait(Doing::AwaitsDemand));
             }
             self.wanted = true;
