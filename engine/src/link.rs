@@ -89,8 +89,9 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
     fn process<const WATCHED: bool>(&mut self, record: Record<In>) -> Flow {
         if O::SETS_TIME {
             // Before the record, so that it counts from here on.
-            self.state.input_idle = false;
-            self.tell_idle(false);
+            if self.state.input_idle || self.state.idle_told {
+                self.end_idleness();
+            }
         }
         let flow = self.call::<WATCHED>(1, |operator, out| operator.process(record, out));
         if !O::STATELESS && self.operator.done() { Flow::Stop } else { flow }
@@ -183,6 +184,12 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
     /// Of one that sets the time: its input need not be idle for it to be, but is enough.
     fn is_idle(&self) -> bool {
         self.operator.idle() || self.state.input_idle
+    }
+
+    #[cold]
+    fn end_idleness(&mut self) {
+        self.state.input_idle = false;
+        self.tell_idle(false);
     }
 
     fn tell_idle(&mut self, idle: bool) {

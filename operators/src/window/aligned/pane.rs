@@ -6,7 +6,6 @@ use std::hash::Hash;
 use std::ops::Bound;
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use millstream_engine::key::stable_hash;
 use millstream_engine::time::Timestamp;
 
@@ -45,15 +44,26 @@ impl<K, A, S: Default> Pane<K, A, S> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let same = |slot: &Slot<K, A, S>| slot.key.borrow() == key;
-        let rehash = |slot: &Slot<K, A, S>| stable_hash(slot.key.borrow());
-        match self.slots.entry(hash, same, rehash) {
-            Entry::Occupied(slot) => slot.into_mut(),
-            Entry::Vacant(place) => {
+        match self.slots.find_entry(hash, same) {
+            Ok(slot) => slot.into_mut(),
+            Err(absent) => {
                 let slot = Slot { key: key.to_owned(), kept: Kept::new(create()) };
-                place.insert(slot).into_mut()
+                add::<K, Q, A, S>(absent.into_table(), hash, slot)
             }
         }
     }
+}
+
+/// Adds the slot of a key that has none: apart, so that the common way stays short.
+#[cold]
+#[inline(never)]
+fn add<K, Q, A, S>(slots: &mut Slots<K, A, S>, hash: u64, slot: Slot<K, A, S>) -> &mut Slot<K, A, S>
+where
+    K: Borrow<Q>,
+    Q: Hash + ?Sized,
+{
+    let rehash = |slot: &Slot<K, A, S>| stable_hash::<Q>(slot.key.borrow());
+    slots.insert_unique(hash, slot, rehash).into_mut()
 }
 
 /// All windows that there are, in the order of their ends.
