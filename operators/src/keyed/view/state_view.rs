@@ -23,8 +23,9 @@ use super::counter::{Counters, Kept};
 ///
 /// An answer comes at the next record or watermark, or when the stage comes to rest. Where hardly
 /// any come because the same stage has a busy source and a filter in it, that may be long: a
-/// [`boundary`](crate::DataStream::boundary) before the key lets the two run apart; and a stage that
-/// is not to begin yet, as the second input of a `concat`, answers when it begins. At most sixteen
+/// [`boundary`](crate::DataStream::boundary) before the key lets the two run apart; and a stage
+/// that is not to begin yet, as the second input of a `concat`, answers when it begins. At most
+/// sixteen
 /// questions wait at an instance, and others for their turn. A future that is dropped asks nothing
 /// more.
 ///
