@@ -1,18 +1,17 @@
 //! A value for each key, in memory, and how all of them are written down.
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::IntoIter;
-use millstream_engine::key::{key_group, stable_hash};
+use millstream_engine::key::stable_hash;
 use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 
 use super::recency::Recency;
 pub(crate) use crate::state::without_uid;
-use crate::state::{Codec, State};
+use crate::state::{ByGroup, Codec, State, check_group};
 
 /// What is kept for one key.
 pub(crate) struct Slot<K, A> {
@@ -118,19 +117,15 @@ impl<K, A> KeyedTable<K, A> {
         state: &mut StateWriter,
     ) -> Result<(), StateError> {
         let codec = codec.ok_or_else(without_uid)?;
-        let mut groups: BTreeMap<u8, Vec<(u64, Vec<u8>)>> = BTreeMap::new();
+        let mut groups = ByGroup::default();
         for slot in &self.slots {
             let mut bytes = Vec::new();
             codec.key.write(&slot.key, &mut bytes)?;
             codec.time.write(&slot.time.as_millis(), &mut bytes)?;
             codec.value.write(&slot.value, &mut bytes)?;
-            groups.entry(key_group(slot.hash)).or_default().push((slot.hash, bytes));
+            groups.add(slot.hash, bytes);
         }
-        for (group, mut slots) in groups {
-            slots.sort_unstable();
-            let bytes = slots.into_iter().flat_map(|(_, bytes)| bytes).collect();
-            state.write_key_group(group, bytes);
-        }
+        groups.write(state);
         Ok(())
     }
 
@@ -151,11 +146,7 @@ impl<K, A> KeyedTable<K, A> {
                 let time = Timestamp::from_millis(codec.time.read(&mut bytes)?);
                 let value = codec.value.read(&mut bytes)?;
                 let hash = stable_hash(key.borrow());
-                if key_group(hash) != group {
-                    let why = "a key has another group than the one it was written in: its hash \
-                        is not what it was";
-                    return Err(StateError::new(why));
-                }
+                check_group(hash, group)?;
                 self.insert(hash, key, value, time);
             }
         }

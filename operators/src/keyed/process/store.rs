@@ -2,17 +2,15 @@
 //! live has to be looked at.
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
 
 use hashbrown::HashTable;
-use millstream_engine::key::key_group;
 use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 
 use super::{StateTime, States, StoredStates, Timer};
 use crate::keyed::recency::Recency;
 use crate::keyed::timers::Timers;
-use crate::state::{Bytes, Codec, State};
+use crate::state::{ByGroup, Bytes, Codec, State, check_group};
 
 /// What is kept of one key.
 pub(super) struct Kept<K, S> {
@@ -310,7 +308,7 @@ impl<K: Eq + Clone, S: States> KeyStore<K, S> {
                 list.extend(times.map(Timestamp::as_millis));
             }
         }
-        let mut groups: BTreeMap<u8, Vec<(u64, Vec<u8>)>> = BTreeMap::new();
+        let mut groups = ByGroup::default();
         for (hash, written) in keys {
             let pieces =
                 written.pieces.into_iter().map(|(name, piece)| (name.to_owned(), Bytes(piece)));
@@ -319,12 +317,9 @@ impl<K: Eq + Clone, S: States> KeyStore<K, S> {
             codec.pieces.write(&pieces.collect(), &mut bytes)?;
             codec.timers.write(&written.event, &mut bytes)?;
             codec.timers.write(&written.processing, &mut bytes)?;
-            groups.entry(key_group(hash)).or_default().push((hash, bytes));
+            groups.add(hash, bytes);
         }
-        for (group, mut keys) in groups {
-            keys.sort_unstable();
-            state.write_key_group(group, keys.into_iter().flat_map(|(_, bytes)| bytes).collect());
-        }
+        groups.write(state);
         Ok(())
     }
 
@@ -341,11 +336,7 @@ impl<K: Eq + Clone, S: States> KeyStore<K, S> {
             while !bytes.is_empty() {
                 let key = codec.key.read(&mut bytes)?;
                 let hash = hash(&key);
-                if key_group(hash) != group {
-                    let why = "a key has another group than the one it was written in: its hash \
-                        is not what it was";
-                    return Err(StateError::new(why));
-                }
+                check_group(hash, group)?;
                 let mut cells = S::Cells::default();
                 for (name, Bytes(piece)) in codec.pieces.read(&mut bytes)? {
                     if !(codec.read)(states, &mut cells, &name, &piece)? {

@@ -12,7 +12,7 @@ use super::pane::Slot;
 use super::tell::hash_of;
 use crate::aggregate::Aggregate;
 use crate::keyed::without_uid;
-use crate::state::{Codec, State};
+use crate::state::{Codec, State, check_group};
 use crate::window::kept::KeptCodec;
 use crate::window::{TimeWindow, Trigger};
 
@@ -96,12 +96,7 @@ where
                     let key = codec.key.read(&mut bytes)?;
                     let kept = codec.kept.read(&mut bytes)?;
                     let hash = hash_of::<T, K>(&key);
-                    if key_group(hash) != group {
-                        return Err(StateError::new(
-                            "a key has another group than the one it was written in: its hash \
-                                is not what it was",
-                        ));
-                    }
+                    check_group(hash, group)?;
                     self.put_back(window, hash, Slot { key, kept });
                 }
             }

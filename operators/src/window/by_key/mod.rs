@@ -27,7 +27,7 @@ use super::wall_clock::WallClock;
 use super::{TimeWindow, Trigger, WindowRules, Windowed};
 use crate::aggregate::Aggregate;
 use crate::keyed::without_uid;
-use crate::state::{Checkpointed, Codec, State};
+use crate::state::{Checkpointed, Codec, State, check_group};
 
 /// Keeps the windows of each key as `L` lays them out, and tells of them in the order of time, and
 /// among keys in that of their hashes.
@@ -349,9 +349,7 @@ where
                 let scene = Scene { watermark, ..self.scene() };
                 let kept = self.layout.read(&codecs.accumulator, &mut bytes, &scene)?;
                 let hash = stable_hash::<K::Key>(std::borrow::Borrow::borrow(&key));
-                if key_group(hash) != group {
-                    return Err(StateError::new("a key has another group than it was written in"));
-                }
+                check_group(hash, group)?;
                 if let Some(plan) = self.layout.plan(&kept, &scene) {
                     self.slots.insert(hash, key, kept, plan);
                 }

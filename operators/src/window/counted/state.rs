@@ -1,15 +1,15 @@
 //! How windows of keys by themselves are written down.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use millstream_engine::key::{KeyOf, key_group};
+use millstream_engine::key::KeyOf;
 use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 
 use super::operator::{Counted, Numbered, Slot, hash_of};
 use crate::aggregate::Aggregate;
 use crate::keyed::without_uid;
-use crate::state::{Codec, State};
+use crate::state::{ByGroup, Codec, State, check_group};
 use crate::window::Trigger;
 use crate::window::kept::KeptCodec;
 
@@ -74,17 +74,13 @@ where
     /// Writes the windows of every key, in the order of the keys' hashes.
     pub(super) fn write_state(&self, state: &mut StateWriter) -> Result<(), StateError> {
         let codec = self.codec.ok_or_else(without_uid)?;
-        let mut groups: BTreeMap<u8, Vec<(u64, Vec<u8>)>> = BTreeMap::new();
+        let mut groups = ByGroup::default();
         for slot in &self.slots {
             let (hash, mut bytes) = (hash_of::<T, K>(&slot.key), Vec::new());
             codec.write(slot, &mut bytes)?;
-            groups.entry(key_group(hash)).or_default().push((hash, bytes));
+            groups.add(hash, bytes);
         }
-        for (group, mut slots) in groups {
-            slots.sort_unstable();
-            let bytes = slots.into_iter().flat_map(|(_, bytes)| bytes).collect();
-            state.write_key_group(group, bytes);
-        }
+        groups.write(state);
         let mut bytes = Vec::new();
         let times = (self.watermark.as_millis(), self.clock.reached().as_millis());
         codec.times.write(&times, &mut bytes)?;
@@ -99,12 +95,7 @@ where
             while !bytes.is_empty() {
                 let slot = codec.read(&mut bytes)?;
                 let hash = hash_of::<T, K>(&slot.key);
-                if key_group(hash) != group {
-                    return Err(StateError::new(
-                        "a key has another group than the one it was written in: its hash is not \
-                            what it was",
-                    ));
-                }
+                check_group(hash, group)?;
                 self.slots.insert_unique(hash, slot, |slot| hash_of::<T, K>(&slot.key));
             }
         }
