@@ -7,6 +7,7 @@ mod count;
 mod distinct;
 mod fold;
 pub mod limit;
+mod owner;
 pub mod process;
 mod recency;
 mod reduce;
@@ -24,4 +25,5 @@ pub use reduce::Reduce;
 pub use stream::KeyedStream;
 pub use view::{Queryable, ReadableKeys, StateView, ViewError};
 
+pub(crate) use owner::ToOwner;
 pub(crate) use table::without_uid;

@@ -39,7 +39,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         K: Hash + Eq + Clone + Send + 'static,
         F: Fn(&T) -> K + Clone + Send + 'static,
     {
-        KeyedStream { parallelism: self.parallelism(), stream: self, key: Made(key) }
+        KeyedStream::new(self, Made(key), false)
     }
 
     /// Says which key each record belongs to, by borrowing it from the record. State keeps a key of
@@ -66,7 +66,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         K: Hash + Eq + ToOwned<Owned: Send + 'static> + ?Sized + 'static,
         F: Fn(&T) -> &K + Clone + Send + 'static,
     {
-        KeyedStream { parallelism: self.parallelism(), stream: self, key: Borrowed(key) }
+        KeyedStream::new(self, Borrowed(key), false)
     }
 }
 
@@ -85,6 +85,8 @@ pub struct KeyedStream<T, C, K> {
     stream: DataStream<T, C>,
     key: K,
     parallelism: usize,
+    /// Whether each record already is where its key belongs.
+    in_place: bool,
 }
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
@@ -95,6 +97,15 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     pub const fn parallel(mut self, instances: usize) -> Self {
         self.parallelism = instances;
         self
+    }
+
+    /// A stream whose records are where their keys belong already, in as many instances as it has.
+    pub(crate) const fn in_place(stream: DataStream<T, C>, key: K) -> Self {
+        Self::new(stream, key, true)
+    }
+
+    const fn new(stream: DataStream<T, C>, key: K, in_place: bool) -> Self {
+        Self { parallelism: stream.parallelism(), stream, key, in_place }
     }
 
     /// The stream, the key function, and how many instances were asked for.
@@ -117,7 +128,8 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
         self,
         operator: impl FnOnce(K, OperatorId, &Blueprint) -> O,
     ) -> DataStream<O::Out, Via<Boundary<Keyed<T>>, O>> {
-        let keyed = if self.parallelism == 1 && self.stream.parallelism() == 1 {
+        let instances = self.stream.parallelism();
+        let keyed = if self.parallelism == instances && (instances == 1 || self.in_place) {
             self.stream.via(HashKey(self.key.clone())).boxed()
         } else {
             shuffled(self.stream, self.key.clone(), self.parallelism)
