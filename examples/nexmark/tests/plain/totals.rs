@@ -1,5 +1,6 @@
 //! Queries that tell of all bids of a day, a channel, an auction or a bidder.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{bids, date, minute};
@@ -83,7 +84,7 @@ pub(super) fn q19(events: &[Event]) -> Vec<String> {
     let mut rows = Vec::new();
     for mut bids in groups(events, |bid| bid.auction).into_values() {
         // A stable sort: of equal prices, the one that came first stays the first.
-        bids.sort_by(|one, other| other.price.cmp(&one.price));
+        bids.sort_by_key(|bid| Reverse(bid.price));
         let ten = bids.iter().take(10).enumerate();
         rows.extend(ten.map(|(place, bid)| format!("{},{}", whole(bid), place + 1)));
     }
