@@ -73,9 +73,8 @@ pub(super) fn q6(events: &[Event]) -> Vec<String> {
 fn details(auction: &Auction) -> String {
     let Auction { item_name, description, initial_bid, reserve, .. } = auction;
     let Auction { date_time, expires, seller, category, .. } = auction;
-    format!(
-        "{item_name},{description},{initial_bid},{reserve},{date_time},{expires},{seller},{category}"
-    )
+    let texts = format!("{item_name},{description}");
+    format!("{texts},{initial_bid},{reserve},{date_time},{expires},{seller},{category}")
 }
 
 pub(super) fn q9(events: &[Event]) -> Vec<String> {
