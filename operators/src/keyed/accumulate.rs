@@ -57,22 +57,22 @@ use millstream_engine::runtime::OperatorContext;
 use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::{Error, OperatorError, Record};
 
-use super::ReadableKeys;
+use super::{KeyedChain, ReadableKeys};
 use super::limit::{BoundedKeys, KeyBound, NewKey};
 use super::table::{KeyedTable, Leaving, TableCodec};
 use crate::DataStream;
 use crate::state::{Checkpointed, State};
 
 /// The stream of `(key, result)`, one for each key, when the input has ended.
-pub type Aggregated<T, K, G> = DataStream<
+pub type Aggregated<T, C, K, G> = DataStream<
     (<K as KeyOf<T>>::Owned, <G as Accumulate<T>>::Out),
-    Via<Boundary<Keyed<T>>, AtEnd<T, K, G>>,
+    Via<KeyedChain<T, C, K>, AtEnd<T, K, G>>,
 >;
 
 /// The stream of `(key, result so far)`, one for each record.
-pub type RunningAggregated<T, K, G> = DataStream<
+pub type RunningAggregated<T, C, K, G> = DataStream<
     (<K as KeyOf<T>>::Owned, <G as Accumulate<T>>::Out),
-    Via<Boundary<Keyed<T>>, Running<T, K, G>>,
+    Via<KeyedChain<T, C, K>, Running<T, K, G>>,
 >;
 
 /// What is kept of the records of one key.

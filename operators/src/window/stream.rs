@@ -11,6 +11,7 @@ use super::trigger::OnWatermark;
 use super::{Accumulation, Trigger, WindowRules, Windowed, Windows};
 use crate::aggregate::Aggregate;
 use crate::fan::SideTag;
+use crate::keyed::KeyedChain;
 use crate::{DataStream, KeyedStream};
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
@@ -57,9 +58,9 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
 }
 
 /// The stream of what `G` makes of each key in each window of `W`.
-pub type Aggregated<T, K, W, G, R = OnWatermark> = DataStream<
+pub type Aggregated<T, C, K, W, G, R = OnWatermark> = DataStream<
     Windowed<<K as KeyOf<T>>::Owned, <W as Windows<T>>::Window, <G as Aggregate<T>>::Out>,
-    Via<Boundary<Keyed<T>>, <W as Windows<T>>::Operator<K, G, R>>,
+    Via<KeyedChain<T, C, K>, <W as Windows<T>>::Operator<K, G, R>>,
 >;
 
 /// Records of `T` that belong to keys and windows. What is said on it first is how the windows
@@ -210,7 +211,7 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub fn aggregate<G: Aggregate<T>>(self, aggregate: G) -> Aggregated<T, K, W, G, R> {
+    pub fn aggregate<G: Aggregate<T>>(self, aggregate: G) -> Aggregated<T, C, K, W, G, R> {
         let Self { keyed, windows, mut rules, late } = self;
         keyed.via_keyed_with(|key, operator, blueprint| {
             rules.late = late.map(|tag| tag.port(operator, blueprint));
