@@ -11,12 +11,18 @@ use millstream_engine::runtime::Run;
 use millstream_engine::tail::Tail;
 use millstream_engine::{Error, OperatorError, Record};
 
+use crate::DataStream;
+
 /// What comes before a keyed operator: the chain `C` before the `key_by`, if each record is where
 /// its key belongs already, or else the edge behind which it will be.
 ///
 /// Which of the two it is depends on how many instances there are, which no type says; so both are
 /// compiled, and one is run.
 pub struct KeyedChain<T, C, K>(Way<T, C, K>);
+
+/// The stream behind a keyed operator.
+pub type ViaKeyed<T, C, K, O> =
+    DataStream<<O as Operator<Keyed<T>>>::Out, Via<KeyedChain<T, C, K>, O>>;
 
 enum Way<T, C, K> {
     Fused(Via<C, HashKey<K>>),

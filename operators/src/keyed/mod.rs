@@ -18,7 +18,7 @@ mod timers;
 mod view;
 
 pub use aggregate::Aggregating;
-pub use chain::KeyedChain;
+pub use chain::{KeyedChain, ViaKeyed};
 pub use changes::{Change, Table, TableByWatermark};
 pub use distinct::Distinct;
 pub use fold::Fold;

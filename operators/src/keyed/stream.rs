@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::Hash;
 
-use millstream_engine::chain::{Boundary, Chain, Via};
+use millstream_engine::chain::{Boundary, Chain};
 use millstream_engine::edge::{KeyRouter, Keyed};
 use millstream_engine::graph::{
     Blueprint, Distribution, EdgeOptions, OperatorId, Role, StageDraft,
@@ -11,7 +11,7 @@ use millstream_engine::graph::{
 use millstream_engine::key::{Borrowed, KeyOf, Made};
 use millstream_engine::operator::Operator;
 
-use super::chain::{HashKey, KeyedChain};
+use super::chain::{HashKey, KeyedChain, ViaKeyed};
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
@@ -118,7 +118,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     pub fn via_keyed<O: Operator<Keyed<T>>>(
         self,
         operator: impl FnOnce(K) -> O,
-    ) -> DataStream<O::Out, Via<KeyedChain<T, C, K>, O>> {
+    ) -> ViaKeyed<T, C, K, O> {
         self.via_keyed_with(|key, _, _| operator(key))
     }
 
@@ -127,7 +127,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     pub fn via_keyed_with<O: Operator<Keyed<T>>>(
         self,
         operator: impl FnOnce(K, OperatorId, &Blueprint) -> O,
-    ) -> DataStream<O::Out, Via<KeyedChain<T, C, K>, O>> {
+    ) -> ViaKeyed<T, C, K, O> {
         let instances = self.stream.parallelism();
         let in_place = self.parallelism == instances && (instances == 1 || self.in_place);
         let keyed = if in_place {

@@ -1,19 +1,15 @@
 //! `process`: puts a function over keyed records into a stream.
 
-use millstream_engine::chain::{Boundary, Chain, Via};
-use millstream_engine::edge::Keyed;
+use millstream_engine::chain::Chain;
 use millstream_engine::graph::{Blueprint, OperatorId};
 use millstream_engine::key::KeyOf;
 
 use super::{Process, ProcessFunction};
-use crate::keyed::KeyedChain;
-use crate::{DataStream, KeyedStream};
+use crate::KeyedStream;
+use crate::keyed::ViaKeyed;
 
 /// The stream behind [`process`](KeyedStream::process).
-pub type Processed<T, C, K, F> = DataStream<
-    <F as ProcessFunction<<K as KeyOf<T>>::Owned, T>>::Out,
-    Via<KeyedChain<T, C, K>, Process<T, K, F>>,
->;
+pub type Processed<T, C, K, F> = ViaKeyed<T, C, K, Process<T, K, F>>;
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// Does with each record, and with the timers of its key, what `function` says, given what it
