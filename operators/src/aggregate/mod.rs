@@ -24,6 +24,7 @@ mod sum;
 mod to_list;
 mod top_n;
 mod tuple;
+mod with_ties;
 
 pub use bottom_n::BottomN;
 pub use count::Count;
@@ -46,6 +47,7 @@ pub use reduce::Reduce;
 pub use sum::{FloatSum, Sum, Summand};
 pub use to_list::ToList;
 pub use top_n::TopN;
+pub use with_ties::WithTies;
 
 /// What is kept of many values, and what is told of them.
 ///

@@ -1,4 +1,4 @@
-//! Records by rank: what `MinBy`, `MaxBy`, `TopN` and `BottomN` keep.
+//! Records by rank: what `MinBy`, `MaxBy`, `TopN`, `BottomN` and `WithTies` keep.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,10 @@ impl<R, T: Clone> Ranked<R, T> {
 impl<R, T> Ranked<R, T> {
     pub(super) fn into_record(self) -> T {
         self.record
+    }
+
+    pub(super) const fn parts(&self) -> (&R, &T) {
+        (&self.rank, &self.record)
     }
 }
 
@@ -74,5 +78,26 @@ pub(super) fn insert_all<R: Clone, T: Clone>(
 ) {
     for other in others {
         insert(best, most, (other.rank.clone(), &other.record), better);
+    }
+}
+
+/// Puts a record at its place among the `most` best and those that are equal to the last of them.
+#[inline]
+pub(super) fn insert_with_ties<R, T: Clone>(
+    best: &mut Vec<Ranked<R, T>>,
+    most: usize,
+    (rank, record): (R, &T),
+    better: fn(&R, &R) -> bool,
+) {
+    let Some(last) = most.checked_sub(1) else { return };
+    // Once the best are found most records end here.
+    if best.get(last).is_some_and(|last| better(&last.rank, &rank)) {
+        return;
+    }
+    let place = best.partition_point(|held| !better(&rank, &held.rank));
+    best.insert(place, Ranked { rank, record: record.clone() });
+    if let Some(last) = best.get(last) {
+        let ties = best.partition_point(|held| !better(&last.rank, &held.rank));
+        best.truncate(ties);
     }
 }

@@ -29,6 +29,10 @@ impl<F> TopN<F> {
     {
         Self { most, rank }
     }
+
+    pub(super) fn into_parts(self) -> (usize, F) {
+        (self.most, self.rank)
+    }
 }
 
 impl<T, R, F> Aggregate<T> for TopN<F>
