@@ -22,6 +22,7 @@ pub mod hub;
 pub mod keyed;
 pub mod linear;
 mod part;
+pub mod pattern;
 pub mod prelude;
 pub mod recovery;
 pub mod sink;
