@@ -13,7 +13,7 @@ use millstream_engine::tail::Flush;
 use millstream_engine::time::Timestamp;
 use millstream_engine::{Error, OperatorError, Record};
 
-use super::automaton::Automaton;
+use super::automaton::{Automaton, Place};
 use super::matching::{Known, Listener};
 use super::{Match, PatternState};
 use crate::fan::{SidePort, SideTag};
@@ -63,7 +63,8 @@ where
     const NEEDS_TIME: bool = true;
 
     fn states(&self) -> PatternState<T> {
-        PatternState::new(self.automaton.shape, self.automaton.places.len())
+        let ways = self.automaton.places.iter().map(Place::open).collect();
+        PatternState::new(self.automaton.shape, ways)
     }
 
     fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {

@@ -75,12 +75,14 @@ impl<T> Matching<T> {
         self.early.is_empty() && self.partials.is_empty()
     }
 
-    /// When something is to be done next. What happened at `t` is complete at `t + 1 ms`.
+    /// When something is to be done next, after everything that happened up to then: the next event
+    /// is taken, or what happened before the end of a partial match's time is all there.
     pub(super) fn due(&self, within: Option<Duration>) -> Option<Timestamp> {
-        let next = self.early.front().map(|(time, _)| time.saturating_add(MILLISECOND));
+        let next = self.early.front().map(|(time, _)| *time);
         let first = self.partials.first().map(|partial| partial.begin.time);
         let up = first.zip(within).map(|(begin, within)| begin.saturating_add(within));
-        next.into_iter().chain(up).min()
+        let last = up.map(|up| up.saturating_sub(MILLISECOND));
+        next.into_iter().chain(last).min()
     }
 
     /// Lets an event wait for its turn.
@@ -89,7 +91,7 @@ impl<T> Matching<T> {
         self.early.insert(place, (time, event));
     }
 
-    /// Does everything that is due at `time`: what happened before is complete.
+    /// Does everything that is due at `time`: what happened up to then, then included, is all there.
     pub(super) fn advance(
         &mut self,
         automaton: &Automaton<T>,
@@ -97,14 +99,13 @@ impl<T> Matching<T> {
         time: Timestamp,
         listener: &mut impl Listener<T>,
     ) -> Result<(), TooManyPartialMatches> {
-        let is_complete = |event: &&(Timestamp, T)| event.0 < time || time == Timestamp::MAX;
-        while self.early.front().filter(is_complete).is_some()
+        while self.early.front().is_some_and(|(at, _)| *at <= time)
             && let Some((at, event)) = self.early.pop_front()
         {
             self.time_out(automaton, at, listener);
             self.take(automaton, known, event, at, listener)?;
         }
-        self.time_out(automaton, time, listener);
+        self.time_out(automaton, time.saturating_add(MILLISECOND), listener);
         self.give_back();
         Ok(())
     }
@@ -120,7 +121,11 @@ impl<T> Matching<T> {
                 partial.link = moved.get(&partial.link).copied().unwrap_or(partial.link);
             }
         }
-        if self.early.capacity() > 64 && self.early.len() < self.early.capacity() / 8 {
+        let is_sparse = |len: usize, capacity: usize| capacity > 64 && len < capacity / 8;
+        if is_sparse(self.partials.len(), self.partials.capacity()) {
+            self.partials.shrink_to(self.partials.len() * 2);
+        }
+        if is_sparse(self.early.len(), self.early.capacity()) {
             self.early.shrink_to(self.early.len() * 2);
         }
     }

@@ -1,6 +1,9 @@
 //! How what is kept of a key is a piece of state, and how it is written down.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_engine::state::StateError;
@@ -17,19 +20,20 @@ const NAME: &str = "pattern";
 pub struct PatternState<T> {
     /// The hash of the pattern's shape.
     shape: u64,
-    places: usize,
-    marker: std::marker::PhantomData<fn() -> T>,
+    /// The ways to go on from each place, as bits.
+    ways: Arc<[u64]>,
+    marker: PhantomData<fn() -> T>,
 }
 
 impl<T> PatternState<T> {
-    pub(super) const fn new(shape: u64, places: usize) -> Self {
-        Self { shape, places, marker: std::marker::PhantomData }
+    pub(super) const fn new(shape: u64, ways: Arc<[u64]>) -> Self {
+        Self { shape, ways, marker: PhantomData }
     }
 }
 
 impl<T> Clone for PatternState<T> {
     fn clone(&self) -> Self {
-        Self::new(self.shape, self.places)
+        Self::new(self.shape, Arc::clone(&self.ways))
     }
 }
 
@@ -50,8 +54,7 @@ impl<T> PatternCell<T> {
 
     /// How many events wait for their turn, how many are held by partial matches, and how many
     /// partial matches there are.
-    #[must_use]
-    pub fn sizes(&self) -> (usize, usize, usize) {
+    fn sizes(&self) -> (usize, usize, usize) {
         self.0.as_ref().map_or((0, 0, 0), |kept| {
             (kept.early.len(), kept.buffer.events(), kept.partials.len())
         })
@@ -127,7 +130,7 @@ impl<T: State> StoredStates for PatternState<T> {
             Codec::<i64>::new().write(&time.as_millis(), &mut bytes)?;
             event.write(early, &mut bytes)?;
         }
-        let mut places = std::collections::BTreeMap::new();
+        let mut places = BTreeMap::new();
         for (place, (of, at)) in order.events.iter().enumerate() {
             let Some(held) = kept.buffer.event(*at) else { continue };
             places.insert(*at, place);
@@ -183,19 +186,25 @@ impl<T: State> StoredStates for PatternState<T> {
         for (number, link) in Codec::<Vec<WrittenLink>>::new().read(bytes)?.into_iter().enumerate() {
             let (place, event, before) = link;
             let known = before.is_none_or(|before| before < number);
-            if place >= self.places || event >= events || !known {
+            if place >= self.ways.len() || event >= events || !known {
                 return Err(StateError::new("a partial match has an event that is not there"));
             }
             kept.buffer.link(place, event, before);
         }
         for partial in Codec::<Vec<WrittenPartial>>::new().read(bytes)? {
             let (link, open, fresh, number, time) = partial;
-            if kept.buffer.get(link).is_none() {
-                return Err(StateError::new("a partial match is not there"));
+            let place = kept.buffer.get(link).and_then(|link| self.ways.get(link.place));
+            if place.is_none_or(|ways| open & !ways != 0) {
+                return Err(StateError::new("a partial match has no place"));
             }
             let begin = Begin { number, time: Timestamp::from_millis(time) };
             kept.buffer.refer(link);
             kept.partials.push(Partial { link, open, fresh, begin });
+        }
+        let in_order = kept.early.iter().is_sorted_by_key(|(time, _)| *time)
+            && kept.partials.iter().is_sorted_by_key(|partial| partial.begin.number);
+        if !in_order {
+            return Err(StateError::new("partial matches are out of order"));
         }
         cells.0 = (!kept.is_blank()).then(|| Box::new(kept));
         Ok(true)
