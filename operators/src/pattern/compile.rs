@@ -74,7 +74,8 @@ impl<T> Pattern<T> {
         if self.within.is_some() {
             return Ok(());
         }
-        let negation = |guard: &Guard| draft.negations.iter().find(|(of, _)| *of == guard.condition);
+        let negation =
+            |guard: &Guard| draft.negations.iter().find(|(of, _)| *of == guard.condition);
         if let Some(later) = draft.places.iter().find_map(|place| match &place.ending {
             Ending::Later(guards) => guards.last().or(trailing.last()),
             Ending::No | Ending::Now => None,
@@ -84,7 +85,8 @@ impl<T> Pattern<T> {
         }
         // Where every step is the very next event, and none comes without end, no more partial
         // matches are open than there are places.
-        let waits = |place: &Place| place.moves.iter().any(|way| way.contiguity != Contiguity::Strict);
+        let waits =
+            |place: &Place| place.moves.iter().any(|way| way.contiguity != Contiguity::Strict);
         let is_bounded = !draft.loops && !draft.places.iter().any(waits);
         if is_bounded || self.max_partial_matches.is_some() {
             return Ok(());
@@ -298,7 +300,8 @@ impl<T> Draft<T> {
                 Tree::One(self.add_place(*step, *condition, *unless)?)
             }
             Tree::All(parts) => {
-                let copies = parts.iter().map(|(enter, tree)| Ok((enter.clone(), self.copy(tree)?)));
+                let copies =
+                    parts.iter().map(|(enter, tree)| Ok((enter.clone(), self.copy(tree)?)));
                 Tree::All(copies.collect::<Result<_, _>>()?)
             }
             Tree::Optional { tree, greedy, guards } => {

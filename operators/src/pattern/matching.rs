@@ -91,7 +91,8 @@ impl<T> Matching<T> {
         self.early.insert(place, (time, event));
     }
 
-    /// Does everything that is due at `time`: what happened up to then, then included, is all there.
+    /// Does everything that is due at `time`: what happened up to and at it is all there. Nothing
+    /// else was due before, so that no partial match takes an event when its time is up.
     pub(super) fn advance(
         &mut self,
         automaton: &Automaton<T>,
@@ -102,7 +103,6 @@ impl<T> Matching<T> {
         while self.early.front().is_some_and(|(at, _)| *at <= time)
             && let Some((at, event)) = self.early.pop_front()
         {
-            self.time_out(automaton, at, listener);
             self.take(automaton, known, event, at, listener)?;
         }
         self.time_out(automaton, time.saturating_add(MILLISECOND), listener);

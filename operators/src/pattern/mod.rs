@@ -32,25 +32,25 @@
 //! - [`next`](Pattern::next): the very next event; any other breaks the match. Flink's strict.
 //! - [`followed_by`](Pattern::followed_by): the next event that is like that; others are skipped.
 //!   Flink's relaxed.
-//! - [`followed_by_any`](Pattern::followed_by_any): each later event that is like that, in a match of
-//!   its own. Flink's non-deterministic relaxed.
+//! - [`followed_by_any`](Pattern::followed_by_any): each later event that is like that, in a match
+//!   of its own. Flink's non-deterministic relaxed.
 //! - [`not_next`](Pattern::not_next): the very next event is not like that.
 //! - [`not_followed_by`](Pattern::not_followed_by): no event is like that, up to the next step and
 //!   that one included.
 //!
-//! Over `a c b1 b2`, `a` and next `b` is nothing, `a` followed by `b` is `a b1`, and `a` followed by
-//! any `b` is `a b1` and `a b2`. A negation takes no event: it watches those between the steps
+//! Over `a c b1 b2`, `a` and next `b` is nothing, `a` followed by `b` is `a b1`, and `a` followed
+//! by any `b` is `a b1` and `a b2`. A negation takes no event: it watches those between the steps
 //! around it. At the end of a pattern it is decided when the time of [`within`](Pattern::within) is
 //! over.
 //!
 //! # How often a step comes
 //!
 //! [`one_or_more`](Pattern::one_or_more), [`at_least(n)`](Pattern::at_least),
-//! [`times(n)`](Pattern::times), `times(from..=to)`, and [`optional`](Pattern::optional). In a loop,
-//! events that are not like it are skipped; [`consecutive`](Pattern::consecutive) lets them break
-//! it, and [`allow_combinations`](Pattern::allow_combinations) lets it pass over those that are like
-//! it, too. [`until`](Pattern::until) closes it. A pattern may itself be a step: then it is a group,
-//! which can be repeated.
+//! [`times(n)`](Pattern::times), `times(from..=to)`, and [`optional`](Pattern::optional). In a
+//! loop, events that are not like it are skipped; [`consecutive`](Pattern::consecutive) lets them
+//! break it, and [`allow_combinations`](Pattern::allow_combinations) lets it pass over those that
+//! are like it, too. [`until`](Pattern::until) closes it. A pattern may itself be a step: then it
+//! is a group, which can be repeated.
 //!
 //! Each time when a loop may go on or be left, both are followed: `a`, one or more `b`, `c` over
 //! `a b1 b2 c` is `a b1 b2 c` and `a b1 c`, as nothing says that the second may not be skipped. A
@@ -101,9 +101,9 @@
 //!
 //! # What it keeps, and what bounds it
 //!
-//! Each event of a partial match once, however many it is part of, with a few words for each partial
-//! match. Both are given up when the last partial match that needs them is: at the latest when its
-//! time is up. A pattern that could wait for ever is refused, unless
+//! Each event of a partial match once, however many it is part of, with a few words for each
+//! partial match. Both are given up when the last partial match that needs them is: at the latest
+//! when its time is up. A pattern that could wait for ever is refused, unless
 //! [`max_partial_matches`](Pattern::max_partial_matches) bounds it in another way. With a
 //! [`uid`](crate::DataStream::uid) all of it is state, and is found again by a later run with as
 //! many instances as one likes; a pattern with other steps, or another time, is refused then. A
@@ -114,7 +114,8 @@
 //! - A match comes out when it is whole: see [`AfterMatch`].
 //! - A greedy loop outranks what follows only while it can take something: where Flink's gives up a
 //!   match because of an event that the loop is not free to take any more, ours goes on.
-//! - A partial match whose time is up is told of once, and not at all if it has been told as a match.
+//! - A partial match whose time is up is told of once, and not at all if it has been told as a
+//!   match.
 //! - `not_next` at the end of a pattern is decided by time, as `not_followed_by` is.
 //! - A negation may follow an optional step.
 

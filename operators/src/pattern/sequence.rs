@@ -325,7 +325,8 @@ impl<T> Pattern<T> {
         ];
         let said = of_the_whole.into_iter().filter(|(_, said)| *said);
         self.mistakes.extend(said.map(|(word, _)| PatternError::InGroup(word)));
-        let steps = if S::IS_GROUP { vec![Step::new(Body::Group(inner.steps))] } else { inner.steps };
+        let steps =
+            if S::IS_GROUP { vec![Step::new(Body::Group(inner.steps))] } else { inner.steps };
         self.steps.extend(steps.into_iter().map(|step| Step { link, ..step }));
         self
     }

@@ -143,9 +143,10 @@ impl<T> SharedBuffer<T> {
     /// Lays what is in use out anew, without gaps. Gives the new numbers of links.
     pub(super) fn compact(&mut self, order: Order) -> BTreeMap<usize, usize> {
         let mut events = Slab::new();
-        let held = order.events.iter().filter_map(|(_, event)| {
-            Some((*event, events.insert(self.events.remove(*event)?)))
-        });
+        let held = order
+            .events
+            .iter()
+            .filter_map(|(_, event)| Some((*event, events.insert(self.events.remove(*event)?))));
         let moved: BTreeMap<_, _> = held.collect();
         let mut links = Slab::new();
         for link in order.links.iter().filter_map(|link| self.links.get(*link)) {

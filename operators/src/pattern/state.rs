@@ -55,9 +55,9 @@ impl<T> PatternCell<T> {
     /// How many events wait for their turn, how many are held by partial matches, and how many
     /// partial matches there are.
     fn sizes(&self) -> (usize, usize, usize) {
-        self.0.as_ref().map_or((0, 0, 0), |kept| {
-            (kept.early.len(), kept.buffer.events(), kept.partials.len())
-        })
+        self.0
+            .as_ref()
+            .map_or((0, 0, 0), |kept| (kept.early.len(), kept.buffer.events(), kept.partials.len()))
     }
 }
 
@@ -167,8 +167,7 @@ impl<T: State> StoredStates for PatternState<T> {
         let mut kept = Matching::new();
         let (event, number) = (Codec::<T>::new(), Codec::<u64>::new());
         let time = |bytes: &mut &[u8]| Codec::<i64>::new().read(bytes).map(Timestamp::from_millis);
-        let (shape, seen, early, events) =
-            Codec::<(u64, u64, usize, usize)>::new().read(bytes)?;
+        let (shape, seen, early, events) = Codec::<(u64, u64, usize, usize)>::new().read(bytes)?;
         if shape != self.shape {
             return Err(StateError::new(
                 "the partial matches are those of a pattern with other steps, or another \
@@ -183,7 +182,8 @@ impl<T: State> StoredStates for PatternState<T> {
             let (number, time) = (number.read(bytes)?, time(bytes)?);
             kept.buffer.hold(event.read(bytes)?, time, number);
         }
-        for (number, link) in Codec::<Vec<WrittenLink>>::new().read(bytes)?.into_iter().enumerate() {
+        for (number, link) in Codec::<Vec<WrittenLink>>::new().read(bytes)?.into_iter().enumerate()
+        {
             let (place, event, before) = link;
             let known = before.is_none_or(|before| before < number);
             if place >= self.ways.len() || event >= events || !known {

@@ -160,16 +160,18 @@ where
     /// ends in a negation, with the time when that was decided.
     ///
     /// - **Emits** when the watermark has passed the event that makes a match whole: the matches of
-    ///   a key in the order of their times, and those of one time in the order of the events that
-    ///   they took.
+    ///   a key in the order of their times, and those of one event in the order of the events that
+    ///   they took. Where two took the same ones, or one has gone on where the other ends, the
+    ///   nearest step is first: a loop that goes on, before what is behind it.
     /// - **Ends** with its input: then all time is over, so that partial matches are timed out, and
     ///   what was not to follow has not.
-    /// - **Keeps** of each key the events that the watermark has not passed, and the partial matches
-    ///   with the events that are part of them, each once. A key of which nothing is kept takes no
-    ///   memory. Nothing is told of a key that is [evicted](crate::keyed::KeyLimit::evict).
+    /// - **Keeps** of each key the events that the watermark has not passed, and the partial
+    ///   matches with the events that are part of them, each once. A key of which nothing is kept
+    ///   takes no memory. Nothing is told of a key that is
+    ///   [evicted](crate::keyed::KeyLimit::evict).
     /// - **Fails** with [`TooManyPartialMatches`](super::TooManyPartialMatches) where that is the
     ///   limit, and if a closure panics.
-    pub fn select<U, F>(self, select: F) -> Processed<T, K, PatternFunction<T, F>>
+    pub fn select<U, F>(self, select: F) -> Processed<T, C, K, PatternFunction<T, F>>
     where
         U: Send + 'static,
         F: FnMut(&Match<'_, T>) -> U + Clone + Send + 'static,

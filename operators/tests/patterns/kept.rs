@@ -73,6 +73,24 @@ fn i8_a_key_with_no_partial_match_and_no_early_event_keeps_nothing() {
 }
 
 #[test]
+fn i8_patterns_survive_a_crash_at_any_step() {
+    use millstream_engine::testing::{Step, assert_survives_crashes};
+
+    let group = Pattern::begin("b").when(is("b")).next("c").when(is("c"));
+    let pattern = Pattern::begin("a").when(is("a")).one_or_more().followed_by(group).optional();
+    let pattern = pattern.not_next("n").when(is("n")).not_followed_by("m").when(is("m"));
+    let pattern = pattern.within(ms(12)).after_match(AfterMatch::skip_to_next());
+    let mut script = Vec::new();
+    let all = "ax@1 ay@1 bx@3 ax@2 cx@5 ny@6 ax@8 ay@7 by@9 cy@10 mx@11 ax@11 bx@15 nx@16 cx@20";
+    for event in crate::events(all) {
+        let time = event.time;
+        script.extend([Step::Record(keyed(event)), Step::Watermark(crate::at(time - 1))]);
+    }
+    script.push(Step::End);
+    assert_survives_crashes(&operator(pattern).checkpointed(), &script);
+}
+
+#[test]
 fn i8_time_is_up_when_the_watermark_reaches_it() {
     let mut harness = harness!(a_b().not_followed_by("c").when(is("c")).within(ms(10)));
     push(&mut harness, "ax@0 bx@5");
@@ -120,9 +138,10 @@ fn i8_an_event_is_kept_once_however_many_partial_matches_it_is_part_of() {
 fn i8_partial_matches_that_are_over_give_their_memory_back() {
     /// So many come and go.
     const PARTIALS: i64 = 150;
-    let pattern = Pattern::begin("a").when(is("ab")).followed_by("c").when_with(|event, so_far| {
-        event.name[..1] == *"d" && so_far["a"][0].name.starts_with('b')
-    });
+    let pattern = Pattern::begin("a")
+        .when(is("ab"))
+        .followed_by("c")
+        .when_with(|event, so_far| event.name[..1] == *"d" && so_far["a"][0].name.starts_with('b'));
     let mut harness = None;
     let round = |harness: &mut OperatorHarness<Keyed<Event>, Search>, start: i64| {
         let counted = allocation_counter::measure(|| {

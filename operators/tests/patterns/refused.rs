@@ -141,7 +141,8 @@ fn i9_a_pattern_has_a_size() {
 
 #[test]
 fn i10_it_skips_to_steps_that_there_are() {
-    let to = |step: &str| some(a().not_next("n").next("b")).after_match(AfterMatch::skip_to_last(step));
+    let to =
+        |step: &str| some(a().not_next("n").next("b")).after_match(AfterMatch::skip_to_last(step));
     refused(to("c"), &["skip to `c`", "no step"]);
     refused(to("n"), &["skip to `n`", "no step that takes events"]);
     assert_eq!(to("b").check(), Ok(()));
