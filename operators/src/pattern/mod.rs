@@ -123,6 +123,7 @@ mod after_match;
 mod automaton;
 mod compile;
 mod condition;
+mod draft;
 mod error;
 mod function;
 mod matched;
@@ -133,6 +134,7 @@ mod shared_buffer;
 mod slab;
 mod state;
 mod stream;
+mod ways;
 
 pub use after_match::AfterMatch;
 pub use error::{PatternError, TooManyPartialMatches};

@@ -31,7 +31,7 @@ const MATCHES_MAX: usize = 3_000;
 type Output = BTreeMap<u8, (Vec<Told>, Vec<Told>, Vec<u32>)>;
 
 #[derive(Debug)]
-enum Out {
+enum Outcome {
     Found(u8, Told),
     TimedOut(u8, Told),
     Late(Event),
@@ -108,7 +108,7 @@ impl Run<'_> {
         let [(found, to_found), (late, to_late), (timed_out, to_timed_out)] =
             std::array::from_fn(|_| probe_sink());
         let (late_tag, late_events) = flow.side_output::<Event>("late");
-        let (timed_out_tag, partials) = flow.side_output::<Out>("timed out");
+        let (timed_out_tag, partials) = flow.side_output::<Outcome>("timed out");
         let show = |found: &Match<'_, Event>| {
             let key = found.events().next().unwrap().1.key;
             (key, found.events().map(|(step, event)| (step.to_owned(), event.id)).collect())
@@ -123,15 +123,15 @@ impl Run<'_> {
             .late_to(&late_tag)
             .timed_out_to(&timed_out_tag, move |partial| {
                 let (key, events) = show(partial);
-                Out::TimedOut(key, (0, events))
+                Outcome::TimedOut(key, (0, events))
             })
             .select(move |found| {
                 let (key, events) = show(found);
-                Out::Found(key, (0, events))
+                Outcome::Found(key, (0, events))
             })
             .uid("pattern")
             .sink("found", to_found);
-        late_events.map(Out::Late).sink("late events", to_late);
+        late_events.map(Outcome::Late).sink("late events", to_late);
         partials.sink("partial matches", to_timed_out);
         let options = state.into_iter().fold(self.options.clone(), JobOptions::with_state);
         let mut driver = TestDriver::start_with(flow.blueprint(), &options).unwrap();
@@ -151,13 +151,13 @@ impl Run<'_> {
         for record in probes.iter().flat_map(|probe| driver.records(probe)) {
             let time = record.time.as_millis();
             match record.value {
-                Out::Found(key, (_, found)) => {
+                Outcome::Found(key, (_, found)) => {
                     output.entry(key).or_default().0.push((time, found));
                 }
-                Out::TimedOut(key, (_, partial)) => {
+                Outcome::TimedOut(key, (_, partial)) => {
                     output.entry(key).or_default().1.push((time, partial));
                 }
-                Out::Late(event) => output.entry(event.key).or_default().2.push(event.id),
+                Outcome::Late(event) => output.entry(event.key).or_default().2.push(event.id),
             }
         }
         if !crash {
