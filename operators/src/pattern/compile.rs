@@ -17,7 +17,7 @@ impl<T> Pattern<T> {
     /// ```
     /// use millstream_operators::pattern::{Pattern, PatternError};
     ///
-    /// let twice = Pattern::begin("a").when(|n| *n > 3).next("a");
+    /// let twice = Pattern::begin("a").when(|n: &u32| *n > 3).next("a");
     /// assert_eq!(twice.check(), Err(PatternError::DuplicateName("a".to_owned())));
     /// ```
     ///
