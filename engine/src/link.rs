@@ -31,6 +31,8 @@ pub(crate) struct Link<In, O: Operator<In>, N, M> {
 struct LinkState {
     seat: Seat,
     held_watermark: Option<Timestamp>,
+    held_idle: bool,
+    held_barrier: Option<Barrier>,
     held_end: bool,
     /// Of an operator that sets the time: whether its input is idle, and what everybody behind it
     /// has been told.
@@ -48,6 +50,8 @@ impl LinkState {
         Self {
             seat,
             held_watermark: None,
+            held_idle: false,
+            held_barrier: None,
             held_end: false,
             input_idle: false,
             idle_told: false,
@@ -172,13 +176,10 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         }
         // Who counts again does so before its watermark is looked at.
         if !self.is_idle() {
-            self.tell_idle(false);
+            let (Flow::More | Flow::Stop) = self.tell_idle(false);
         }
         let flow = watermark.map_or(Flow::More, |watermark| self.pass_watermark(watermark));
-        if flow == Flow::More {
-            self.tell_idle(self.is_idle());
-        }
-        flow
+        if flow == Flow::More { self.tell_idle(self.is_idle()) } else { flow }
     }
 
     /// Of one that sets the time: its input need not be idle for it to be, but is enough.
@@ -189,21 +190,32 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
     #[cold]
     fn end_idleness(&mut self) {
         self.state.input_idle = false;
-        self.tell_idle(false);
+        let (Flow::More | Flow::Stop) = self.tell_idle(false);
     }
 
-    fn tell_idle(&mut self, idle: bool) {
-        if self.state.idle_told != idle {
-            self.state.idle_told = idle;
-            self.pass_idle(idle);
+    /// Of one that sets the time. That it is no longer idle never stops anybody: no operator is
+    /// asked about it.
+    fn tell_idle(&mut self, idle: bool) -> Flow {
+        if self.state.idle_told == idle {
+            return Flow::More;
         }
+        self.state.idle_told = idle;
+        self.pass_idle(idle)
     }
 
-    fn pass_idle(&mut self, idle: bool) {
+    fn input_idle(&mut self, idle: bool) -> Flow {
+        if O::SETS_TIME {
+            self.state.input_idle = idle;
+            return self.tell_idle(self.is_idle());
+        }
+        self.pass_idle(idle)
+    }
+
+    fn pass_idle(&mut self, idle: bool) -> Flow {
         if let Some(side) = self.operator.side() {
             side.idle(idle);
         }
-        self.next.idle(idle);
+        self.next.idle(idle)
     }
 
     /// Brings out what the operator has left, and reports whether it is out.
@@ -244,6 +256,23 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         self.next.watermark(watermark)
     }
 
+    fn pass_barrier(&mut self, barrier: Barrier) -> Flow {
+        let write = |state: &mut StateWriter| self.operator.snapshot(state);
+        let written = self.state.seat.snapshot(barrier, O::NAME, O::STATE_VERSION, write);
+        if let Err(error) = written {
+            self.state.fail(error.into());
+            return Flow::Stop;
+        }
+        let mut side_full = false;
+        if let Some(side) = self.operator.side() {
+            side.barrier(barrier);
+            // A barrier that has not gone out yet must not be overtaken by the next record.
+            side_full = side.is_full();
+        }
+        let flow = self.next.barrier(barrier);
+        if side_full { Flow::Stop } else { flow }
+    }
+
     fn pass_end(&mut self) -> Flow {
         if let Some(side) = self.operator.side() {
             side.end();
@@ -282,8 +311,14 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         {
             return Flow::Stop;
         }
-        if O::SETS_TIME {
-            self.tell_idle(self.is_idle());
+        if std::mem::take(&mut self.state.held_idle) && self.input_idle(true) == Flow::Stop {
+            return Flow::Stop;
+        }
+        if O::SETS_TIME && self.tell_idle(self.is_idle()) == Flow::Stop {
+            return Flow::Stop;
+        }
+        if let Some(barrier) = self.state.held_barrier.take() {
+            return self.pass_barrier(barrier);
         }
         if self.state.held_end {
             self.state.held_end = false;
@@ -311,15 +346,15 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         self.pass_watermark(watermark)
     }
 
-    fn idle(&mut self, idle: bool) {
+    fn idle(&mut self, idle: bool) -> Flow {
         if O::STATELESS {
             return self.next.idle(idle);
         }
-        if O::SETS_TIME {
-            self.state.input_idle = idle;
-            return self.tell_idle(self.is_idle());
+        if idle && !self.next.done() && self.call_hook(Hook::Idle) == Flow::Stop {
+            self.state.held_idle = true;
+            return Flow::Stop;
         }
-        self.pass_idle(idle);
+        self.input_idle(idle)
     }
 
     fn timer(&mut self, now: Instant) -> Flow {
@@ -366,20 +401,11 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         if O::STATELESS {
             return self.next.barrier(barrier);
         }
-        let write = |state: &mut StateWriter| self.operator.snapshot(state);
-        let written = self.state.seat.snapshot(barrier, O::NAME, O::STATE_VERSION, write);
-        if let Err(error) = written {
-            self.state.fail(error.into());
+        if !self.next.done() && self.call_hook(Hook::Barrier) == Flow::Stop {
+            self.state.held_barrier = Some(barrier);
             return Flow::Stop;
         }
-        let mut side_full = false;
-        if let Some(side) = self.operator.side() {
-            side.barrier(barrier);
-            // A barrier that has not gone out yet must not be overtaken by the next record.
-            side_full = side.is_full();
-        }
-        let flow = self.next.barrier(barrier);
-        if side_full { Flow::Stop } else { flow }
+        self.pass_barrier(barrier)
     }
 
     fn end(&mut self) -> Flow {
@@ -454,6 +480,8 @@ enum Hook {
     Resume,
     Watermark(Timestamp),
     Timer(Instant),
+    Idle,
+    Barrier,
     End,
 }
 
@@ -467,6 +495,8 @@ impl Hook {
             Self::Resume => operator.resume(out),
             Self::Watermark(watermark) => operator.on_watermark(watermark, out),
             Self::Timer(now) => operator.on_timer(now, out),
+            Self::Idle => operator.before_idle(out),
+            Self::Barrier => operator.before_barrier(out),
             Self::End => operator.on_end(out),
         }
     }

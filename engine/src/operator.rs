@@ -127,6 +127,24 @@ pub trait Operator<In>: Clone + Send + 'static {
         Ok(())
     }
 
+    /// A barrier is about to go by, which waits until nothing is pending. Whatever the operator
+    /// holds and does not [write down](Operator::snapshot) has to go out here: records that came
+    /// before a barrier are behind it in nobody's state otherwise, and a crash would lose them.
+    #[inline]
+    fn before_barrier(&mut self, out: &mut impl Collector<Self::Out>) -> Result<(), OperatorError> {
+        let _ = out;
+        Ok(())
+    }
+
+    /// The input is about to be idle, which is told behind what this emits. From then on its
+    /// watermark holds nobody up, so whatever the operator holds for no other reason than to gather
+    /// more has to go out here, or it may come late.
+    #[inline]
+    fn before_idle(&mut self, out: &mut impl Collector<Self::Out>) -> Result<(), OperatorError> {
+        let _ = out;
+        Ok(())
+    }
+
     /// The input has ended, completely: the last partial group goes out here.
     #[inline]
     fn on_end(&mut self, out: &mut impl Collector<Self::Out>) -> Result<(), OperatorError> {

@@ -33,8 +33,8 @@ pub enum Flush {
 ///
 /// # Protocol
 ///
-/// `push`, `run`, `watermark`, `timer`, `barrier` and `end` may be called only while nothing is
-/// pending: from the start, and after any of them (or `resume`) answered [`Flow::More`]. What a
+/// `push`, `run`, `watermark`, `idle`, `timer`, `barrier` and `end` may be called only while nothing
+/// is pending: from the start, and after any of them (or `resume`) answered [`Flow::More`]. What a
 /// call was given when it answered [`Flow::Stop`] has been accepted. After a stop, ask
 /// `take_error`, then `done`, then make room with `poll_flush`, then call `resume` until it answers
 /// `More`.
@@ -69,7 +69,7 @@ pub trait Tail<T>: Send {
     fn watermark(&mut self, watermark: Timestamp) -> Flow;
 
     /// The input is idle from here on, or is so no longer.
-    fn idle(&mut self, idle: bool);
+    fn idle(&mut self, idle: bool) -> Flow;
 
     /// Lets every timer fire that is due at `now`.
     fn timer(&mut self, now: Instant) -> Flow;
@@ -205,8 +205,8 @@ impl<T, N: Tail<T> + ?Sized> Tail<T> for Box<N> {
         (**self).watermark(watermark)
     }
 
-    fn idle(&mut self, idle: bool) {
-        (**self).idle(idle);
+    fn idle(&mut self, idle: bool) -> Flow {
+        (**self).idle(idle)
     }
 
     fn timer(&mut self, now: Instant) -> Flow {

@@ -5,7 +5,7 @@ use millstream_engine::key::KeyOf;
 
 use super::KeyedStream;
 use super::accumulate::{
-    Accumulate, AccumulateRunning, Aggregated, AtEnd, Running, RunningAggregated,
+    Accumulate, AccumulateMerged, AccumulateRunning, Aggregated, AtEnd, Running, RunningAggregated,
 };
 use crate::aggregate::Count;
 
@@ -71,6 +71,13 @@ impl<T> Accumulate<T> for Count {
 
     fn result(&self, count: u64) -> u64 {
         count
+    }
+}
+
+impl<T> AccumulateMerged<T> for Count {
+    #[inline]
+    fn merge(&mut self, count: &mut u64, later: u64) {
+        *count += later;
     }
 }
 

@@ -24,4 +24,5 @@ pub use reduce::Reduce;
 pub use stream::KeyedStream;
 pub use view::{Queryable, ReadableKeys, StateView, ViewError};
 
+pub(crate) use stream::shuffled;
 pub(crate) use table::without_uid;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::Hash;
 
 use millstream_engine::chain::{Boundary, Chain, Via};
-use millstream_engine::edge::{KeyRouter, Keyed};
+use millstream_engine::edge::{KeyRouter, Keyed, Router};
 use millstream_engine::graph::{
     Blueprint, Distribution, EdgeOptions, OperatorId, Role, StageDraft,
 };
@@ -120,24 +120,29 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
         let keyed = if self.parallelism == 1 && self.stream.parallelism() == 1 {
             self.stream.via(HashKey(self.key.clone())).boxed()
         } else {
-            shuffled(self.stream, self.key.clone(), self.parallelism)
+            shuffled(self.stream, KeyRouter(self.key.clone()), self.parallelism)
         };
         keyed.via_with(|id, blueprint| operator(self.key, id, blueprint))
     }
 }
 
-/// Sends each record to the instance that owns its key.
-fn shuffled<T, C, K>(stream: DataStream<T, C>, key: K, parallelism: usize) -> DataStream<Keyed<T>>
+/// Sends each record to the instance that owns its key, which the router finds.
+pub(crate) fn shuffled<T, C, U, R>(
+    stream: DataStream<T, C>,
+    router: R,
+    parallelism: usize,
+) -> DataStream<Keyed<U>>
 where
     T: Send + 'static,
     C: Chain<Item = T>,
-    K: KeyOf<T>,
+    U: Send + 'static,
+    R: Router<T, Out = Keyed<U>> + Clone + 'static,
 {
     let (flow, chain, mut draft) = stream.into_parts();
     draft.operators.push(flow.blueprint().add_operator(Role::Operator, "key_by", None));
     let options = EdgeOptions { distribution: Distribution::Key, ..EdgeOptions::default() };
-    let edge = flow.blueprint().add_edge::<Keyed<T>>("key_by", options);
-    DataStream::from_parts(flow.clone(), chain, draft).route(&[edge], KeyRouter(key));
+    let edge = flow.blueprint().add_edge::<Keyed<U>>("key_by", options);
+    DataStream::from_parts(flow.clone(), chain, draft).route(&[edge], router);
     let draft = StageDraft { operators: Vec::new(), input: Some(edge), parallelism };
     DataStream::from_parts(flow, Boundary::edge(edge), draft)
 }

@@ -8,7 +8,7 @@ use millstream_engine::edge::Keyed;
 use millstream_engine::key::KeyOf;
 
 use super::trigger::OnWatermark;
-use super::{Accumulation, Trigger, WindowRules, Windowed, Windows};
+use super::{Accumulation, LateRecords, Trigger, WindowRules, Windowed, Windows};
 use crate::aggregate::Aggregate;
 use crate::fan::SideTag;
 use crate::{DataStream, KeyedStream};
@@ -213,7 +213,9 @@ where
     pub fn aggregate<G: Aggregate<T>>(self, aggregate: G) -> Aggregated<T, K, W, G, R> {
         let Self { keyed, windows, mut rules, late } = self;
         keyed.via_keyed_with(|key, operator, blueprint| {
-            rules.late = late.map(|tag| tag.port(operator, blueprint));
+            if let Some(tag) = late {
+                rules.late = LateRecords::to(tag.port(operator, blueprint));
+            }
             windows.operator(key, aggregate, rules)
         })
     }
