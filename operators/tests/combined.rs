@@ -396,7 +396,7 @@ fn h12_combined_windows_without_a_key_get_one_partial_from_each_instance() {
     let (output, sink) = probe_sink();
     let flow = Dataflow::new("all");
     let numbers = flow.source("numbers", source).event_time(|n| at(*n), Watermarks::monotonic());
-    let windows = numbers.parallel(4).combined_window_all(8, Tumbling::of(ms(1_000)));
+    let windows = numbers.parallel(4).combined(8).window_all(Tumbling::of(ms(1_000)));
     windows.count().sink("counts", sink);
     let options = JobOptions::default().with_operator_counts(true);
     let mut driver = TestDriver::start_with(flow.blueprint(), &options).unwrap();

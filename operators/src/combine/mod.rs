@@ -12,6 +12,7 @@ mod operator;
 mod panes;
 mod record;
 mod stream;
+mod window_all;
 mod windows;
 
 pub use merging::Merging;
@@ -19,4 +20,5 @@ pub use operator::Combine;
 pub use panes::{OnePane, PanedWindows, Panes, PanesOf, WindowPane};
 pub use record::{Combined, CombinedKey, Partial};
 pub use stream::{CombinedAggregated, CombinedStream, PartOf};
-pub use windows::{CombinedWindowed, CombinedWindows, CombinedWindowsAll};
+pub use window_all::{CombinedAll, CombinedWindowsAll};
+pub use windows::{CombinedWindowed, CombinedWindows};

@@ -4,53 +4,14 @@ use std::fmt;
 use std::time::Duration;
 
 use millstream_engine::chain::Chain;
-use millstream_engine::key::{KeyOf, Made};
+use millstream_engine::key::KeyOf;
 
 use super::record::LateOnes;
 use super::{Combined, CombinedKey, CombinedStream, Merging, PanedWindows, PanesOf};
-use crate::DataStream;
 use crate::aggregate::{Aggregate, Count, Reduce};
 use crate::fan::SideTag;
 use crate::keyed::Aggregating;
 use crate::window::{Accumulation, Aggregated, LateRecords, WindowRules, Windows};
-
-impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
-    /// Cuts the records into windows without a key, as
-    /// [`window_all`](DataStream::window_all) does, and lets each instance of the stream aggregate
-    /// its own first: what the one instance behind gets is a partial accumulator from each of them
-    /// for each window. One of those before it holds `entries` at most, for so many windows. What
-    /// [`combined`](crate::KeyedStream::combined) says holds here, too.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use millstream_operators::prelude::*;
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), millstream_engine::Error> {
-    /// let flow = Dataflow::new("visitors");
-    /// let visits = flow.source("visits", source::from_iter([100, 900, 1500]));
-    /// let by_second = visits
-    ///     .event_time(|millis| Timestamp::from_millis(*millis), Watermarks::monotonic())
-    ///     .parallel(4)
-    ///     .combined_window_all(100, Tumbling::of(Duration::from_secs(1)))
-    ///     .count()
-    ///     .map(|second| second.value)
-    ///     .collect();
-    /// assert_eq!(flow.run().await?.take(by_second), Some(vec![2, 1]));
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn combined_window_all<W: PanedWindows>(
-        self,
-        entries: usize,
-        windows: W,
-    ) -> CombinedWindowsAll<T, C, W> {
-        self.key_by((|_| ()) as fn(&T)).parallel(1).combined(entries).window(windows)
-    }
-}
-
-/// Records that belong to windows and to no key but `()`, and are merged before they come together.
-pub type CombinedWindowsAll<T, C, W> = CombinedWindows<T, C, Made<fn(&T)>, W>;
 
 /// The stream of what `G` makes of each key in each window of `W`, merged before the shuffle.
 pub type CombinedWindowed<T, K, W, G> = Aggregated<
@@ -236,7 +197,8 @@ where
     /// let warmest = degrees
     ///     .event_time(|reading| Timestamp::from_millis(reading.0), Watermarks::monotonic())
     ///     .parallel(2)
-    ///     .combined_window_all(100, Tumbling::of(Duration::from_millis(100)))
+    ///     .combined(100)
+    ///     .window_all(Tumbling::of(Duration::from_millis(100)))
     ///     .reduce(|one: &(i64, i32), other: &(i64, i32)| if one.1 < other.1 { *other } else { *one })
     ///     .map(|told| told.value)
     ///     .collect();

@@ -11,7 +11,8 @@ use crate::aggregate::Count;
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// Counts the records of each key, and emits `(key, count)` for each when the input has ended,
-    /// in no particular order.
+    /// in no particular order. Where few keys have many records, say
+    /// [`combined`](KeyedStream::combined) before it.
     ///
     /// ```
     /// use millstream_operators::prelude::*;

@@ -25,7 +25,7 @@ fn combining<'a>(options: &'a JobOptions, draw: &mut Draw) -> Play<'a> {
 }
 
 #[test]
-fn combined_or_not_the_oracle_is_right() {
+fn h7_combined_or_not_the_oracle_is_right() {
     law("combined_or_not_the_oracle_is_right", 0..1_000, |_, draw| {
         let case = case(draw);
         let script = draw.script(&case, 40);
@@ -42,7 +42,7 @@ fn combined_or_not_the_oracle_is_right() {
 }
 
 #[test]
-fn combined_a_crash_changes_nothing_and_state_knows_of_no_combiner() {
+fn h7_combined_a_crash_changes_nothing_and_state_knows_of_no_combiner() {
     law("combined_a_crash_changes_nothing", 0..150, |_, draw| {
         // Watermarks that are written down are told again, and late records known for late.
         let case = Case { disorder: draw.one(&[Some(0), Some(4), Some(12)]), ..case(draw) };
@@ -66,7 +66,7 @@ fn combined_a_crash_changes_nothing_and_state_knows_of_no_combiner() {
 }
 
 #[test]
-fn combined_partitions_on_time_tell_the_same_from_several_instances() {
+fn h7_combined_partitions_on_time_tell_the_same_from_several_instances() {
     law("combined_partitions_on_time", 0..600, |_, draw| {
         let case = Case { partitions: 2, discarding: false, ..case(draw) };
         let script = draw.script_of_partitions(&case, 40, true);
@@ -83,7 +83,7 @@ fn combined_partitions_on_time_tell_the_same_from_several_instances() {
 }
 
 #[test]
-fn combined_what_is_late_and_what_is_told_is_all_there_was() {
+fn h7_combined_what_is_late_and_what_is_told_is_all_there_was() {
     law("combined_what_is_late_and_what_is_told", 0..600, |_, draw| {
         let case = Case { partitions: 3, lateness: 0, ..case(draw) };
         let Kind::Sliding { size, offset, .. } = case.kind else { unreachable!() };
