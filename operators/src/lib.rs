@@ -20,6 +20,7 @@ pub mod fan;
 pub mod file;
 pub mod group;
 pub mod hub;
+pub mod join;
 pub mod keyed;
 pub mod linear;
 mod part;

@@ -121,7 +121,7 @@ fn every_group_lets_go_before_barriers_one_operator_after_the_other() {
         let options = JobOptions::default().with_batch_records(records).with_edge_capacity(records);
         let mut driver = TestDriver::start_with(flow.blueprint(), &options).unwrap();
         output.request(usize::MAX);
-        let mut came = |driver: &mut TestDriver| {
+        let came = |driver: &mut TestDriver| {
             let mut came = driver.read(&output);
             came.sort_unstable();
             came

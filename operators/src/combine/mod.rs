@@ -19,6 +19,6 @@ pub use merging::Merging;
 pub use operator::Combine;
 pub use panes::{OnePane, PanedWindows, Panes, PanesOf, WindowPane};
 pub use record::{Combined, CombinedKey, Partial};
-pub use stream::{CombinedAggregated, CombinedStream, PartOf};
+pub use stream::{AsRecord, AsRecords, CombinedAggregated, CombinedStream, PartOf, ViaCombined};
 pub use window_all::{CombinedAll, CombinedWindowsAll};
 pub use windows::{CombinedWindowed, CombinedWindows};

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use millstream_engine::chain::{Boundary, Chain, Via};
+use millstream_engine::chain::{Chain, Via};
 use millstream_engine::edge::{HashRouter, Keyed};
 use millstream_engine::graph::{Blueprint, OperatorId};
-use millstream_engine::key::{KeyOf, stable_hash};
+use millstream_engine::key::KeyOf;
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::{OperatorError, Record};
 
@@ -14,8 +14,8 @@ use super::{
     Combine, Combined, CombinedKey, CombinedWindows, Merging, OnePane, PanedWindows, Panes,
 };
 use crate::aggregate::{Aggregate, Count};
-use crate::keyed::accumulate::{Accumulate, AccumulateMerged, Aggregated, AtEnd};
-use crate::keyed::{Aggregating, Reduce, shuffled};
+use crate::keyed::accumulate::{Accumulate, AccumulateMerged, AtEnd};
+use crate::keyed::{Aggregating, KeyedChain, Reduce, ViaKeyed, shuffled};
 use crate::{DataStream, KeyedStream};
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
@@ -87,7 +87,16 @@ pub struct CombinedStream<T, C, K> {
 
 /// The stream of `(key, result)`, one for each key, of an aggregate `G` that is merged before the
 /// shuffle.
-pub type CombinedAggregated<T, K, G> = Aggregated<PartOf<T, K, G>, CombinedKey<K>, Merging<G>>;
+pub type CombinedAggregated<T, C, K, G> =
+    ViaCombined<T, C, K, G, AtEnd<PartOf<T, K, G>, CombinedKey<K>, Merging<G>>>;
+
+/// The stream behind an operator whose input is combined for an aggregate `G`.
+pub type ViaCombined<T, C, K, G, O> =
+    ViaKeyed<PartOf<T, K, G>, AsRecords<T, C, K, G>, CombinedKey<K>, O>;
+
+/// The chain to that operator where there is no shuffle: each record goes on as it is.
+pub type AsRecords<T, C, K, G> =
+    Via<C, AsRecord<<K as KeyOf<T>>::Owned, <G as Accumulate<T>>::State>>;
 
 /// What crosses the shuffle for an aggregate `G`.
 pub type PartOf<T, K, G> = Combined<T, <K as KeyOf<T>>::Owned, <G as Accumulate<T>>::State>;
@@ -109,7 +118,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> CombinedStream<T, C, K>
     /// # Ok(())
     /// # }
     /// ```
-    pub fn count(self) -> CombinedAggregated<T, K, Count> {
+    pub fn count(self) -> CombinedAggregated<T, C, K, Count> {
         self.at_end(Count)
     }
 
@@ -130,7 +139,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> CombinedStream<T, C, K>
     /// # Ok(())
     /// # }
     /// ```
-    pub fn aggregate<G>(self, aggregate: G) -> CombinedAggregated<T, K, Aggregating<G>>
+    pub fn aggregate<G>(self, aggregate: G) -> CombinedAggregated<T, C, K, Aggregating<G>>
     where
         G: Aggregate<T>,
     {
@@ -155,7 +164,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> CombinedStream<T, C, K>
     /// # Ok(())
     /// # }
     /// ```
-    pub fn reduce<F>(self, f: F) -> CombinedAggregated<T, K, Reduce<F>>
+    pub fn reduce<F>(self, f: F) -> CombinedAggregated<T, C, K, Reduce<F>>
     where
         F: FnMut(&mut T, T) + Clone + Send + 'static,
     {
@@ -206,7 +215,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> CombinedStream<T, C, K>
         CombinedWindows::new(self, windows)
     }
 
-    fn at_end<G: AccumulateMerged<T>>(self, aggregate: G) -> CombinedAggregated<T, K, G> {
+    fn at_end<G: AccumulateMerged<T>>(self, aggregate: G) -> CombinedAggregated<T, C, K, G> {
         let merging = Merging(aggregate.clone());
         self.connect(OnePane, aggregate, false, |key, _, _| AtEnd::new(key, merging))
     }
@@ -219,44 +228,49 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> CombinedStream<T, C, K>
         aggregate: G,
         sends_late: bool,
         operator: impl FnOnce(CombinedKey<K>, OperatorId, &Blueprint) -> O,
-    ) -> DataStream<O::Out, Via<Boundary<Keyed<PartOf<T, K, G>>>, O>>
+    ) -> ViaCombined<T, C, K, G, O>
     where
         P: Panes,
         G: Accumulate<T>,
         O: Operator<Keyed<PartOf<T, K, G>>>,
     {
+        let in_place = self.keyed.is_in_place();
         let (stream, key, parallelism) = self.keyed.into_parts();
-        let keyed = if parallelism == 1 && stream.parallelism() == 1 {
-            stream.via(AsItIs::<K, G> { key: key.clone(), marker: PhantomData }).boxed()
-        } else {
-            let combine = Combine::new(key.clone(), panes, aggregate, self.entries);
-            shuffled(stream.via(combine.sending_late(sends_late)), HashRouter, parallelism)
-        };
-        keyed.via_with(|id, blueprint| operator(CombinedKey(key), id, blueprint))
+        if in_place {
+            let records = stream.via(AsRecord(PhantomData));
+            return KeyedStream::in_place(records, CombinedKey(key)).via_keyed_with(operator);
+        }
+        let combine = Combine::new(key.clone(), panes, aggregate, self.entries);
+        let combined = stream.via(combine.sending_late(sends_late));
+        let (flow, chain, draft) = shuffled(combined, HashRouter, parallelism).into_parts();
+        DataStream::from_parts(flow, KeyedChain::shuffled(chain), draft)
+            .via_with(|id, blueprint| operator(CombinedKey(key), id, blueprint))
     }
 }
 
-/// Where there is one instance only: each record goes on as it is, with its hash.
-struct AsItIs<K, G> {
-    key: K,
-    /// The aggregate that gets them says what they might have become.
-    marker: PhantomData<fn() -> G>,
-}
+/// Where there is no shuffle: each record goes on as it is.
+pub struct AsRecord<K, A>(PhantomData<fn() -> (K, A)>);
 
-impl<K: Clone, G> Clone for AsItIs<K, G> {
+impl<K, A> Clone for AsRecord<K, A> {
     fn clone(&self) -> Self {
-        Self { key: self.key.clone(), marker: PhantomData }
+        Self(PhantomData)
     }
 }
 
-impl<T, K, G> Operator<T> for AsItIs<K, G>
+impl<K, A> fmt::Debug for AsRecord<K, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AsRecord")
+    }
+}
+
+impl<T, K, A> Operator<T> for AsRecord<K, A>
 where
     T: Send + 'static,
-    K: KeyOf<T>,
-    G: Accumulate<T>,
+    K: Send + 'static,
+    A: Send + 'static,
 {
-    type Out = Keyed<PartOf<T, K, G>>;
-    const NAME: &'static str = "key_by";
+    type Out = Combined<T, K, A>;
+    const NAME: &'static str = "as_record";
     const STATELESS: bool = true;
 
     #[inline]
@@ -265,8 +279,7 @@ where
         record: Record<T>,
         out: &mut impl Collector<Self::Out>,
     ) -> Result<(), OperatorError> {
-        let hash = self.key.with(&record.value, stable_hash);
-        out.push(record.with(|value| Keyed { hash, value: Combined::Record(value) }));
+        out.push(record.with(Combined::Record));
         Ok(())
     }
 }

@@ -7,19 +7,21 @@ use millstream_engine::chain::Chain;
 use millstream_engine::key::KeyOf;
 
 use super::record::LateOnes;
-use super::{Combined, CombinedKey, CombinedStream, Merging, PanedWindows, PanesOf};
+use super::{
+    Combined, CombinedKey, CombinedStream, Merging, PanedWindows, PanesOf, PartOf, ViaCombined,
+};
 use crate::aggregate::{Aggregate, Count, Reduce};
 use crate::fan::SideTag;
 use crate::keyed::Aggregating;
-use crate::window::{Accumulation, Aggregated, LateRecords, WindowRules, Windows};
+use crate::window::trigger::OnWatermark;
+use crate::window::{Accumulation, LateRecords, WindowRules, Windows};
 
 /// The stream of what `G` makes of each key in each window of `W`, merged before the shuffle.
-pub type CombinedWindowed<T, K, W, G> = Aggregated<
-    Combined<T, <K as KeyOf<T>>::Owned, <G as Aggregate<T>>::Accumulator>,
-    CombinedKey<K>,
-    W,
-    Merging<G>,
->;
+pub type CombinedWindowed<T, C, K, W, G> =
+    ViaCombined<T, C, K, Aggregating<G>, WindowsOf<PartOf<T, K, Aggregating<G>>, K, W, G>>;
+
+/// The operator of windows `W` of parts `P`.
+type WindowsOf<P, K, W, G> = <W as Windows<P>>::Operator<CombinedKey<K>, Merging<G>, OnWatermark>;
 
 /// Records of `T` that belong to keys and windows, and are merged before the shuffle. Windows are
 /// told of when they are complete, which is the one trigger that parts of a result fit:
@@ -136,7 +138,7 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub fn aggregate<G>(self, aggregate: G) -> CombinedWindowed<T, K, W, G>
+    pub fn aggregate<G>(self, aggregate: G) -> CombinedWindowed<T, C, K, W, G>
     where
         G: Aggregate<T>,
         W: Windows<Combined<T, K::Owned, G::Accumulator>>,
@@ -176,7 +178,7 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub fn count(self) -> CombinedWindowed<T, K, W, Count>
+    pub fn count(self) -> CombinedWindowed<T, C, K, W, Count>
     where
         W: Windows<Combined<T, K::Owned, u64>>,
     {
@@ -206,7 +208,7 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub fn reduce<F>(self, f: F) -> CombinedWindowed<T, K, W, Reduce<F>>
+    pub fn reduce<F>(self, f: F) -> CombinedWindowed<T, C, K, W, Reduce<F>>
     where
         T: Clone,
         F: Fn(&T, &T) -> T + Clone + Send + 'static,

@@ -2,11 +2,13 @@
 
 pub mod accumulate;
 mod aggregate;
+mod chain;
 mod changes;
 mod count;
 mod distinct;
 mod fold;
 pub mod limit;
+mod owner;
 pub mod process;
 mod recency;
 mod reduce;
@@ -16,6 +18,7 @@ mod timers;
 mod view;
 
 pub use aggregate::Aggregating;
+pub use chain::{KeyedChain, ViaKeyed};
 pub use changes::{Change, Table, TableByWatermark};
 pub use distinct::Distinct;
 pub use fold::Fold;
@@ -24,5 +27,6 @@ pub use reduce::Reduce;
 pub use stream::KeyedStream;
 pub use view::{Queryable, ReadableKeys, StateView, ViewError};
 
+pub(crate) use owner::ToOwner;
 pub(crate) use stream::shuffled;
 pub(crate) use table::without_uid;

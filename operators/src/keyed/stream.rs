@@ -3,15 +3,15 @@
 use std::fmt;
 use std::hash::Hash;
 
-use millstream_engine::chain::{Boundary, Chain, Via};
+use millstream_engine::chain::{Boundary, Chain};
 use millstream_engine::edge::{KeyRouter, Keyed, Router};
 use millstream_engine::graph::{
     Blueprint, Distribution, EdgeOptions, OperatorId, Role, StageDraft,
 };
-use millstream_engine::key::{Borrowed, KeyOf, Made, stable_hash};
-use millstream_engine::operator::{Collector, Operator};
-use millstream_engine::{OperatorError, Record};
+use millstream_engine::key::{Borrowed, KeyOf, Made};
+use millstream_engine::operator::Operator;
 
+use super::chain::{HashKey, KeyedChain, ViaKeyed};
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
@@ -39,7 +39,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         K: Hash + Eq + Clone + Send + 'static,
         F: Fn(&T) -> K + Clone + Send + 'static,
     {
-        KeyedStream { parallelism: self.parallelism(), stream: self, key: Made(key) }
+        KeyedStream::new(self, Made(key), false)
     }
 
     /// Says which key each record belongs to, by borrowing it from the record. State keeps a key of
@@ -66,7 +66,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         K: Hash + Eq + ToOwned<Owned: Send + 'static> + ?Sized + 'static,
         F: Fn(&T) -> &K + Clone + Send + 'static,
     {
-        KeyedStream { parallelism: self.parallelism(), stream: self, key: Borrowed(key) }
+        KeyedStream::new(self, Borrowed(key), false)
     }
 }
 
@@ -85,6 +85,8 @@ pub struct KeyedStream<T, C, K> {
     stream: DataStream<T, C>,
     key: K,
     parallelism: usize,
+    /// Whether each record already is where its key belongs.
+    in_place: bool,
 }
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
@@ -97,6 +99,21 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
         self
     }
 
+    /// A stream whose records are where their keys belong already, in as many instances as it has.
+    pub(crate) const fn in_place(stream: DataStream<T, C>, key: K) -> Self {
+        Self::new(stream, key, true)
+    }
+
+    const fn new(stream: DataStream<T, C>, key: K, in_place: bool) -> Self {
+        Self { parallelism: stream.parallelism(), stream, key, in_place }
+    }
+
+    /// Whether each record is where its key belongs already, so that nothing is shuffled.
+    pub(crate) const fn is_in_place(&self) -> bool {
+        let instances = self.stream.parallelism();
+        self.parallelism == instances && (instances == 1 || self.in_place)
+    }
+
     /// The stream, the key function, and how many instances were asked for.
     pub(crate) fn into_parts(self) -> (DataStream<T, C>, K, usize) {
         (self.stream, self.key, self.parallelism)
@@ -107,7 +124,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     pub fn via_keyed<O: Operator<Keyed<T>>>(
         self,
         operator: impl FnOnce(K) -> O,
-    ) -> DataStream<O::Out, Via<Boundary<Keyed<T>>, O>> {
+    ) -> ViaKeyed<T, C, K, O> {
         self.via_keyed_with(|key, _, _| operator(key))
     }
 
@@ -116,11 +133,14 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     pub fn via_keyed_with<O: Operator<Keyed<T>>>(
         self,
         operator: impl FnOnce(K, OperatorId, &Blueprint) -> O,
-    ) -> DataStream<O::Out, Via<Boundary<Keyed<T>>, O>> {
-        let keyed = if self.parallelism == 1 && self.stream.parallelism() == 1 {
-            self.stream.via(HashKey(self.key.clone())).boxed()
+    ) -> ViaKeyed<T, C, K, O> {
+        let keyed = if self.is_in_place() {
+            let (flow, chain, draft) = self.stream.via(HashKey(self.key.clone())).into_parts();
+            DataStream::from_parts(flow, KeyedChain::fused(chain), draft)
         } else {
-            shuffled(self.stream, KeyRouter(self.key.clone()), self.parallelism)
+            let shuffled = shuffled(self.stream, KeyRouter(self.key.clone()), self.parallelism);
+            let (flow, chain, draft) = shuffled.into_parts();
+            DataStream::from_parts(flow, KeyedChain::shuffled(chain), draft)
         };
         keyed.via_with(|id, blueprint| operator(self.key, id, blueprint))
     }
@@ -145,27 +165,6 @@ where
     DataStream::from_parts(flow.clone(), chain, draft).route(&[edge], router);
     let draft = StageDraft { operators: Vec::new(), input: Some(edge), parallelism };
     DataStream::from_parts(flow, Boundary::edge(edge), draft)
-}
-
-/// Where there is one instance only: the hash goes with the record, and nowhere else.
-#[derive(Clone)]
-struct HashKey<K>(K);
-
-impl<T: Send + 'static, K: KeyOf<T>> Operator<T> for HashKey<K> {
-    type Out = Keyed<T>;
-    const NAME: &'static str = "key_by";
-    const STATELESS: bool = true;
-
-    #[inline]
-    fn process(
-        &mut self,
-        record: Record<T>,
-        out: &mut impl Collector<Keyed<T>>,
-    ) -> Result<(), OperatorError> {
-        let hash = self.0.with(&record.value, stable_hash);
-        out.push(record.with(|value| Keyed { hash, value }));
-        Ok(())
-    }
 }
 
 impl<T, C, K> fmt::Debug for KeyedStream<T, C, K> {

@@ -1,9 +1,8 @@
-//! The two sides on their way: a record to the instance that has its key, a change to all.
+//! The changes on their way: each of them to all instances.
 
 use std::marker::PhantomData;
 
 use millstream_engine::edge::{Keyed, Outbox, Router};
-use millstream_engine::key::{KeyOf, key_group, owner, stable_hash};
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::OperatorContext;
 use millstream_engine::tail::{Flow, Tail as _};
@@ -11,40 +10,6 @@ use millstream_engine::time::{Instant, Timestamp};
 use millstream_engine::{Error, OperatorError, Record};
 
 use crate::fan::Either;
-
-/// Sends a record to the instance that has its key.
-pub(super) struct ToOwner<K, R> {
-    key: K,
-    marker: PhantomData<fn() -> R>,
-}
-
-impl<K, R> ToOwner<K, R> {
-    pub(super) const fn new(key: K) -> Self {
-        Self { key, marker: PhantomData }
-    }
-}
-
-impl<K: Clone, R> Clone for ToOwner<K, R> {
-    fn clone(&self) -> Self {
-        Self::new(self.key.clone())
-    }
-}
-
-impl<T: Send, R: Send, K: KeyOf<T>> Router<T> for ToOwner<K, R> {
-    type Out = Either<Keyed<T>, R>;
-
-    #[inline]
-    fn route(
-        &mut self,
-        record: Record<T>,
-        outboxes: &mut [Outbox<Self::Out>],
-    ) -> Result<Flow, OperatorError> {
-        let hash = self.key.with(&record.value, stable_hash);
-        let instance = owner(key_group(hash), outboxes.len());
-        let record = record.with(|value| Either::Left(Keyed { hash, value }));
-        Ok(outboxes.get_mut(instance).map_or(Flow::More, |outbox| outbox.push(record)))
-    }
-}
 
 /// Sends a change to every instance.
 pub(super) struct ToAll<T>(PhantomData<fn() -> T>);

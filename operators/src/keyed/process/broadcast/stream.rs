@@ -9,9 +9,10 @@ use millstream_engine::graph::{
 };
 use millstream_engine::key::KeyOf;
 
-use super::sides::{Changes, ToAll, ToOwner};
+use super::sides::{Changes, ToAll};
 use super::{BroadcastFunction, BroadcastProcess, BroadcastProcessed};
 use crate::fan::Either;
+use crate::keyed::ToOwner;
 use crate::{DataStream, KeyedStream};
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
@@ -151,7 +152,7 @@ where
         draft.operators.push(flow.blueprint().add_operator(Role::Operator, "key_by", None));
         let options = EdgeOptions { distribution: Distribution::Key, ..EdgeOptions::default() };
         let edge = flow.blueprint().add_edge::<Either<Keyed<T>, R>>("key_by", options);
-        let router = ToOwner::<_, R>::new(key.clone());
+        let router = ToOwner::new(key.clone(), Either::<_, R>::Left);
         DataStream::from_parts(flow.clone(), chain, draft).route(&[edge], router);
         flow.blueprint().meet(edge, self.rules.flow().blueprint());
         if self.rules.parallelism() == 1 {
