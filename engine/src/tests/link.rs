@@ -88,7 +88,7 @@ fn the_end_of_the_chain_goes_first() {
 fn control_that_needs_no_operator_goes_straight_through() {
     let slot = Slot::with_room(5);
     let mut chain = link(Repeat::new(false), slot.clone());
-    chain.idle(true);
+    assert_eq!(chain.idle(true), Flow::More);
     assert_eq!(chain.barrier(Barrier(3)), Flow::More);
     assert_eq!(slot.seen(), [Idle(true), Barred(3)]);
 }
