@@ -1,5 +1,5 @@
-//! What does a keyed word count cost, next to a shuffle of `String`s written by hand? And what where
-//! words are counted on both sides of the shuffle?
+//! What does a keyed word count cost, next to a shuffle of `String`s written by hand? And where
+//! words are counted on both sides of the shuffle, next to that by hand?
 //!
 //! `cargo bench --bench words`
 

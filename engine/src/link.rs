@@ -9,6 +9,7 @@ use crate::error::{Error, OperatorError};
 use crate::graph::OperatorId;
 use crate::metrics::Counting;
 use crate::operator::{Collector, Operator};
+use crate::path::{Apart, Path, Straight, Watched};
 use crate::record::Record;
 use crate::runtime::Seat;
 use crate::state::StateWriter;
@@ -494,46 +495,6 @@ enum Hook {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it emitted more than one record at once, and its `STATELESS` says it doesn't")]
 struct EmittedTwice;
-
-/// The way that a record takes to the next link.
-trait Path {
-    const WATCHED: bool = false;
-
-    fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow;
-}
-
-/// What is emitted for a record: compiled into the loop.
-struct Straight;
-
-impl Path for Straight {
-    #[inline]
-    fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow {
-        next.push(record)
-    }
-}
-
-/// What is emitted for a record while operators say when they are at work.
-struct Watched;
-
-impl Path for Watched {
-    const WATCHED: bool = true;
-
-    #[inline]
-    fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow {
-        next.push_watched(record)
-    }
-}
-
-/// What is emitted at another time: seldom enough for a call, where the rest of the chain would
-/// otherwise be compiled once more.
-struct Apart;
-
-impl Path for Apart {
-    #[inline]
-    fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow {
-        next.push_apart(record)
-    }
-}
 
 /// The collector of a link: passes on while there is room, and keeps what comes after that.
 struct Outlet<'a, N, T, M: Counting, P> {

@@ -33,11 +33,11 @@ pub enum Flush {
 ///
 /// # Protocol
 ///
-/// `push`, `run`, `watermark`, `idle`, `timer`, `barrier` and `end` may be called only while nothing
-/// is pending: from the start, and after any of them (or `resume`) answered [`Flow::More`]. What a
-/// call was given when it answered [`Flow::Stop`] has been accepted. After a stop, ask
-/// `take_error`, then `done`, then make room with `poll_flush`, then call `resume` until it answers
-/// `More`.
+/// `push`, `run`, `watermark`, `idle`, `timer`, `barrier` and `end` may be called only while
+/// nothing is pending: from the start, and after any of them (or `resume`) answered
+/// [`Flow::More`]. What a call was given when it answered [`Flow::Stop`] has been accepted. After a
+/// stop, ask `take_error`, then `done`, then make room with `poll_flush`, then call `resume` until
+/// it answers `More`.
 pub trait Tail<T>: Send {
     /// Takes one record.
     fn push(&mut self, record: Record<T>) -> Flow;

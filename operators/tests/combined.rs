@@ -1,6 +1,6 @@
 //! Aggregates that are merged before the shuffle tell what they do without, hold no more than they
-//! were given room for, and nothing while a barrier passes. (That windows are those of the oracle is
-//! one of the laws of time.)
+//! were given room for, and nothing while a barrier passes. (That windows are those of the oracle
+//! is one of the laws of time.)
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 

@@ -23,8 +23,8 @@ const PASSING: u64 = 8;
 ///   its windows is complete, before a barrier, before the news that the input is idle, at the end,
 ///   and when there is no room for another key, the earliest pane first. A record whose window may
 ///   be complete already goes through as it is.
-/// - **State**: `entries` partial accumulators at most, and none while a barrier passes. What has no
-///   room behind the shuffle waits, and no record is taken meanwhile.
+/// - **State**: `entries` partial accumulators at most, and none while a barrier passes. What has
+///   no room behind the shuffle waits, and no record is taken meanwhile.
 /// - **Order**: records and partials of one key and pane come out in the order of the records.
 pub struct Combine<T, K: KeyOf<T>, P, G: Accumulate<T>> {
     key: K,

@@ -32,8 +32,8 @@ type WindowsOf<P, K, W, G> = <W as Windows<P>>::Operator<CombinedKey<K>, Merging
 /// # let flow = Dataflow::new("doc");
 /// # let numbers = flow.source("numbers", source::from_iter(0..9));
 /// # let numbers = numbers.event_time(|n| Timestamp::from_millis(*n), Watermarks::monotonic());
-/// let windows = numbers.key_by(|n| n % 2).combined(9).window(Tumbling::of(Duration::from_secs(1)));
-/// windows.trigger(OnCount::of(2)).count();
+/// let keyed = numbers.key_by(|n| n % 2).combined(9);
+/// keyed.window(Tumbling::of(Duration::from_secs(1))).trigger(OnCount::of(2)).count();
 /// ```
 #[must_use = "windows that nobody is told of are a mistake: say what to tell, as `.count()`"]
 pub struct CombinedWindows<T, C, K, W> {
@@ -195,16 +195,16 @@ where
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), millstream_engine::Error> {
     /// let flow = Dataflow::new("warmest");
-    /// let degrees = flow.source("degrees", source::from_iter([(0, 20), (20, 22), (40, 21)]));
+    /// let degrees = flow.source("degrees", source::from_iter([20, 22, 21]));
     /// let warmest = degrees
-    ///     .event_time(|reading| Timestamp::from_millis(reading.0), Watermarks::monotonic())
+    ///     .event_time(|degrees| Timestamp::from_millis(*degrees), Watermarks::monotonic())
     ///     .parallel(2)
     ///     .combined(100)
     ///     .window_all(Tumbling::of(Duration::from_millis(100)))
-    ///     .reduce(|one: &(i64, i32), other: &(i64, i32)| if one.1 < other.1 { *other } else { *one })
+    ///     .reduce(|one: &i64, other: &i64| *one.max(other))
     ///     .map(|told| told.value)
     ///     .collect();
-    /// assert_eq!(flow.run().await?.take(warmest), Some(vec![Some((20, 22))]));
+    /// assert_eq!(flow.run().await?.take(warmest), Some(vec![Some(22)]));
     /// # Ok(())
     /// # }
     /// ```
