@@ -42,7 +42,11 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// at the end. Of windows, also before the watermark by which the first of them is complete,
     /// and before the input is idle: so no result is told later than without. What is told at the
     /// end of the input only may wait here until then. Nothing that is held is state: at a
-    /// barrier, nothing is.
+    /// barrier, nothing is. (`entries` bounds how many accumulators there are, not how large each
+    /// is, which is for the aggregate to say.)
+    ///
+    /// [`max_keys`](DataStream::max_keys) behind it counts keys as ever. What it diverts is
+    /// [`Combined`]: records, and partials of several.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
