@@ -40,9 +40,9 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// # }
     /// ```
     ///
-    /// Windows by event time need an [`event_time`](DataStream::event_time) before them: without
+    /// Windows by event time need an [`event_time`](crate::DataStream::event_time) before them: without
     /// it, the graph is refused. And a window needs a key, or
-    /// [`window_all`](DataStream::window_all):
+    /// [`window_all`](crate::DataStream::window_all):
     ///
     /// ```compile_fail
     /// # use std::time::Duration;
