@@ -10,6 +10,7 @@ pub use crate::control::KillSwitch;
 pub use crate::fan::{MergeEnd, OnCancel, SideTag};
 pub use crate::group::{AtLimit, Groups};
 pub use crate::keyed::{Change, KeyLimit, StateView, ViewError};
+pub use crate::pattern::{AfterMatch, Match, Pattern};
 pub use crate::recovery::{CircuitBreaker, RestartPolicy, Supervision};
 pub use crate::time::{Alignment, Heartbeat, Watermarks};
 pub use crate::timing::{Rate, RateLimiter};

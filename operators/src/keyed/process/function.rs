@@ -26,6 +26,10 @@ pub trait ProcessFunction<K, T>: Clone + Send + 'static {
     /// The operator's name, where the user gives none.
     const NAME: &'static str = "process";
 
+    /// Whether it works by event time: a graph in which records without any could come to it is
+    /// then refused.
+    const NEEDS_TIME: bool = false;
+
     /// Names what it keeps for each key. Called once an instance.
     fn states(&self) -> Self::States;
 

@@ -275,6 +275,7 @@ where
 {
     type Out = F::Out;
     const NAME: &'static str = F::NAME;
+    const NEEDS_TIME: bool = F::NEEDS_TIME;
 
     fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
         self.clock = ProcessingClock::start(context.clock());
