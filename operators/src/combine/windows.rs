@@ -67,8 +67,8 @@ impl<T, C, K, W> CombinedWindows<T, C, K, W> {
     /// comes late is counted as the records it was made of. And a later run that begins with state
     /// merges nothing before the first watermark, which has to be the one that the last run had
     /// reached: so it is where [`event_time`](crate::DataStream::event_time) has a
-    /// [`uid`](crate::DataStream::uid). Where it has none, records of windows that had been given up may
-    /// be merged, and are then counted as dropped, not sent.
+    /// [`uid`](crate::DataStream::uid). Where it has none, records of windows that had been given
+    /// up may be merged, and are then counted as dropped, not sent.
     ///
     /// ```
     /// use std::time::Duration;

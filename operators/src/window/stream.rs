@@ -40,8 +40,8 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// # }
     /// ```
     ///
-    /// Windows by event time need an [`event_time`](crate::DataStream::event_time) before them: without
-    /// it, the graph is refused. And a window needs a key, or
+    /// Windows by event time need an [`event_time`](crate::DataStream::event_time) before them:
+    /// without it, the graph is refused. And a window needs a key, or
     /// [`window_all`](crate::DataStream::window_all):
     ///
     /// ```compile_fail
