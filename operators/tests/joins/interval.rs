@@ -1,0 +1,1 @@
+//! Interval joins: what belongs together, and when it is told of.
