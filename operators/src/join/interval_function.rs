@@ -12,7 +12,9 @@ use millstream_engine::{Error, OperatorError, Record};
 use serde::{Deserialize, Serialize};
 
 use super::Interval;
+use super::alarm::Alarm;
 use super::kind::{EitherOrBoth, JoinKind};
+use super::last_words::LastWords;
 use super::lateness::{Lateness, is_over};
 use super::timeline::Timeline;
 use crate::fan::Either;
@@ -55,8 +57,8 @@ impl Reach {
 pub struct IntervalSides<L, R> {
     left: Timeline<Waiting<L>>,
     right: Timeline<Waiting<R>>,
-    /// The timer of the key: when the first of its records leaves.
-    timer: Option<i64>,
+    /// When the first of them leaves.
+    alarm: Alarm,
 }
 
 /// A record that waits for partners, and whether it has found one.
@@ -121,7 +123,7 @@ impl<L, R, M: JoinKind<L, R>> IntervalFunction<L, R, M> {
             }
         };
         match settled {
-            Ok(until) => until.into_iter().for_each(|until| sides.wake_at(until, timers)),
+            Ok(until) => until.into_iter().for_each(|until| sides.alarm.no_later(until, timers)),
             Err(arrival) => self.paused = Some(Paused::Arrival(arrival)),
         }
     }
@@ -153,7 +155,7 @@ impl<L, R, M: JoinKind<L, R>> IntervalFunction<L, R, M> {
             .chain(right)
             .min()
             .into_iter()
-            .for_each(|next| sides.wake_at(next, timers));
+            .for_each(|next| sides.alarm.no_later(next, timers));
     }
 }
 
@@ -174,17 +176,7 @@ impl<L: Send + 'static, R: Send + 'static, M> IntervalFunction<L, R, M> {
 
 impl<L, R> IntervalSides<L, R> {
     const fn new() -> Self {
-        Self { left: Timeline::new(), right: Timeline::new(), timer: None }
-    }
-
-    /// Sees to it that the timer is not later than this.
-    fn wake_at<K: Eq + Clone>(&mut self, time: Timestamp, timers: &mut KeyTimers<'_, K>) {
-        let set = self.timer.map(Timestamp::from_millis);
-        if set.is_none_or(|set| time < set) {
-            set.into_iter().for_each(|set| timers.delete_event_time(set));
-            timers.set_event_time(time);
-            self.timer = Some(time.as_millis());
-        }
+        Self { left: Timeline::new(), right: Timeline::new(), alarm: Alarm::unset() }
     }
 }
 
@@ -325,7 +317,7 @@ where
             _ => watermark.saturating_sub(Duration::from_millis(1)),
         };
         Self::with(context, |sides, (timers, _)| {
-            sides.timer = None;
+            sides.alarm.rang();
             self.leave(reached, sides, timers, out);
         });
         Ok(())
@@ -337,7 +329,7 @@ where
         out: &mut impl Collector<M::Out>,
     ) -> Result<(), OperatorError> {
         Self::with(context, |sides, (timers, _)| {
-            self.leave(Timestamp::MAX, sides, timers, &mut Roomy(out));
+            self.leave(Timestamp::MAX, sides, timers, &mut LastWords(out));
         });
         Ok(())
     }
@@ -362,19 +354,6 @@ where
 
     fn side(&mut self) -> Option<&mut dyn SideOutput> {
         self.late.side()
-    }
-}
-
-/// A collector for the last words of a key, which can't wait.
-struct Roomy<'a, C>(&'a mut C);
-
-impl<T, C: Collector<T>> Collector<T> for Roomy<'_, C> {
-    fn push(&mut self, record: Record<T>) {
-        self.0.push(record);
-    }
-
-    fn is_full(&self) -> bool {
-        false
     }
 }
 

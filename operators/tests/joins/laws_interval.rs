@@ -12,7 +12,7 @@ use millstream_engine::random::Random;
 use millstream_operators::fan::Either;
 use millstream_operators::prelude::*;
 
-use crate::oracle::{Case, Oracle};
+use crate::oracle::{Case, Kind, Oracle, is_deletion};
 use crate::rig::{Event, Output, Rig, Side, Step, Told, ms};
 
 struct Draw(Random);
@@ -26,11 +26,19 @@ impl Draw {
         self.0.below(bound) == 0
     }
 
-    fn case(&mut self) -> Case {
+    fn interval(&mut self) -> Case {
         let (lower, length) = (self.below(24) - 16, self.below(16));
-        let grace = if self.one_in(3) { self.below(12) } else { 0 };
         let alone = [self.one_in(2), self.one_in(2)];
-        Case { bounds: (lower, lower + length), alone, grace }
+        Case { kind: Kind::Interval(lower, lower + length), alone, grace: self.grace() }
+    }
+
+    fn as_of(&mut self) -> Case {
+        let life = if self.one_in(2) { 1 << 50 } else { self.below(30) };
+        Case { kind: Kind::AsOf(life), alone: [self.one_in(2), false], grace: self.grace() }
+    }
+
+    fn grace(&mut self) -> i64 {
+        if self.one_in(3) { self.below(12) } else { 0 }
     }
 
     /// Two streams, each at its own pace and out of order, some records late.
@@ -108,9 +116,20 @@ fn join(
     late: &SideTag<Either<Event, Event>>,
 ) -> DataStream<Told> {
     let (left, right) = (left.key_by(|event| event.0), right.key_by(|event| event.0));
-    let interval = Interval::from_millis(case.bounds.0, case.bounds.1);
-    let join = left.interval_join(right.parallel(parallel), interval);
-    let join = join.grace(ms(case.grace as u64)).late_to(late);
+    let (right, grace) = (right.parallel(parallel), ms(case.grace as u64));
+    let (lower, upper) = match case.kind {
+        Kind::Interval(lower, upper) => (lower, upper),
+        Kind::AsOf(life) => {
+            let join = left.as_of_join(right).grace(grace).late_to(late).deleted_by(is_deletion);
+            let join = if life < 1 << 50 { join.valid_for(ms(life as u64)) } else { join };
+            return match case.alone[0] {
+                true => join.left(|l, r| (Some(l.1), r.map(number))).uid("join").boxed(),
+                false => join.inner(|l, r| (Some(l.1), Some(r.1))).uid("join").boxed(),
+            };
+        }
+    };
+    let join = left.interval_join(right, Interval::from_millis(lower, upper));
+    let join = join.grace(grace).late_to(late);
     match case.alone {
         [false, false] => join.inner(|l, r| (Some(l.1), Some(r.1))).uid("join").boxed(),
         [true, false] => join.left(|l, r| (Some(l.1), r.map(number))).uid("join").boxed(),
@@ -126,57 +145,76 @@ fn start(case: &Case, options: &JobOptions, sides: [usize; 2], parallel: usize) 
     Rig::start(options, sides, |sides, late| join(case, parallel, sides, late))
 }
 
+/// What comes out at each step is what the definition says.
+fn agrees(draw: &mut Draw, case: Case) {
+    let idles = draw.one_in(3);
+    let script = draw.script(40, idles);
+    let (options, sides) = (draw.options(), [draw.instances(), draw.instances()]);
+    let (sides, parallel) = if idles { ([1, 1], 1) } else { (sides, draw.instances()) };
+    let (mut rig, mut oracle) = (start(&case, &options, sides, parallel), Oracle::new(case));
+    for (at, step) in script.iter().enumerate() {
+        let (told, expected) = (rig.play(*step).sorted(), oracle.play(*step).sorted());
+        assert_eq!(told, expected, "at {at} of {case:?} {script:?} by {sides:?} {parallel}");
+    }
+    let (told, expected) = (rig.finish().sorted(), oracle.finish().sorted());
+    assert_eq!(told, expected, "at the end of {case:?} {script:?} by {sides:?} {parallel}");
+}
+
+/// A run that goes on from what was kept behind any step tells what is left to tell.
+fn survives(draw: &mut Draw, case: Case) {
+    let (script, options) = (draw.script(14, false), draw.options());
+    for crash in 0..=script.len() {
+        let (from, to) = (draw.instances(), draw.instances());
+        let mut oracle = Oracle::new(case);
+        let mut rig = start(&case, &options, [1, 1], from);
+        for step in &script[..crash] {
+            assert_eq!(rig.play(*step).sorted(), oracle.play(*step).sorted());
+        }
+        if script[..crash].iter().any(|step| matches!(step, Step::End(_))) {
+            return;
+        }
+        let options = options.clone().with_state(rig.snapshot());
+        let mut rig = start(&case, &options, [1, 1], to);
+        // Sources say their watermarks again.
+        for step in script[..crash].iter().filter(|step| matches!(step, Step::Watermark(..))) {
+            assert_eq!(rig.play(*step), Output::default());
+        }
+        for step in &script[crash..] {
+            let (told, expected) = (rig.play(*step).sorted(), oracle.play(*step).sorted());
+            assert_eq!(told, expected, "{step:?} {case:?} {script:?} {crash} {from} -> {to}");
+        }
+        assert_eq!(rig.finish().sorted(), oracle.finish().sorted());
+    }
+}
+
 #[test]
 fn i2_what_comes_out_at_each_step_is_what_the_definition_says() {
-    law("i2_what_comes_out_at_each_step_is_what_the_definition_says", 0..1_200, |draw| {
-        let (case, idles) = (draw.case(), draw.one_in(3));
-        let script = draw.script(40, idles);
-        let (options, sides) = (draw.options(), [draw.instances(), draw.instances()]);
-        let (sides, parallel) = if idles { ([1, 1], 1) } else { (sides, draw.instances()) };
-        let (mut rig, mut oracle) = (start(&case, &options, sides, parallel), Oracle::new(case));
-        for (at, step) in script.iter().enumerate() {
-            let (told, expected) = (rig.play(*step).sorted(), oracle.play(*step).sorted());
-            assert_eq!(told, expected, "at {at} of {case:?} {script:?} by {sides:?} {parallel}");
-        }
-        let (told, expected) = (rig.finish().sorted(), oracle.finish().sorted());
-        assert_eq!(told, expected, "at the end of {case:?} {script:?} by {sides:?} {parallel}");
+    law("i2_what_comes_out_at_each_step_is_what_the_definition_says", 0..1_000, |draw| {
+        let case = draw.interval();
+        agrees(draw, case);
     });
 }
 
 #[test]
 fn i2_a_crash_behind_any_step_changes_nothing_whatever_the_instances_are() {
-    law("i2_a_crash_behind_any_step_changes_nothing", 0..60, |draw| {
-        let case = draw.case();
-        let script = draw.script(14, false);
-        let options = draw.options();
-        for crash in 0..=script.len() {
-            let (from, to) = (draw.instances(), draw.instances());
-            let mut oracle = Oracle::new(case);
-            let mut rig = start(&case, &options, [1, 1], from);
-            let mut watermarks = Vec::new();
-            let mut ended = None;
-            for step in &script[..crash] {
-                assert_eq!(rig.play(*step).sorted(), oracle.play(*step).sorted());
-                match step {
-                    Step::Watermark(..) => watermarks.push(*step),
-                    Step::End(side) => ended = Some(*side),
-                    Step::Record(..) | Step::Idle(_) => {}
-                }
-            }
-            if ended.is_some() {
-                break;
-            }
-            let options = options.clone().with_state(rig.snapshot());
-            let mut rig = start(&case, &options, [1, 1], to);
-            // Sources say their watermarks again.
-            for step in watermarks {
-                assert_eq!(rig.play(step), Output::default());
-            }
-            for step in &script[crash..] {
-                let (told, expected) = (rig.play(*step).sorted(), oracle.play(*step).sorted());
-                assert_eq!(told, expected, "{step:?} {case:?} {script:?} {crash} {from} -> {to}");
-            }
-            assert_eq!(rig.finish().sorted(), oracle.finish().sorted());
-        }
+    law("i2_a_crash_behind_any_step_changes_nothing", 0..50, |draw| {
+        let case = draw.interval();
+        survives(draw, case);
+    });
+}
+
+#[test]
+fn i5_each_record_has_the_version_that_the_definition_says() {
+    law("i5_each_record_has_the_version_that_the_definition_says", 0..600, |draw| {
+        let case = draw.as_of();
+        agrees(draw, case);
+    });
+}
+
+#[test]
+fn i5_a_crash_behind_any_step_changes_nothing_whatever_the_instances_are() {
+    law("i5_a_crash_behind_any_step_changes_nothing", 0..40, |draw| {
+        let case = draw.as_of();
+        survives(draw, case);
     });
 }

@@ -6,11 +6,23 @@ use crate::rig::{Event, Output, Step};
 /// Which join it is, and what was said of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case {
-    /// By how much a right record may be later than a left one.
-    pub(crate) bounds: (i64, i64),
+    pub(crate) kind: Kind,
     /// Whether left and right records without a partner are told of.
     pub(crate) alone: [bool; 2],
     pub(crate) grace: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    /// By how much a right record may be later than a left one.
+    Interval(i64, i64),
+    /// For how long a version is valid.
+    AsOf(i64),
+}
+
+/// Whether a version means that there is none.
+pub(crate) fn is_deletion(version: &Event) -> bool {
+    version.1 % 5 == 0
 }
 
 /// A record that was not late, and whether it has been told of.
@@ -35,10 +47,6 @@ impl Oracle {
         Self { case, seen: Vec::new(), watermarks, resting, merged: i64::MIN }
     }
 
-    pub(crate) fn watermark(&self) -> i64 {
-        self.merged
-    }
-
     pub(crate) fn play(&mut self, step: Step) -> Output {
         let mut out = Output::default();
         match step {
@@ -54,14 +62,14 @@ impl Oracle {
             Step::End(side) => (self.watermarks[side], self.resting[side]) = (i64::MAX, true),
         }
         self.merge();
-        self.tell_alone(self.merged, &mut out);
+        self.pass(self.merged, &mut out);
         out
     }
 
     /// The end of all inputs.
     pub(crate) fn finish(mut self) -> Output {
         let mut out = Output::default();
-        self.tell_alone(i64::MAX, &mut out);
+        self.pass(i64::MAX, &mut out);
         out
     }
 
@@ -72,17 +80,15 @@ impl Oracle {
     }
 
     fn record(&mut self, side: usize, event: Event, out: &mut Output) {
-        let name =
-            |event: Event| if side == 0 { (Some(event.1), None) } else { (None, Some(event.1)) };
+        let alone = [(Some(event.1), None), (None, Some(event.1))][side];
         if event.2 + self.case.grace < self.merged {
-            return out.late.push((event.2, name(event)));
+            return out.late.push((event.2, alone));
         }
         let mut told = false;
-        for other in &mut self.seen {
+        for other in self.seen.iter_mut().filter(|other| other.side != side) {
+            let Kind::Interval(lower, upper) = self.case.kind else { break };
             let (left, right) = if side == 0 { (event, other.event) } else { (other.event, event) };
-            let apart = right.2 - left.2;
-            let near = self.case.bounds.0 <= apart && apart <= self.case.bounds.1;
-            if other.side != side && left.0 == right.0 && near {
+            if left.0 == right.0 && (lower..=upper).contains(&(right.2 - left.2)) {
                 (told, other.told) = (true, true);
                 out.told.push((left.2.max(right.2), (Some(left.1), Some(right.1))));
             }
@@ -90,18 +96,33 @@ impl Oracle {
         self.seen.push(Seen { side, event, told });
     }
 
-    /// Who has no partner, when the last time of one is over.
-    fn tell_alone(&mut self, watermark: i64, out: &mut Output) {
-        let case = self.case;
-        for seen in &mut self.seen {
-            let (_, number, time) = seen.event;
-            let (last, name) = match seen.side {
-                0 => (time + case.bounds.1, (Some(number), None)),
-                _ => (time - case.bounds.0, (None, Some(number))),
+    /// Tells of those whose time is over.
+    fn pass(&mut self, watermark: i64, out: &mut Output) {
+        for this in 0..self.seen.len() {
+            let Seen { side, event: (key, number, time), told } = self.seen[this];
+            let partner = match self.case.kind {
+                Kind::AsOf(_) if side == 1 => continue,
+                Kind::AsOf(life) => {
+                    let versions = self.seen.iter().filter(|other| other.side == 1);
+                    let earlier = versions.filter(|it| it.event.0 == key && it.event.2 <= time);
+                    let latest = earlier.max_by_key(|version| version.event.2);
+                    let valid = latest.filter(|it| it.event.2 + life >= time);
+                    valid.filter(|it| !is_deletion(&it.event)).map(|it| it.event.1)
+                }
+                Kind::Interval(..) => None,
             };
-            if !seen.told && last + case.grace < watermark && case.alone[seen.side] {
-                seen.told = true;
-                out.told.push((time, name));
+            let last = match self.case.kind {
+                Kind::Interval(_, upper) if side == 0 => time + upper,
+                Kind::Interval(lower, _) => time - lower,
+                Kind::AsOf(_) => time,
+            };
+            if told || last + self.case.grace >= watermark {
+                continue;
+            }
+            self.seen[this].told = true;
+            if self.case.alone[side] || partner.is_some() {
+                let alone = [(Some(number), partner), (None, Some(number))][side];
+                out.told.push((time, alone));
             }
         }
     }
