@@ -3,10 +3,16 @@
 use std::time::Duration;
 
 use millstream_engine::batch::Barrier;
+use millstream_engine::edge::Keyed;
+use millstream_engine::key::{KeyOf, Made, stable_hash};
 use millstream_engine::operator::Operator;
+use millstream_engine::random::Random;
 use millstream_engine::state::Snapshot;
-use millstream_engine::testing::{SinkProbe, SourceProbe, TestDriver, probe_sink, probe_source};
+use millstream_engine::testing::{
+    OperatorHarness, SinkProbe, SourceProbe, TestDriver, probe_sink, probe_source,
+};
 use millstream_operators::fan::Either;
+use millstream_operators::keyed::process::{Process, ProcessFunction, Processed};
 use millstream_operators::prelude::*;
 use millstream_operators::state::Checkpointed;
 
@@ -102,7 +108,7 @@ impl Rig {
         let flow = Dataflow::new("joined");
         let (left, left_source) = probe_source::<Event>();
         let (right, right_source) = probe_source::<Event>();
-        let [(told, told_sink), (_, _)] = [probe_sink::<Told>(), probe_sink::<Told>()];
+        let (told, told_sink) = probe_sink::<Told>();
         let (late, late_sink) = probe_sink();
         let (tag, too_late) = flow.side_output("late");
         let sides = [
@@ -157,4 +163,91 @@ impl Rig {
         self.driver.finish().unwrap();
         output
     }
+}
+
+/// What an operator behind two streams gets.
+pub(crate) type Sided = Keyed<Either<Event, Event>>;
+
+/// One join alone.
+pub(crate) type Alone<K, F> = OperatorHarness<Sided, Process<Either<Event, Event>, K, F>>;
+
+/// The operator of a join.
+pub(crate) fn operator<K, F>(
+    joined: Processed<Either<Event, Event>, K, F>,
+) -> Process<Either<Event, Event>, K, F>
+where
+    K: KeyOf<Either<Event, Event>, Owned = u8>,
+    F: ProcessFunction<u8, Either<Event, Event>>,
+{
+    let (_, chain, _) = joined.into_parts();
+    chain.into_parts().1
+}
+
+/// Two streams by key, that nothing comes from.
+pub(crate) fn streams() -> [KeyedStream<Event, impl Chain<Item = Event>, ByKey>; 2] {
+    let flow = Dataflow::new("alone");
+    ["left", "right"].map(|side| {
+        let stream = flow.source(side, source::from_iter(Vec::<Event>::new())).boxed();
+        stream.key_by(key_of as fn(&Event) -> u8)
+    })
+}
+
+/// How the key of an event is found.
+pub(crate) type ByKey = Made<fn(&Event) -> u8>;
+
+fn key_of(event: &Event) -> u8 {
+    event.0
+}
+
+fn sided(event: Event, side: fn(Event) -> Either<Event, Event>) -> Record<Sided> {
+    Record::at(Keyed { hash: stable_hash(&event.0), value: side(event) }, at(event.2))
+}
+
+/// A left record.
+pub(crate) fn left(key: u8, number: u32, time: i64) -> Record<Sided> {
+    sided((key, number, time), Either::Left)
+}
+
+/// A right record.
+pub(crate) fn right(key: u8, number: u32, time: i64) -> Record<Sided> {
+    sided((key, number, time), Either::Right)
+}
+
+/// What is told of two that belong together.
+pub(crate) fn both(left: &Event, right: &Event) -> Told {
+    (Some(left.1), Some(right.1))
+}
+
+/// What is told of a left one, with a partner or without.
+pub(crate) fn left_told(left: &Event, right: Option<&Event>) -> Told {
+    (Some(left.1), right.map(|right| right.1))
+}
+
+/// What is told of what there is.
+pub(crate) fn any_told(sides: EitherOrBoth<&Event, &Event>) -> Told {
+    (sides.left().map(|left| left.1), sides.right().map(|right| right.1))
+}
+
+/// Plays records and watermarks out of order and in it, of a few keys and both sides.
+pub(crate) fn any_steps(seed: u64) -> Vec<millstream_engine::testing::Step<Sided>> {
+    use millstream_engine::testing::Step;
+    let mut random = Random::new(seed);
+    let (mut now, mut told) = (0, i64::MIN);
+    let mut steps: Vec<_> = (0..40)
+        .map(|number| {
+            now += i64::try_from(random.below(5)).unwrap();
+            let time = now - i64::try_from(random.below(12)).unwrap();
+            let key = random.below(3) as u8;
+            match random.below(5) {
+                0 => {
+                    told = told.max(time - 3);
+                    Step::Watermark(at(told))
+                }
+                1 | 2 => Step::Record(left(key, number, time)),
+                _ => Step::Record(right(key, number, time)),
+            }
+        })
+        .collect();
+    steps.push(Step::End);
+    steps
 }
