@@ -1,4 +1,4 @@
-//! Streams that meet by key: how they come together, and what is made of those that belong together.
+//! Streams that meet by key, and what is made of the records that belong together.
 
 mod alarm;
 mod as_of_function;

@@ -88,7 +88,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T, Owned: Eq + Clone>> Keye
     /// # Ok(())
     /// # }
     /// ```
-    pub fn table<V, F>(self, upsert: F) -> Processed<T, K, Table<V, F>>
+    pub fn table<V, F>(self, upsert: F) -> Processed<T, C, K, Table<V, F>>
     where
         V: Clone + Send + 'static,
         F: FnMut(T) -> Option<V> + Clone + Send + 'static,
@@ -116,7 +116,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T, Owned: Eq + Clone>> Keye
     /// # Ok(())
     /// # }
     /// ```
-    pub fn table_by_watermark<V, F>(self, upsert: F) -> Processed<T, K, TableByWatermark<V, F>>
+    pub fn table_by_watermark<V, F>(self, upsert: F) -> Processed<T, C, K, TableByWatermark<V, F>>
     where
         V: Clone + PartialEq + Send + 'static,
         F: FnMut(T) -> Option<V> + Clone + Send + 'static,

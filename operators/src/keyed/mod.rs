@@ -2,6 +2,7 @@
 
 pub mod accumulate;
 mod aggregate;
+mod chain;
 mod changes;
 mod count;
 mod distinct;
@@ -17,6 +18,7 @@ mod timers;
 mod view;
 
 pub use aggregate::Aggregating;
+pub use chain::{KeyedChain, ViaKeyed};
 pub use changes::{Change, Table, TableByWatermark};
 pub use distinct::Distinct;
 pub use fold::Fold;
