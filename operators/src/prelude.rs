@@ -9,6 +9,7 @@ pub use crate::concurrent::{CallPolicy, Concurrency, Lookup};
 pub use crate::control::KillSwitch;
 pub use crate::fan::{MergeEnd, OnCancel, SideTag};
 pub use crate::group::{AtLimit, Groups};
+pub use crate::join::{EitherOrBoth, Interval};
 pub use crate::keyed::{Change, KeyLimit, StateView, ViewError};
 pub use crate::recovery::{CircuitBreaker, RestartPolicy, Supervision};
 pub use crate::time::{Alignment, Heartbeat, Watermarks};

@@ -44,6 +44,11 @@ impl<V> Timeline<V> {
         self.0.front()
     }
 
+    /// The one behind the first.
+    pub(super) fn second(&self) -> Option<&Dated<V>> {
+        self.0.get(1)
+    }
+
     pub(super) fn get_mut(&mut self, place: usize) -> Option<&mut Dated<V>> {
         self.0.get_mut(place)
     }
@@ -57,6 +62,20 @@ impl<V> Timeline<V> {
             let place = self.count_until(time);
             self.0.insert(place, dated);
         }
+    }
+
+    /// Puts a record in its place, instead of the last one of the same time.
+    pub(super) fn replace(&mut self, time: Timestamp, item: V) {
+        let before = self.count_until(time).checked_sub(1).and_then(|last| self.0.get_mut(last));
+        match before.filter(|before| before.at == time.as_millis()) {
+            Some(before) => before.item = item,
+            None => self.insert(time, item),
+        }
+    }
+
+    /// The last one up to and at `time`.
+    pub(super) fn latest(&self, time: Timestamp) -> Option<&Dated<V>> {
+        self.0.get(self.count_until(time).checked_sub(1)?)
     }
 
     /// How many there are up to and at `time`.

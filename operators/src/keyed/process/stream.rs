@@ -2,7 +2,7 @@
 
 use millstream_engine::chain::{Boundary, Chain, Via};
 use millstream_engine::edge::Keyed;
-use millstream_engine::graph::{Blueprint, OperatorId};
+use millstream_engine::graph::{Blueprint, EventTimeUse, OperatorId};
 use millstream_engine::key::KeyOf;
 
 use super::{Process, ProcessFunction};
@@ -111,6 +111,10 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
         K::Owned: Eq + Clone,
     {
         self.via_keyed_with(|key, operator, blueprint| {
+            if F::HOLDS_WATERMARK && !F::NEEDS_TIME {
+                // It only holds back what there is: there may be none.
+                blueprint.use_event_time(operator, EventTimeUse::Passes);
+            }
             Process::new(key, function(operator, blueprint))
         })
     }
