@@ -19,11 +19,18 @@ use crate::time::{Instant, Timestamp};
 #[derive(Debug)]
 pub(crate) struct Link<In, O: Operator<In>, N, M> {
     operator: O,
+    onward: Onward<N, O::Out>,
+    marker: PhantomData<fn(In) -> M>,
+}
+
+/// What comes after an operator. It is in one piece, so that a collector is a pointer to it and no
+/// more: what it has besides would be stored for each record.
+#[derive(Debug)]
+struct Onward<N, T> {
     next: N,
     /// What an operator emitted although there was no room.
-    overflow: VecDeque<Record<O::Out>>,
+    overflow: VecDeque<Record<T>>,
     state: LinkState,
-    marker: PhantomData<fn(In) -> M>,
 }
 
 /// The part of a link that knows none of its types, and so is compiled once and not once a link.
@@ -36,6 +43,8 @@ struct LinkState {
     /// has been told.
     input_idle: bool,
     idle_told: bool,
+    /// Of the same: nobody is idle, and no watermark is held. What is asked for each record.
+    calm: bool,
     error: Option<Error>,
     /// Whether to say who is at work.
     watched: bool,
@@ -51,6 +60,7 @@ impl LinkState {
             held_end: false,
             input_idle: false,
             idle_told: false,
+            calm: true,
             error: None,
             watched: false,
             rejected: 0,
@@ -65,6 +75,10 @@ impl LinkState {
         self.error = Some(Error::operator(self.seat.name(), error));
     }
 
+    fn note_calm(&mut self) {
+        self.calm = self.held_watermark.is_none() && !self.input_idle && !self.idle_told;
+    }
+
     fn publish(&mut self) {
         let counters = self.seat.counters();
         counters.filtered.add(std::mem::take(&mut self.rejected));
@@ -74,74 +88,55 @@ impl LinkState {
 
 impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
     pub(crate) const fn new(operator: O, next: N, seat: Seat) -> Self {
-        Self {
-            operator,
-            next,
-            overflow: VecDeque::new(),
-            state: LinkState::new(seat),
-            marker: PhantomData,
-        }
+        let onward = Onward { next, overflow: VecDeque::new(), state: LinkState::new(seat) };
+        Self { operator, onward, marker: PhantomData }
     }
 
     // Always: in the loop over a batch, what a call costs would be a good part of a cheap operator.
     #[allow(clippy::inline_always, reason = "measured")]
     #[inline(always)]
-    fn process<const WATCHED: bool>(&mut self, record: Record<In>) -> Flow {
-        if O::SETS_TIME {
+    fn process<P: Path>(&mut self, record: Record<In>) -> Flow {
+        if O::SETS_TIME && !self.onward.state.calm {
             // Before the record, so that it counts from here on.
-            if self.state.input_idle || self.state.idle_told {
-                self.end_idleness();
-            }
+            self.end_idleness();
         }
-        let flow = self.call::<WATCHED>(1, |operator, out| operator.process(record, out));
+        let mut outlet = Outlet::<_, _, M, P>::open(&mut self.onward, 1);
+        let result = self.operator.process(record, &mut outlet);
+        let full = outlet.close();
+        let flow = self.settle(result, full);
         if !O::STATELESS && self.operator.done() { Flow::Stop } else { flow }
     }
 
     /// Calls a hook other than `process`.
-    fn call_hook(&mut self, hook: Hook) -> Flow {
-        if M::BY_OPERATOR && self.state.watched {
-            return self.call::<true>(0, |operator, out| hook.call(operator, out));
+    fn call(&mut self, hook: Hook) -> Flow {
+        if M::BY_OPERATOR && self.onward.state.watched {
+            return self.call_by::<Watched>(hook);
         }
-        self.call::<false>(0, |operator, out| hook.call(operator, out))
+        self.call_by::<Apart>(hook)
     }
 
-    /// Calls a hook. What comes back is `Stop` if anything keeps the next call from being made.
-    ///
-    /// Whether it is watched is known to the compiler: asking for each record costs as much as a
-    /// cheap operator does.
-    #[inline]
-    fn call<const WATCHED: bool>(
-        &mut self,
-        taken: u64,
-        hook: impl FnOnce(&mut O, &mut Outlet<'_, O::Out, N, M, WATCHED>) -> Hooked,
-    ) -> Flow {
-        let guard = self.state.seat.guard();
-        if WATCHED {
-            self.state.seat.begin_work();
-        }
-        let mut outlet = Outlet {
-            // A plain function has nothing to do behind what it emits.
-            watched: (WATCHED && !O::STATELESS).then_some(&self.state.seat),
-            next: &mut self.next,
-            overflow: &mut self.overflow,
-            full: false,
-            pushed: 0,
-            taken,
-            rejected: &mut self.state.rejected,
-            added: &mut self.state.added,
-            marker: PhantomData::<M>,
+    fn call_by<P: Path>(&mut self, hook: Hook) -> Flow {
+        let mut outlet = Outlet::<_, _, M, P>::open(&mut self.onward, 0);
+        let result = match hook {
+            Hook::Resume => self.operator.resume(&mut outlet),
+            Hook::Watermark(watermark) => self.operator.on_watermark(watermark, &mut outlet),
+            Hook::Timer(now) => self.operator.on_timer(now, &mut outlet),
+            Hook::End => self.operator.on_end(&mut outlet),
         };
-        let result = hook(&mut self.operator, &mut outlet);
-        let full = outlet.full;
-        drop(outlet);
-        guard.disarm();
+        let full = outlet.close();
+        self.settle(result, full)
+    }
+
+    /// What follows from a hook: `Stop` if anything keeps the next one from being called.
+    #[inline]
+    fn settle(&mut self, result: Result<(), OperatorError>, full: bool) -> Flow {
         if let Err(error) = result {
-            self.state.fail(error);
+            self.onward.state.fail(error);
             return Flow::Stop;
         }
         if O::STATELESS {
-            if full && !self.overflow.is_empty() {
-                self.state.fail(EmittedTwice.into());
+            if full && !self.onward.overflow.is_empty() {
+                self.onward.state.fail(EmittedTwice.into());
             }
             return if full { Flow::Stop } else { Flow::More };
         }
@@ -155,19 +150,18 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
     #[inline]
     fn tell_time(&mut self, flow: Flow) -> Flow {
         let watermark = self.operator.watermark();
-        if watermark.is_none()
-            && self.state.held_watermark.is_none()
-            && self.is_idle() == self.state.idle_told
-        {
+        if watermark.is_none() && self.onward.state.calm && !self.operator.idle() {
             return flow;
         }
-        self.tell_news(watermark, flow)
+        let flow = self.tell_news(watermark, flow);
+        self.onward.state.note_calm();
+        flow
     }
 
     fn tell_news(&mut self, watermark: Option<Timestamp>, flow: Flow) -> Flow {
-        let watermark = watermark.max(self.state.held_watermark.take());
+        let watermark = watermark.max(self.onward.state.held_watermark.take());
         if flow == Flow::Stop {
-            self.state.held_watermark = watermark;
+            self.onward.state.held_watermark = watermark;
             return flow;
         }
         // Who counts again does so before its watermark is looked at.
@@ -183,18 +177,19 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
 
     /// Of one that sets the time: its input need not be idle for it to be, but is enough.
     fn is_idle(&self) -> bool {
-        self.operator.idle() || self.state.input_idle
+        self.operator.idle() || self.onward.state.input_idle
     }
 
     #[cold]
     fn end_idleness(&mut self) {
-        self.state.input_idle = false;
+        self.onward.state.input_idle = false;
         self.tell_idle(false);
+        self.onward.state.note_calm();
     }
 
     fn tell_idle(&mut self, idle: bool) {
-        if self.state.idle_told != idle {
-            self.state.idle_told = idle;
+        if self.onward.state.idle_told != idle {
+            self.onward.state.idle_told = idle;
             self.pass_idle(idle);
         }
     }
@@ -203,25 +198,25 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         if let Some(side) = self.operator.side() {
             side.idle(idle);
         }
-        self.next.idle(idle);
+        self.onward.next.idle(idle);
     }
 
     /// Brings out what the operator has left, and reports whether it is out.
     fn drain(&mut self) -> Flow {
-        if self.state.error.is_some() || self.next.resume() == Flow::Stop {
+        if self.onward.state.error.is_some() || self.onward.next.resume() == Flow::Stop {
             return Flow::Stop;
         }
         if O::STATELESS {
             return Flow::More;
         }
-        if self.next.done() {
+        if self.onward.next.done() {
             // Nobody wants what is left: neither a held watermark nor the end waits for it.
-            self.state.rejected += self.overflow.len() as u64;
-            self.overflow.clear();
+            self.onward.state.rejected += self.onward.overflow.len() as u64;
+            self.onward.overflow.clear();
             return Flow::More;
         }
-        while let Some(record) = self.overflow.pop_front() {
-            if self.next.push(record) == Flow::Stop {
+        while let Some(record) = self.onward.overflow.pop_front() {
+            if self.onward.next.push_apart(record) == Flow::Stop {
                 return Flow::Stop;
             }
         }
@@ -232,7 +227,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
             if self.operator.waiting() {
                 return Flow::Stop;
             }
-            return self.call_hook(Hook::Resume);
+            return self.call(Hook::Resume);
         }
         Flow::More
     }
@@ -241,35 +236,40 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         if let Some(side) = self.operator.side() {
             side.watermark(watermark);
         }
-        self.next.watermark(watermark)
+        self.onward.next.watermark(watermark)
     }
 
     fn pass_end(&mut self) -> Flow {
         if let Some(side) = self.operator.side() {
             side.end();
         }
-        self.next.end()
+        self.onward.next.end()
     }
 }
 
 impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<In, O, N, M> {
     #[inline]
     fn push(&mut self, record: Record<In>) -> Flow {
-        self.process::<false>(record)
+        self.process::<Straight>(record)
     }
 
     // One piece of code for each link, wherever it is called from, and none where nobody counts.
     #[inline(never)]
     fn push_watched(&mut self, record: Record<In>) -> Flow {
-        if M::BY_OPERATOR { self.process::<true>(record) } else { self.push(record) }
+        if M::BY_OPERATOR { self.process::<Watched>(record) } else { self.push_apart(record) }
+    }
+
+    #[inline(never)]
+    fn push_apart(&mut self, record: Record<In>) -> Flow {
+        self.process::<Apart>(record)
     }
 
     #[inline]
     fn run(&mut self, batch: &mut Batch<In>, limit: usize, spare: &mut Vec<Record<In>>) -> Flow {
-        if M::BY_OPERATOR && self.state.watched {
+        if M::BY_OPERATOR && self.onward.state.watched {
             return run_each(self, batch, limit, spare, Self::push_watched);
         }
-        run_each(self, batch, limit, spare, Self::process::<false>)
+        run_each(self, batch, limit, spare, Self::process::<Straight>)
     }
 
     fn resume(&mut self) -> Flow {
@@ -277,16 +277,17 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         if O::STATELESS || flow == Flow::Stop {
             return flow;
         }
-        if let Some(watermark) = self.state.held_watermark.take()
+        if let Some(watermark) = self.onward.state.held_watermark.take()
             && self.pass_watermark(watermark) == Flow::Stop
         {
             return Flow::Stop;
         }
         if O::SETS_TIME {
             self.tell_idle(self.is_idle());
+            self.onward.state.note_calm();
         }
-        if self.state.held_end {
-            self.state.held_end = false;
+        if self.onward.state.held_end {
+            self.onward.state.held_end = false;
             return self.pass_end();
         }
         Flow::More
@@ -294,18 +295,18 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
 
     fn watermark(&mut self, watermark: Timestamp) -> Flow {
         if O::STATELESS {
-            return self.next.watermark(watermark);
+            return self.onward.next.watermark(watermark);
         }
         if self.operator.done() {
             // As with records: what else is in the batch depends on how the input was cut.
             return Flow::More;
         }
-        let flow = self.call_hook(Hook::Watermark(watermark));
+        let flow = self.call(Hook::Watermark(watermark));
         if O::SETS_TIME {
             return flow;
         }
         if flow == Flow::Stop {
-            self.state.held_watermark = Some(watermark);
+            self.onward.state.held_watermark = Some(watermark);
             return Flow::Stop;
         }
         self.pass_watermark(watermark)
@@ -313,35 +314,36 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
 
     fn idle(&mut self, idle: bool) {
         if O::STATELESS {
-            return self.next.idle(idle);
+            return self.onward.next.idle(idle);
         }
         if O::SETS_TIME {
-            self.state.input_idle = idle;
-            return self.tell_idle(self.is_idle());
+            self.onward.state.input_idle = idle;
+            self.tell_idle(self.is_idle());
+            return self.onward.state.note_calm();
         }
         self.pass_idle(idle);
     }
 
     fn timer(&mut self, now: Instant) -> Flow {
         if O::STATELESS {
-            return self.next.timer(now);
+            return self.onward.next.timer(now);
         }
         // The end of the chain first, so that a timer's output finds nobody busy.
-        if self.next.timer(now) == Flow::Stop || self.next.waiting() {
+        if self.onward.next.timer(now) == Flow::Stop || self.onward.next.waiting() {
             return Flow::Stop;
         }
         if self.operator.next_timer().is_none_or(|due| due > now) {
             return Flow::More;
         }
-        self.call_hook(Hook::Timer(now))
+        self.call(Hook::Timer(now))
     }
 
     fn next_timer(&self) -> Option<Instant> {
         if O::STATELESS {
-            return self.next.next_timer();
+            return self.onward.next.next_timer();
         }
-        let later = self.next.next_timer();
-        if self.next.waiting() {
+        let later = self.onward.next.next_timer();
+        if self.onward.next.waiting() {
             // No timer before that one can fire, and a due one would only keep the stage awake.
             return later;
         }
@@ -350,26 +352,26 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
 
     fn waiting(&self) -> bool {
         if O::STATELESS {
-            return self.next.waiting();
+            return self.onward.next.waiting();
         }
         // What nobody wants any more is not waited for.
-        (self.operator.waiting() && !self.next.done()) || self.next.waiting()
+        (self.operator.waiting() && !self.onward.next.done()) || self.onward.next.waiting()
     }
 
     fn holder(&self) -> Option<OperatorId> {
         // The end of the chain first, as with timers.
-        let waits = !O::STATELESS && self.operator.waiting() && !self.next.done();
-        self.next.holder().or_else(|| waits.then(|| self.state.seat.id()))
+        let waits = !O::STATELESS && self.operator.waiting() && !self.onward.next.done();
+        self.onward.next.holder().or_else(|| waits.then(|| self.onward.state.seat.id()))
     }
 
     fn barrier(&mut self, barrier: Barrier) -> Flow {
         if O::STATELESS {
-            return self.next.barrier(barrier);
+            return self.onward.next.barrier(barrier);
         }
         let write = |state: &mut StateWriter| self.operator.snapshot(state);
-        let written = self.state.seat.snapshot(barrier, O::NAME, O::STATE_VERSION, write);
+        let written = self.onward.state.seat.snapshot(barrier, O::NAME, O::STATE_VERSION, write);
         if let Err(error) = written {
-            self.state.fail(error.into());
+            self.onward.state.fail(error.into());
             return Flow::Stop;
         }
         let mut side_full = false;
@@ -378,17 +380,17 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
             // A barrier that has not gone out yet must not be overtaken by the next record.
             side_full = side.is_full();
         }
-        let flow = self.next.barrier(barrier);
+        let flow = self.onward.next.barrier(barrier);
         if side_full { Flow::Stop } else { flow }
     }
 
     fn end(&mut self) -> Flow {
         if O::STATELESS {
-            return self.next.end();
+            return self.onward.next.end();
         }
         // If nobody wants what is left, the end does not wait for it.
-        if !self.next.done() && self.call_hook(Hook::End) == Flow::Stop {
-            self.state.held_end = true;
+        if !self.onward.next.done() && self.call(Hook::End) == Flow::Stop {
+            self.onward.state.held_end = true;
             return Flow::Stop;
         }
         self.pass_end()
@@ -396,29 +398,29 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
 
     fn done(&self) -> bool {
         if O::STATELESS {
-            return self.next.done();
+            return self.onward.next.done();
         }
-        self.operator.done() || self.next.done()
+        self.operator.done() || self.onward.next.done()
     }
 
     fn take_error(&mut self) -> Option<Error> {
-        match self.state.error.take() {
-            None => self.next.take_error(),
+        match self.onward.state.error.take() {
+            None => self.onward.next.take_error(),
             error => error,
         }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
         if O::STATELESS {
-            return self.next.poll_flush(cx, flush);
+            return self.onward.next.poll_flush(cx, flush);
         }
-        let main = self.next.poll_flush(cx, flush)?;
-        let guard = self.state.seat.guard();
+        let main = self.onward.next.poll_flush(cx, flush)?;
+        let guard = self.onward.state.seat.guard();
         let looked = self.operator.poll_outside(cx);
         guard.disarm();
         if let Err(error) = looked {
-            self.state.fail(error);
-            return Poll::Ready(Err(self.state.error.take().unwrap_or_else(Error::aborted)));
+            self.onward.state.fail(error);
+            return Poll::Ready(Err(self.onward.state.error.take().unwrap_or_else(Error::aborted)));
         }
         if let Some(side) = self.operator.side() {
             ready!(side.poll_flush(cx, flush))?;
@@ -427,26 +429,23 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.next.poll_wanted(cx)
+        self.onward.next.poll_wanted(cx)
     }
 
     fn watch(&mut self, on: bool) {
         if M::BY_OPERATOR {
-            self.state.watched = on;
+            self.onward.state.watched = on;
         }
-        self.next.watch(on);
+        self.onward.next.watch(on);
     }
 
     fn publish(&mut self) {
         if M::BY_OPERATOR {
-            self.state.publish();
+            self.onward.state.publish();
         }
-        self.next.publish();
+        self.onward.next.publish();
     }
 }
-
-/// What a hook answers.
-type Hooked = Result<(), OperatorError>;
 
 /// The hooks that are called less often than once a record.
 #[derive(Clone, Copy)]
@@ -457,68 +456,119 @@ enum Hook {
     End,
 }
 
-impl Hook {
-    fn call<In, O: Operator<In>>(
-        self,
-        operator: &mut O,
-        out: &mut impl Collector<O::Out>,
-    ) -> Result<(), OperatorError> {
-        match self {
-            Self::Resume => operator.resume(out),
-            Self::Watermark(watermark) => operator.on_watermark(watermark, out),
-            Self::Timer(now) => operator.on_timer(now, out),
-            Self::End => operator.on_end(out),
-        }
-    }
-}
-
 /// An operator emitted more than it had said it would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it emitted more than one record at once, and its `STATELESS` says it doesn't")]
 struct EmittedTwice;
 
-/// The collector of a link: passes on while there is room, and keeps what comes after that.
-struct Outlet<'a, T, N, M: Counting, const WATCHED: bool> {
-    watched: Option<&'a Seat>,
-    next: &'a mut N,
-    overflow: &'a mut VecDeque<Record<T>>,
-    full: bool,
-    pushed: u64,
-    taken: u64,
-    rejected: &'a mut u64,
-    added: &'a mut u64,
-    marker: PhantomData<M>,
+/// The way that a record takes to the next link.
+trait Path {
+    const WATCHED: bool = false;
+
+    fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow;
 }
 
-/// Counts when the hook is over, be it by a panic.
-impl<T, N, M: Counting, const WATCHED: bool> Drop for Outlet<'_, T, N, M, WATCHED> {
+/// What is emitted for a record: compiled into the loop.
+struct Straight;
+
+impl Path for Straight {
     #[inline]
-    fn drop(&mut self) {
+    fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow {
+        next.push(record)
+    }
+}
+
+/// What is emitted for a record while operators say when they are at work.
+struct Watched;
+
+impl Path for Watched {
+    const WATCHED: bool = true;
+
+    #[inline]
+    fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow {
+        next.push_watched(record)
+    }
+}
+
+/// What is emitted at another time: seldom enough for a call, where the rest of the chain would
+/// otherwise be compiled once more.
+struct Apart;
+
+impl Path for Apart {
+    #[inline]
+    fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow {
+        next.push_apart(record)
+    }
+}
+
+/// The collector of a link: passes on while there is room, and keeps what comes after that.
+struct Outlet<'a, N, T, M: Counting, P> {
+    onward: &'a mut Onward<N, T>,
+    full: bool,
+    /// Of a hook that took a record, and not yet gave one: counted if there is counting at all.
+    owed: i64,
+    marker: PhantomData<(M, P)>,
+}
+
+impl<'a, N, T, M: Counting, P: Path> Outlet<'a, N, T, M, P> {
+    /// Begins a call in which `taken` records are taken.
+    ///
+    /// Whether it is watched is known to the compiler: asking for each record costs as much as a
+    /// cheap operator does.
+    #[inline]
+    fn open(onward: &'a mut Onward<N, T>, taken: i64) -> Self {
+        if P::WATCHED {
+            onward.state.seat.begin_work();
+        }
+        Self { onward, full: false, owed: taken, marker: PhantomData }
+    }
+}
+
+impl<N, T, M: Counting, P> Outlet<'_, N, T, M, P> {
+    /// Ends the call, and tells whether there is no room any more.
+    #[inline]
+    fn close(mut self) -> bool {
+        self.count();
+        let full = self.full;
+        std::mem::forget(self);
+        full
+    }
+
+    #[inline]
+    fn count(&mut self) {
         if M::BY_OPERATOR {
             // Tested rather than always added, so that the common way through stays free of stores.
-            if self.pushed < self.taken {
-                *self.rejected += self.taken - self.pushed;
-            } else if self.pushed > self.taken {
-                *self.added += self.pushed - self.taken;
+            if self.owed > 0 {
+                self.onward.state.rejected += self.owed.unsigned_abs();
+            } else if self.owed < 0 {
+                self.onward.state.added += self.owed.unsigned_abs();
             }
         }
     }
 }
 
-impl<T, N: Tail<T>, M: Counting, const WATCHED: bool> Collector<T>
-    for Outlet<'_, T, N, M, WATCHED>
-{
+/// Only while unwinding.
+impl<N, T, M: Counting, P> Drop for Outlet<'_, N, T, M, P> {
+    #[inline]
+    fn drop(&mut self) {
+        self.count();
+        self.onward.state.seat.blame();
+    }
+}
+
+impl<N: Tail<T>, T, M: Counting, P: Path> Collector<T> for Outlet<'_, N, T, M, P> {
     #[inline]
     fn push(&mut self, record: Record<T>) {
-        self.pushed += 1;
+        if M::BY_OPERATOR {
+            self.owed -= 1;
+        }
         if self.full {
-            self.overflow.push_back(record);
+            self.onward.overflow.push_back(record);
             return;
         }
-        let flow = if WATCHED { self.next.push_watched(record) } else { self.next.push(record) };
-        self.full = flow == Flow::Stop;
-        if WATCHED && let Some(seat) = self.watched {
-            seat.begin_work();
+        self.full = P::push(&mut self.onward.next, record) == Flow::Stop;
+        if P::WATCHED {
+            self.onward.state.seat.begin_work();
         }
     }
 

@@ -52,6 +52,15 @@ pub trait Tail<T>: Send {
         self.push(record)
     }
 
+    /// As `push`, as a call: for what is emitted at another time than for a record, so that the
+    /// rest of the chain is not compiled again wherever that may be.
+    fn push_apart(&mut self, record: Record<T>) -> Flow
+    where
+        Self: Sized,
+    {
+        self.push(record)
+    }
+
     /// Takes up to `limit` records, and the watermarks among them, out of `batch`: the hot loop.
     /// What a stop leaves over stays in the batch. `spare` is an empty buffer to do that with.
     ///

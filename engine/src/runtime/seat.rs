@@ -111,7 +111,7 @@ impl Seat {
 
     #[cold]
     #[inline(never)]
-    fn blame(&self) {
+    pub(crate) fn blame(&self) {
         // A second name is an outer operator's.
         self.culprit.set(Arc::clone(&self.name)).ok();
     }

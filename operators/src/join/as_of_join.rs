@@ -12,7 +12,7 @@ use super::connect::{EitherKey, Order, meet};
 use super::kind::{Inner, JoinKind, Left};
 use super::lateness::Lateness;
 use crate::KeyedStream;
-use crate::fan::{Either, KeyedPair, SideTag};
+use crate::fan::{Either, KeyedPair, Met, SideTag};
 use crate::keyed::process::Processed;
 
 impl<L: Send + 'static, C: Chain<Item = L>, K: KeyOf<L>> KeyedStream<L, C, K> {
@@ -92,7 +92,7 @@ pub struct AsOfJoin<L, R, K> {
 }
 
 /// The stream that an as-of join ends in.
-pub type AsOfJoined<L, R, K, M> = Processed<Either<L, R>, K, AsOfFunction<L, R, M>>;
+pub type AsOfJoined<L, R, K, M> = Processed<Either<L, R>, Met<L, R>, K, AsOfFunction<L, R, M>>;
 
 impl<L, R, K> AsOfJoin<L, R, K>
 where

@@ -12,7 +12,7 @@ use super::in_windows::{InWindows, JoinedInWindows};
 use super::windowing::{CoGroup, Telling};
 use crate::KeyedStream;
 use crate::aggregate::Aggregate;
-use crate::fan::{Either, SideTag};
+use crate::fan::{Either, Met, SideTag};
 use crate::window::trigger::OnFinal;
 use crate::window::{Aggregated, TimeWindows, Windows};
 
@@ -148,7 +148,7 @@ where
         self,
         left: A,
         right: B,
-    ) -> Aggregated<Either<L, R>, K, W, BothSides<A, B>, OnFinal>
+    ) -> Aggregated<Either<L, R>, Met<L, R>, K, W, BothSides<A, B>, OnFinal>
     where
         A: Aggregate<L>,
         B: Aggregate<R>,

@@ -6,12 +6,13 @@ use millstream_engine::key::KeyOf;
 
 use super::lateness::Lateness;
 use super::windowing::{Telling, Windowing};
-use crate::fan::{Either, KeyedPair, SideTag};
+use crate::fan::{Either, KeyedPair, Met, SideTag};
 use crate::keyed::process::Processed;
 use crate::window::TimeWindows;
 
 /// The stream that a join in windows ends in.
-pub type JoinedInWindows<L, R, K, W, M> = Processed<Either<L, R>, K, Windowing<L, R, W, M>>;
+pub type JoinedInWindows<L, R, K, W, M> =
+    Processed<Either<L, R>, Met<L, R>, K, Windowing<L, R, W, M>>;
 
 /// What window joins and cogroups have in common.
 pub(super) struct InWindows<L, R, K, W> {

@@ -12,7 +12,7 @@ use super::interval_function::IntervalFunction;
 use super::kind::{EitherOrBoth, Inner, JoinKind, Left, Outer, Right};
 use super::lateness::Lateness;
 use crate::KeyedStream;
-use crate::fan::{Either, KeyedPair, SideTag};
+use crate::fan::{Either, KeyedPair, Met, SideTag};
 use crate::keyed::process::Processed;
 
 impl<L: Send + 'static, C: Chain<Item = L>, K: KeyOf<L>> KeyedStream<L, C, K> {
@@ -102,7 +102,8 @@ pub struct IntervalJoin<L, R, K> {
 }
 
 /// The stream that an interval join ends in.
-pub type IntervalJoined<L, R, K, M> = Processed<Either<L, R>, K, IntervalFunction<L, R, M>>;
+pub type IntervalJoined<L, R, K, M> =
+    Processed<Either<L, R>, Met<L, R>, K, IntervalFunction<L, R, M>>;
 
 impl<L, R, K> IntervalJoin<L, R, K>
 where

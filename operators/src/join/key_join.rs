@@ -9,7 +9,7 @@ use super::connect::{EitherKey, Order, meet};
 use super::key_function::{AtEnd, Complete, JoinMode, Keep, KeyFunction, Running};
 use super::kind::EitherOrBoth;
 use crate::KeyedStream;
-use crate::fan::{Either, KeyedPair};
+use crate::fan::{Either, KeyedPair, Met};
 use crate::keyed::process::{Processed, StateTtl};
 
 impl<L: Send + 'static, C: Chain<Item = L>, K: KeyOf<L>> KeyedStream<L, C, K> {
@@ -69,7 +69,7 @@ pub struct KeyJoin<L, R, K> {
 }
 
 /// The stream that a join by key ends in.
-pub type KeyJoined<L, R, K, M> = Processed<Either<L, R>, K, KeyFunction<L, R, M>>;
+pub type KeyJoined<L, R, K, M> = Processed<Either<L, R>, Met<L, R>, K, KeyFunction<L, R, M>>;
 
 impl<L, R, K> KeyJoin<L, R, K>
 where

@@ -99,12 +99,16 @@ impl<'a, V> Side<'a, V> {
 impl<'a, K, L, R> CoGroup<'a, K, L, R> {
     /// The records of the stream on which the word was said, in the order of time; those of one
     /// time in the order in which they came.
-    pub fn left(&self) -> impl DoubleEndedIterator<Item = &'a L> + ExactSizeIterator + use<'a, K, L, R> {
+    pub fn left(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = &'a L> + ExactSizeIterator + use<'a, K, L, R> {
         self.left.iter()
     }
 
     /// The records of the other stream, in the same order.
-    pub fn right(&self) -> impl DoubleEndedIterator<Item = &'a R> + ExactSizeIterator + use<'a, K, L, R> {
+    pub fn right(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = &'a R> + ExactSizeIterator + use<'a, K, L, R> {
         self.right.iter()
     }
 

@@ -49,7 +49,6 @@
 use std::borrow::Borrow as _;
 use std::fmt;
 
-use millstream_engine::chain::{Boundary, Via};
 use millstream_engine::edge::Keyed;
 use millstream_engine::key::KeyOf;
 use millstream_engine::operator::{Collector, Operator, SideOutput};
@@ -57,23 +56,16 @@ use millstream_engine::runtime::OperatorContext;
 use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::{Error, OperatorError, Record};
 
-use super::ReadableKeys;
 use super::limit::{BoundedKeys, KeyBound, NewKey};
 use super::table::{KeyedTable, Leaving, TableCodec};
-use crate::DataStream;
+use super::{ReadableKeys, ViaKeyed};
 use crate::state::{Checkpointed, State};
 
 /// The stream of `(key, result)`, one for each key, when the input has ended.
-pub type Aggregated<T, K, G> = DataStream<
-    (<K as KeyOf<T>>::Owned, <G as Accumulate<T>>::Out),
-    Via<Boundary<Keyed<T>>, AtEnd<T, K, G>>,
->;
+pub type Aggregated<T, C, K, G> = ViaKeyed<T, C, K, AtEnd<T, K, G>>;
 
 /// The stream of `(key, result so far)`, one for each record.
-pub type RunningAggregated<T, K, G> = DataStream<
-    (<K as KeyOf<T>>::Owned, <G as Accumulate<T>>::Out),
-    Via<Boundary<Keyed<T>>, Running<T, K, G>>,
->;
+pub type RunningAggregated<T, C, K, G> = ViaKeyed<T, C, K, Running<T, K, G>>;
 
 /// What is kept of the records of one key.
 pub trait Accumulate<T>: Clone + Send + 'static {

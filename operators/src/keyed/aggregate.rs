@@ -28,7 +28,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn aggregate<G: Aggregate<T>>(self, aggregate: G) -> Aggregated<T, K, Aggregating<G>> {
+    pub fn aggregate<G: Aggregate<T>>(self, aggregate: G) -> Aggregated<T, C, K, Aggregating<G>> {
         self.via_keyed(|key| AtEnd::new(key, Aggregating(aggregate)))
     }
 
@@ -53,7 +53,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     pub fn running_aggregate<G: Aggregate<T>>(
         self,
         aggregate: G,
-    ) -> RunningAggregated<T, K, Aggregating<G>>
+    ) -> RunningAggregated<T, C, K, Aggregating<G>>
     where
         K::Owned: Clone,
     {

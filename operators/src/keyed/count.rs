@@ -27,7 +27,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn count(self) -> Aggregated<T, K, Count> {
+    pub fn count(self) -> Aggregated<T, C, K, Count> {
         self.via_keyed(|key| AtEnd::new(key, Count))
     }
 
@@ -45,7 +45,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn running_count(self) -> RunningAggregated<T, K, Count>
+    pub fn running_count(self) -> RunningAggregated<T, C, K, Count>
     where
         K::Owned: Clone,
     {

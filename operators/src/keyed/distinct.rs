@@ -35,7 +35,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T, Owned: Eq + Clone>> Keye
     /// # Ok(())
     /// # }
     /// ```
-    pub fn distinct_within(self, ttl: StateTtl) -> Processed<T, K, Distinct> {
+    pub fn distinct_within(self, ttl: StateTtl) -> Processed<T, C, K, Distinct> {
         self.process(Distinct { ttl: Some(ttl) })
     }
 
@@ -64,7 +64,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T, Owned: Eq + Clone>> Keye
     ///
     /// If `max` is zero.
     #[track_caller]
-    pub fn distinct_among(self, max: usize) -> Processed<T, K, Distinct> {
+    pub fn distinct_among(self, max: usize) -> Processed<T, C, K, Distinct> {
         let limit = KeyLimit::evict(max);
         self.via_keyed_with(|key, id, blueprint| {
             let bound = KeyBound::new(limit, id, blueprint);

@@ -26,7 +26,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn fold<A, F>(self, initial: A, f: F) -> Aggregated<T, K, Fold<A, F>>
+    pub fn fold<A, F>(self, initial: A, f: F) -> Aggregated<T, C, K, Fold<A, F>>
     where
         A: Clone + Send + 'static,
         F: FnMut(&mut A, T) + Clone + Send + 'static,
@@ -48,7 +48,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn running_fold<A, F>(self, initial: A, f: F) -> RunningAggregated<T, K, Fold<A, F>>
+    pub fn running_fold<A, F>(self, initial: A, f: F) -> RunningAggregated<T, C, K, Fold<A, F>>
     where
         A: Clone + Send + 'static,
         F: FnMut(&mut A, T) + Clone + Send + 'static,

@@ -2,6 +2,7 @@
 
 pub mod accumulate;
 mod aggregate;
+mod chain;
 mod changes;
 mod count;
 mod distinct;
@@ -17,7 +18,8 @@ mod timers;
 mod view;
 
 pub use aggregate::Aggregating;
-pub use changes::{Change, Table, TableByWatermark};
+pub use chain::{KeyedChain, ViaKeyed};
+pub use changes::{Change, ChangeKey, Table, TableByWatermark};
 pub use distinct::Distinct;
 pub use fold::Fold;
 pub use limit::KeyLimit;

@@ -27,7 +27,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn reduce<F>(self, f: F) -> Aggregated<T, K, Reduce<F>>
+    pub fn reduce<F>(self, f: F) -> Aggregated<T, C, K, Reduce<F>>
     where
         F: FnMut(&mut T, T) + Clone + Send + 'static,
     {
@@ -50,7 +50,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn running_reduce<F>(self, f: F) -> RunningAggregated<T, K, Reduce<F>>
+    pub fn running_reduce<F>(self, f: F) -> RunningAggregated<T, C, K, Reduce<F>>
     where
         F: FnMut(&mut T, T) + Clone + Send + 'static,
         T: Clone,

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::hash::Hash;
 
-use millstream_engine::chain::{Boundary, Chain, Via};
+use millstream_engine::chain::{Boundary, Chain};
 use millstream_engine::edge::{KeyRouter, Keyed};
 use millstream_engine::graph::{
     Blueprint, Distribution, EdgeOptions, OperatorId, Role, StageDraft,
 };
-use millstream_engine::key::{Borrowed, KeyOf, Made, stable_hash};
-use millstream_engine::operator::{Collector, Operator};
-use millstream_engine::{OperatorError, Record};
+use millstream_engine::key::{Borrowed, KeyOf, Made};
+use millstream_engine::operator::Operator;
 
+use super::chain::{HashKey, KeyedChain, ViaKeyed};
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
@@ -104,6 +104,11 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
         Self::new(stream, key, true)
     }
 
+    /// A stream whose keys `key` finds.
+    pub(crate) const fn by(stream: DataStream<T, C>, key: K) -> Self {
+        Self::new(stream, key, false)
+    }
+
     const fn new(stream: DataStream<T, C>, key: K, in_place: bool) -> Self {
         Self { parallelism: stream.parallelism(), stream, key, in_place }
     }
@@ -118,7 +123,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     pub fn via_keyed<O: Operator<Keyed<T>>>(
         self,
         operator: impl FnOnce(K) -> O,
-    ) -> DataStream<O::Out, Via<Boundary<Keyed<T>>, O>> {
+    ) -> ViaKeyed<T, C, K, O> {
         self.via_keyed_with(|key, _, _| operator(key))
     }
 
@@ -127,12 +132,16 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     pub fn via_keyed_with<O: Operator<Keyed<T>>>(
         self,
         operator: impl FnOnce(K, OperatorId, &Blueprint) -> O,
-    ) -> DataStream<O::Out, Via<Boundary<Keyed<T>>, O>> {
+    ) -> ViaKeyed<T, C, K, O> {
         let instances = self.stream.parallelism();
-        let keyed = if self.parallelism == instances && (instances == 1 || self.in_place) {
-            self.stream.via(HashKey(self.key.clone())).boxed()
+        let in_place = self.parallelism == instances && (instances == 1 || self.in_place);
+        let keyed = if in_place {
+            let (flow, chain, draft) = self.stream.via(HashKey(self.key.clone())).into_parts();
+            DataStream::from_parts(flow, KeyedChain::fused(chain), draft)
         } else {
-            shuffled(self.stream, self.key.clone(), self.parallelism)
+            let shuffled = shuffled(self.stream, self.key.clone(), self.parallelism);
+            let (flow, chain, draft) = shuffled.into_parts();
+            DataStream::from_parts(flow, KeyedChain::shuffled(chain), draft)
         };
         keyed.via_with(|id, blueprint| operator(self.key, id, blueprint))
     }
@@ -152,27 +161,6 @@ where
     DataStream::from_parts(flow.clone(), chain, draft).route(&[edge], KeyRouter(key));
     let draft = StageDraft { operators: Vec::new(), input: Some(edge), parallelism };
     DataStream::from_parts(flow, Boundary::edge(edge), draft)
-}
-
-/// Where there is one instance only: the hash goes with the record, and nowhere else.
-#[derive(Clone)]
-struct HashKey<K>(K);
-
-impl<T: Send + 'static, K: KeyOf<T>> Operator<T> for HashKey<K> {
-    type Out = Keyed<T>;
-    const NAME: &'static str = "key_by";
-    const STATELESS: bool = true;
-
-    #[inline]
-    fn process(
-        &mut self,
-        record: Record<T>,
-        out: &mut impl Collector<Keyed<T>>,
-    ) -> Result<(), OperatorError> {
-        let hash = self.0.with(&record.value, stable_hash);
-        out.push(record.with(|value| Keyed { hash, value }));
-        Ok(())
-    }
 }
 
 impl<T, C, K> fmt::Debug for KeyedStream<T, C, K> {

@@ -48,6 +48,8 @@ pub trait WatermarkGenerator<T>: Clone + Send + 'static {
 pub struct BoundedDisorder {
     /// In milliseconds, because making them of a duration takes a division a record.
     bound: i64,
+    /// The earliest time that the bound can be taken from.
+    earliest: i64,
 }
 
 impl BoundedDisorder {
@@ -55,15 +57,16 @@ impl BoundedDisorder {
         let millis = bound.as_millis();
         #[allow(clippy::cast_possible_truncation, reason = "what is too long is cut off")]
         let bound = if millis > i64::MAX as u128 { i64::MAX } else { millis as i64 };
-        Self { bound }
+        Self { bound, earliest: i64::MIN + bound }
     }
 }
 
 impl<T> WatermarkGenerator<T> for BoundedDisorder {
     #[inline]
     fn on_record(&mut self, _value: &T, time: Timestamp) -> Option<Timestamp> {
-        // What is behind the latest is left out by whoever asks.
-        Some(Timestamp::from_millis(time.as_millis().saturating_sub(self.bound)))
+        // What is behind the latest is left out by whoever asks. A saturating difference, but with
+        // what can be known beforehand.
+        Some(Timestamp::from_millis(time.as_millis().max(self.earliest) - self.bound))
     }
 }
 

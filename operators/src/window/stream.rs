@@ -3,15 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
-use millstream_engine::chain::{Boundary, Chain, Via};
-use millstream_engine::edge::Keyed;
+use millstream_engine::chain::Chain;
 use millstream_engine::key::KeyOf;
 
 use super::trigger::OnWatermark;
-use super::{Accumulation, Trigger, WindowRules, Windowed, Windows};
+use super::{Accumulation, Trigger, WindowRules, Windows};
+use crate::KeyedStream;
 use crate::aggregate::Aggregate;
 use crate::fan::SideTag;
-use crate::{DataStream, KeyedStream};
+use crate::keyed::ViaKeyed;
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// Cuts the records of each key into windows.
@@ -57,10 +57,8 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
 }
 
 /// The stream of what `G` makes of each key in each window of `W`.
-pub type Aggregated<T, K, W, G, R = OnWatermark> = DataStream<
-    Windowed<<K as KeyOf<T>>::Owned, <W as Windows<T>>::Window, <G as Aggregate<T>>::Out>,
-    Via<Boundary<Keyed<T>>, <W as Windows<T>>::Operator<K, G, R>>,
->;
+pub type Aggregated<T, C, K, W, G, R = OnWatermark> =
+    ViaKeyed<T, C, K, <W as Windows<T>>::Operator<K, G, R>>;
 
 /// Records of `T` that belong to keys and windows. What is said on it first is how the windows
 /// behave, and then what is to be told of each.
@@ -210,7 +208,7 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub fn aggregate<G: Aggregate<T>>(self, aggregate: G) -> Aggregated<T, K, W, G, R> {
+    pub fn aggregate<G: Aggregate<T>>(self, aggregate: G) -> Aggregated<T, C, K, W, G, R> {
         let Self { keyed, windows, mut rules, late } = self;
         keyed.via_keyed_with(|key, operator, blueprint| {
             rules.late = late.map(|tag| tag.port(operator, blueprint));

@@ -34,7 +34,7 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub fn count(self) -> Aggregated<T, K, W, Count, R> {
+    pub fn count(self) -> Aggregated<T, C, K, W, Count, R> {
         self.aggregate(Count)
     }
 
@@ -59,7 +59,7 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub fn reduce<F>(self, f: F) -> Aggregated<T, K, W, Reduce<F>, R>
+    pub fn reduce<F>(self, f: F) -> Aggregated<T, C, K, W, Reduce<F>, R>
     where
         T: Clone,
         F: Fn(&T, &T) -> T + Clone + Send + 'static,

@@ -20,8 +20,13 @@ pub trait TimeWindows<T>: Clone + Send + 'static {
     /// Opens the windows that a record lies in, as far as they are not final. Of windows that
     /// overlap, the first of them is enough: the others are opened when it
     /// [has been told of](TimeWindows::next).
-    fn open(&self, value: &T, time: Timestamp, finality: Finality, open: &mut OpenWindows)
-    -> Opened;
+    fn open(
+        &self,
+        value: &T,
+        time: Timestamp,
+        finality: Finality,
+        open: &mut OpenWindows,
+    ) -> Opened;
 
     /// What comes behind a window that has been told of: records that lie before that time are in
     /// no window any more.

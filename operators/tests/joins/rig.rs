@@ -11,7 +11,7 @@ use millstream_engine::state::Snapshot;
 use millstream_engine::testing::{
     OperatorHarness, SinkProbe, SourceProbe, TestDriver, probe_sink, probe_source,
 };
-use millstream_operators::fan::Either;
+use millstream_operators::fan::{Either, Met};
 use millstream_operators::keyed::process::{Process, ProcessFunction, Processed};
 use millstream_operators::prelude::*;
 use millstream_operators::state::Checkpointed;
@@ -173,7 +173,7 @@ pub(crate) type Alone<K, F> = OperatorHarness<Sided, Process<Either<Event, Event
 
 /// The operator of a join.
 pub(crate) fn operator<K, F>(
-    joined: Processed<Either<Event, Event>, K, F>,
+    joined: Processed<Either<Event, Event>, Met<Event, Event>, K, F>,
 ) -> Process<Either<Event, Event>, K, F>
 where
     K: KeyOf<Either<Event, Event>, Owned = u8>,

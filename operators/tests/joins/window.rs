@@ -76,7 +76,8 @@ fn i3_pairs_come_when_the_window_is_final_in_the_order_of_time() {
 fn i3_the_result_has_the_last_point_of_its_window_as_its_time() {
     let mut stage = Stage::start(&quiet(), |left, right, tag| {
         let right = right.key_by(|event: &Event| event.0);
-        let join = left.key_by(|event: &Event| event.0).window_join(right, Tumbling::of(millis(10)));
+        let join =
+            left.key_by(|event: &Event| event.0).window_join(right, Tumbling::of(millis(10)));
         let join = join.late_to(tag);
         // A window of the same bounds behind it gets the same results.
         let again = join.inner(pair).key_by(|told| told.key).window(Tumbling::of(millis(10)));
@@ -89,7 +90,8 @@ fn i3_the_result_has_the_last_point_of_its_window_as_its_time() {
 #[test]
 fn i3_sliding_windows_share_records_and_pairs_come_in_each_of_them() {
     let mut stage = join(Sliding::of(millis(10), millis(5)));
-    let pairs = play(&mut stage, [left("a", 3), right("a", 7), left("a", 11)].into_iter().chain(both(10)));
+    let pairs =
+        play(&mut stage, [left("a", 3), right("a", 7), left("a", 11)].into_iter().chain(both(10)));
     assert_eq!(pairs, [(0, 10, (3, 7))]);
     // 6 is too late for [0, 10), and not for [5, 15).
     assert_eq!(play(&mut stage, [left("a", 6), left("a", 4)]), []);
@@ -250,7 +252,14 @@ fn i3_however_many_pairs_a_window_has_they_wait_for_room() {
     let first: Vec<_> = driver.records(&out).into_iter().map(|record| record.value).collect();
     assert_eq!(first, (0..10).map(|n| (0, n)).collect::<Vec<_>>());
     let pending = |driver: &TestDriver| -> u64 {
-        driver.metrics().operators.iter().map(|operator| operator.records_out).max().flatten().unwrap()
+        driver
+            .metrics()
+            .operators
+            .iter()
+            .map(|operator| operator.records_out)
+            .max()
+            .flatten()
+            .unwrap()
     };
     assert!(pending(&driver) < 2_500, "{} are on their way", pending(&driver));
     let rest = driver.read(&out);

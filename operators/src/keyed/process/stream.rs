@@ -1,18 +1,15 @@
 //! `process`: puts a function over keyed records into a stream.
 
-use millstream_engine::chain::{Boundary, Chain, Via};
-use millstream_engine::edge::Keyed;
+use millstream_engine::chain::Chain;
 use millstream_engine::graph::{Blueprint, EventTimeUse, OperatorId};
 use millstream_engine::key::KeyOf;
 
 use super::{Process, ProcessFunction};
-use crate::{DataStream, KeyedStream};
+use crate::KeyedStream;
+use crate::keyed::ViaKeyed;
 
 /// The stream behind [`process`](KeyedStream::process).
-pub type Processed<T, K, F> = DataStream<
-    <F as ProcessFunction<<K as KeyOf<T>>::Owned, T>>::Out,
-    Via<Boundary<Keyed<T>>, Process<T, K, F>>,
->;
+pub type Processed<T, C, K, F> = ViaKeyed<T, C, K, Process<T, K, F>>;
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// Does with each record, and with the timers of its key, what `function` says, given what it
@@ -94,7 +91,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// # let flow = Dataflow::new("doc");
     /// flow.source("numbers", source::from_iter(0..9)).process(Silence).ignore();
     /// ```
-    pub fn process<F: ProcessFunction<K::Owned, T>>(self, function: F) -> Processed<T, K, F>
+    pub fn process<F: ProcessFunction<K::Owned, T>>(self, function: F) -> Processed<T, C, K, F>
     where
         K::Owned: Eq + Clone,
     {
@@ -106,7 +103,7 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     pub fn process_with<F: ProcessFunction<K::Owned, T>>(
         self,
         function: impl FnOnce(OperatorId, &Blueprint) -> F,
-    ) -> Processed<T, K, F>
+    ) -> Processed<T, C, K, F>
     where
         K::Owned: Eq + Clone,
     {

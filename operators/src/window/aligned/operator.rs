@@ -175,7 +175,8 @@ where
         Ok(())
     }
 
-    #[inline]
+    #[allow(clippy::inline_always, reason = "measured")]
+    #[inline(always)]
     fn process(
         &mut self,
         record: Record<Keyed<T>>,
