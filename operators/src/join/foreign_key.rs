@@ -189,15 +189,15 @@ impl<K: TableKey, L: Send + 'static, R: Send + 'static, M: JoinKind<L, R>> Respo
         let (right, rows) = &mut context.states;
         let right = right.get();
         for (primary, (row, version)) in rows.range((behind, Bound::Unbounded)) {
+            let told = row_of(&mut self.kind, Some(row), right);
             let (primary, foreign) = (primary.clone(), foreign.clone());
-            let full = out.is_full();
-            if full {
+            let last = primary.clone();
+            let answer = Answer { primary, foreign, version: *version, here: true, row: told };
+            out.push(Record::at(answer, time));
+            if out.is_full() {
+                self.paused = Some(last);
                 return;
             }
-            self.paused = Some(primary.clone());
-            let row = row_of(&mut self.kind, Some(row), right);
-            let answer = Answer { primary, foreign, version: *version, here: true, row };
-            out.push(Record::at(answer, time));
         }
         self.paused = None;
     }
@@ -230,7 +230,8 @@ where
         let (right, rows) = &mut context.states;
         match record.value {
             Either::Left(Subscription { primary, foreign, version, row }) => {
-                let told = row_of(&mut self.kind, row.as_ref(), right.get().filter(|_| row.is_some()));
+                let told =
+                    row_of(&mut self.kind, row.as_ref(), right.get().filter(|_| row.is_some()));
                 let here = row.is_some();
                 match row {
                     Some(row) => rows.insert(primary.clone(), (row, version)),

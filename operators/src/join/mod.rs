@@ -28,7 +28,9 @@ pub use as_of_join::{AsOfJoin, AsOfJoined};
 pub use both_sides::BothSides;
 pub use cogroup::{Applied, CoGrouped};
 pub use connect::EitherKey;
-pub use foreign_key::{Answer, ByForeign, ByPrimary, Resolve, Respond, Said, Subscribe, Subscription, TableKey};
+pub use foreign_key::{
+    Answer, ByForeign, ByPrimary, Resolve, Respond, Said, Subscribe, Subscription, TableKey,
+};
 pub use foreign_key_join::{ForeignKeyJoin, ForeignKeyJoined};
 pub use in_windows::JoinedInWindows;
 pub use interval::Interval;

@@ -57,7 +57,10 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub fn primary_key_join<R, D>(self, right: DataStream<Change<K, R>, D>) -> PrimaryKeyJoin<K, L, R>
+    pub fn primary_key_join<R, D>(
+        self,
+        right: DataStream<Change<K, R>, D>,
+    ) -> PrimaryKeyJoin<K, L, R>
     where
         R: Send + 'static,
         D: Chain<Item = Change<K, R>>,
@@ -77,12 +80,8 @@ type ByKey = EitherKey<ChangeKey, ChangeKey>;
 pub struct PrimaryKeyJoin<K, L, R>(KeyedPair<Change<K, L>, Change<K, R>, ByKey>);
 
 /// The changes of a join of two tables.
-pub type TablesJoined<K, L, R, M> = Processed<
-    Changes<K, L, R>,
-    Met<Change<K, L>, Change<K, R>>,
-    ByKey,
-    TwoTables<L, R, M>,
->;
+pub type TablesJoined<K, L, R, M> =
+    Processed<Changes<K, L, R>, Met<Change<K, L>, Change<K, R>>, ByKey, TwoTables<L, R, M>>;
 
 impl<K, L, R> PrimaryKeyJoin<K, L, R>
 where

@@ -63,7 +63,7 @@ impl<L: Send + 'static, C: Chain<Item = L>, K: KeyOf<L>> KeyedStream<L, C, K> {
     ///
     /// let flow = Dataflow::new("circle");
     /// let numbers = flow.source("numbers", source::from_iter(0..9));
-    /// let (one, other) = numbers.broadcast_two();
+    /// let [one, other] = numbers.broadcast::<2>();
     /// let joined = one.key_by(|n| n % 3).table_join(other.key_by(|n| n % 3));
     /// joined.inner(|one, other| one + other).ignore();
     /// let mistake = flow.validate().unwrap_err().to_string();

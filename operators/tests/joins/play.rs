@@ -39,7 +39,7 @@ pub(crate) struct Stage<L, R, O> {
     pub(crate) left: SourceProbe<L>,
     pub(crate) right: SourceProbe<R>,
     pub(crate) out: SinkProbe<O>,
-    late: SinkProbe<Either<L, R>>,
+    late: Option<SinkProbe<Either<L, R>>>,
 }
 
 impl<L: Send + 'static, R: Send + 'static, O: Send + Debug + 'static> Stage<L, R, O> {
@@ -48,19 +48,33 @@ impl<L: Send + 'static, R: Send + 'static, O: Send + Debug + 'static> Stage<L, R
         options: &JobOptions,
         build: impl FnOnce(DataStream<L>, DataStream<R>, &SideTag<Either<L, R>>) -> DataStream<O>,
     ) -> Self {
+        let mut late = None;
+        let mut stage = Self::plain(options, |left, right| {
+            let (tag, too_late) = left.flow().side_output::<Either<L, R>>("late");
+            let (probe, sink) = probe_sink();
+            too_late.sink("too late", sink);
+            late = Some(probe);
+            build(left, right, &tag)
+        });
+        stage.late = late;
+        stage
+    }
+
+    /// The same, where nothing can be late.
+    pub(crate) fn plain(
+        options: &JobOptions,
+        build: impl FnOnce(DataStream<L>, DataStream<R>) -> DataStream<O>,
+    ) -> Self {
         let flow = Dataflow::new("stage");
         let (left, left_source) = probe_source::<L>();
         let (right, right_source) = probe_source::<R>();
         let (out, out_sink) = probe_sink();
-        let (late, late_sink) = probe_sink();
-        let (tag, too_late) = flow.side_output::<Either<L, R>>("late");
         let lefts = flow.source("left", left_source).boxed();
         let rights = flow.source("right", right_source).boxed();
-        let told = build(lefts, rights, &tag).parallel(1).via(Punctual(Timestamp::MIN));
+        let told = build(lefts, rights).parallel(1).via(Punctual(Timestamp::MIN));
         told.sink("out", out_sink);
-        too_late.sink("too late", late_sink);
         let driver = TestDriver::start_with(flow.blueprint(), options).unwrap();
-        Self { driver, left, right, out, late }
+        Self { driver, left, right, out, late: None }
     }
 
     /// Lets something happen. A record has the event time that `time` says.
@@ -83,7 +97,7 @@ impl<L: Send + 'static, R: Send + 'static, O: Send + Debug + 'static> Stage<L, R
 
     /// What was late since the last time.
     pub(crate) fn late(&mut self) -> Vec<Either<L, R>> {
-        self.driver.read(&self.late)
+        self.late.as_ref().map_or_else(Vec::new, |late| self.driver.read(late))
     }
 
     /// What is kept.
