@@ -76,6 +76,10 @@ impl<L: Send + 'static, C: Chain<Item = L>, K: KeyOf<L>> KeyedStream<L, C, K> {
 #[must_use = "groups that nobody is told of are a mistake: say what to tell, as `.apply(…)`"]
 pub struct CoGrouped<L, R, K, W>(InWindows<L, R, K, W>);
 
+/// The stream behind [`aggregate`](CoGrouped::aggregate).
+pub type CoAggregated<L, R, K, W, A, B> =
+    Aggregated<Either<L, R>, Met<L, R>, K, W, BothSides<A, B>, OnFinal>;
+
 impl<L, R, K, W> CoGrouped<L, R, K, W>
 where
     L: Send + 'static,
@@ -144,11 +148,7 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub fn aggregate<A, B>(
-        self,
-        left: A,
-        right: B,
-    ) -> Aggregated<Either<L, R>, Met<L, R>, K, W, BothSides<A, B>, OnFinal>
+    pub fn aggregate<A, B>(self, left: A, right: B) -> CoAggregated<L, R, K, W, A, B>
     where
         A: Aggregate<L>,
         B: Aggregate<R>,

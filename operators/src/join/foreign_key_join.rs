@@ -66,7 +66,8 @@ where
     ///     }
     /// }
     /// let bern = Some("Bern".to_owned());
-    /// assert_eq!(table.into_iter().collect::<Vec<_>>(), [(1, bern.clone()), (2, None), (3, bern)]);
+    /// let expected = [(1, bern.clone()), (2, None), (3, bern)];
+    /// assert_eq!(table.into_iter().collect::<Vec<_>>(), expected);
     /// # Ok(())
     /// # }
     /// ```

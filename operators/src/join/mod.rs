@@ -26,7 +26,7 @@ mod windowing;
 pub use as_of_function::{AsOfFunction, AsOfSides};
 pub use as_of_join::{AsOfJoin, AsOfJoined};
 pub use both_sides::BothSides;
-pub use cogroup::{Applied, CoGrouped};
+pub use cogroup::{Applied, CoAggregated, CoGrouped};
 pub use connect::EitherKey;
 pub use foreign_key::{
     Answer, ByForeign, ByPrimary, Resolve, Respond, Said, Subscribe, Subscription, TableKey,
@@ -40,6 +40,6 @@ pub use key_function::{AtEnd, Complete, JoinMode, KeyFunction, KeySides, Running
 pub use key_join::{KeyJoin, KeyJoined};
 pub use kind::{EitherOrBoth, Inner, JoinKind, Left, Outer, Right};
 pub use primary_key_join::{PrimaryKeyJoin, TablesJoined, TwoTables};
-pub use table_join::{TableJoin, TableJoined, TableLookup};
+pub use table_join::{NoTombstones, TableJoin, TableJoined, TableLookup};
 pub use window_join::{Pairs, WindowJoin};
 pub use windowing::{CoGroup, Sides, Telling, Windowing};

@@ -14,8 +14,8 @@ use crate::fan::{Either, KeyedPair, Met};
 use crate::keyed::process::{KeyContext, ProcessFunction, Processed, ValueState};
 
 impl<L: Send + 'static, C: Chain<Item = L>, K: KeyOf<L>> KeyedStream<L, C, K> {
-    /// Looks up for each record the row of a table that has its key. The table is a stream, too: its
-    /// latest row of a key is the one that holds, and it is **read to its end before the first
+    /// Looks up for each record the row of a table that has its key. The table is a stream, too:
+    /// its latest row of a key is the one that holds, and it is **read to its end before the first
     /// record**, so that what is found does not depend on which of the two was faster.
     ///
     /// Behind it is said which rows delete, if any do, and then what is told:
@@ -72,7 +72,7 @@ impl<L: Send + 'static, C: Chain<Item = L>, K: KeyOf<L>> KeyedStream<L, C, K> {
     pub fn table_join<R, D, J>(
         self,
         table: KeyedStream<R, D, J>,
-    ) -> TableJoin<L, R, EitherKey<K, J>, fn(&R) -> bool>
+    ) -> TableJoin<L, R, EitherKey<K, J>, NoTombstones<R>>
     where
         R: Send + 'static,
         D: Chain<Item = R>,
@@ -88,6 +88,9 @@ pub struct TableJoin<L, R, K, D> {
     pair: KeyedPair<L, R, K>,
     deletes: D,
 }
+
+/// Which rows delete, where nothing is said: none.
+pub type NoTombstones<R> = fn(&R) -> bool;
 
 /// The stream that a table join ends in.
 pub type TableJoined<L, R, K, M, D> = Processed<Either<L, R>, Met<L, R>, K, TableLookup<M, D>>;

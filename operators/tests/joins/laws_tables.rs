@@ -151,7 +151,7 @@ fn i6_changes_build_the_join_of_the_tables_through_crashes() {
         let mut table = BTreeMap::new();
         let mut stage = begin(&quiet(), instances);
         for (number, step) in steps[..crash].iter().enumerate() {
-            stage.play(step.clone());
+            stage.play(*step);
             replay(&mut table, stage.read(), &case);
             // Where nothing is on its way, the join is that of the tables at every step.
             assert_eq!(table, oracle(word, &steps[..=number]), "step {number}, {case}");
@@ -159,7 +159,7 @@ fn i6_changes_build_the_join_of_the_tables_through_crashes() {
         let state = stage.snapshot();
         let other = [1 + some(4), 1 + some(4)];
         let mut stage = begin(&quiet().with_state(state), other);
-        steps[crash..].iter().for_each(|step| stage.play(step.clone()));
+        steps[crash..].iter().for_each(|step| stage.play(*step));
         replay(&mut table, stage.end().0, &case);
         assert_eq!(table, oracle(word, &steps), "{case}");
     }

@@ -68,20 +68,20 @@ impl TimeWindows<Either<Event, Event>> for Kind {
     }
 
     fn next(&self, told: TimeWindow) -> Timestamp {
-        fn next<W: TimeWindows<Either<Event, Event>>>(windows: W, told: TimeWindow) -> Timestamp {
+        fn next<W: TimeWindows<Either<Event, Event>>>(windows: &W, told: TimeWindow) -> Timestamp {
             windows.next(told)
         }
-        windows!(*self, windows => next(windows, told))
+        windows!(*self, windows => next(&windows, told))
     }
 
     fn reopen(&self, told: TimeWindow, first: Timestamp, open: &mut OpenWindows) {
-        fn reopen<W>(windows: W, told: TimeWindow, first: Timestamp, open: &mut OpenWindows)
+        fn reopen<W>(windows: &W, told: TimeWindow, first: Timestamp, open: &mut OpenWindows)
         where
             W: TimeWindows<Either<Event, Event>>,
         {
             windows.reopen(told, first, open);
         }
-        windows!(*self, windows => reopen(windows, told, first, open));
+        windows!(*self, windows => reopen(&windows, told, first, open));
     }
 }
 

@@ -40,7 +40,7 @@ fn join(kind: &'static str) -> Stage<Row, Row, Change<char, Pair>> {
 fn check(kind: &'static str, steps: &Steps<'_>) {
     let mut stage = join(kind);
     for (number, (step, expected)) in steps.iter().enumerate() {
-        stage.play(step.clone());
+        stage.play(*step);
         assert_eq!(&stage.read(), expected, "{kind}, step {number}");
     }
     assert_eq!(stage.end().0, []);

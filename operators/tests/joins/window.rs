@@ -33,6 +33,7 @@ fn pair(one: &Event, other: &Event) -> (i64, i64) {
 /// What is told of a pair of numbers, and the window.
 type Told = (i64, i64, (i64, i64));
 
+#[allow(clippy::needless_pass_by_value, reason = "it is given to `map`")]
 fn told(told: Windowed<&'static str, TimeWindow, (i64, i64)>) -> Told {
     (told.window.start.as_millis(), told.window.end.as_millis(), told.value)
 }
