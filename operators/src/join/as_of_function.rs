@@ -138,8 +138,9 @@ impl<L, R, M: JoinKind<L, R>> AsOfFunction<L, R, M> {
             sides.versions.pop_first();
         }
         let record = sides.records.first().map(|first| self.late.end(first.time()));
-        let next = record.into_iter().chain(self.version_end(sides)).min();
-        next.into_iter().for_each(|next| sides.alarm.no_later(next, timers));
+        if let Some(next) = record.into_iter().chain(self.version_end(sides)).min() {
+            sides.alarm.no_later(next, timers);
+        }
     }
 }
 
@@ -188,8 +189,9 @@ where
             Either::Right(value) => {
                 let is_deletion = join.validity.is_deletion.as_ref().is_some_and(|is| is(&value));
                 sides.versions.replace(time, (!is_deletion).then_some(value));
-                let end = join.version_end(sides);
-                end.into_iter().for_each(|end| sides.alarm.no_later(end, timers));
+                if let Some(end) = join.version_end(sides) {
+                    sides.alarm.no_later(end, timers);
+                }
             }
         });
         Ok(())

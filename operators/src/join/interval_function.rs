@@ -151,11 +151,9 @@ impl<L, R, M: JoinKind<L, R>> IntervalFunction<L, R, M> {
         }
         let left = sides.left.first().map(|first| reach.of_left(first.time()));
         let right = sides.right.first().map(|first| reach.of_right(first.time()));
-        left.into_iter()
-            .chain(right)
-            .min()
-            .into_iter()
-            .for_each(|next| sides.alarm.no_later(next, timers));
+        if let Some(next) = left.into_iter().chain(right).min() {
+            sides.alarm.no_later(next, timers);
+        }
     }
 }
 

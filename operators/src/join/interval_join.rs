@@ -115,6 +115,32 @@ where
     /// watermark is more than `grace` beyond its time. What is kept, is kept for so much longer,
     /// who has no partner is told of so much later, and the watermark behind the join is so much
     /// later than the one before it. Default: zero.
+    ///
+    /// ```
+    /// use millstream_operators::prelude::*;
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), millstream_engine::Error> {
+    /// let flow = Dataflow::new("a little late");
+    /// let time = |millis: &i64| Timestamp::from_millis(*millis);
+    /// // The last has happened ten milliseconds before the one that it comes after.
+    /// let numbers = flow.source("numbers", source::from_iter([100, 130, 120]));
+    /// let numbers = numbers.event_time(time, Watermarks::monotonic());
+    /// let [one, other] = numbers.broadcast::<2>();
+    /// let later = Interval::after(Duration::from_millis(30)).exclude_lower();
+    /// let pairs = one
+    ///     .key_by(|_| ())
+    ///     .interval_join(other.key_by(|_| ()), later)
+    ///     .grace(Duration::from_millis(10))
+    ///     .inner(|one, other| (*one, *other))
+    ///     .collect();
+    /// let mut pairs = flow.run().await?.take(pairs).unwrap_or_default();
+    /// pairs.sort();
+    /// assert_eq!(pairs, [(100, 120), (100, 130), (120, 130)]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub const fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
@@ -123,6 +149,26 @@ where
     /// Sends records that come too late to a [side output](crate::Dataflow::side_output), with
     /// their event time. Without it they are dropped, and counted as
     /// [late](millstream_engine::metrics::DropReason::Late).
+    ///
+    /// ```
+    /// use millstream_operators::fan::Either;
+    /// use millstream_operators::prelude::*;
+    /// use std::time::Duration;
+    ///
+    /// let flow = Dataflow::new("too late");
+    /// let (late, too_late) = flow.side_output::<Either<i64, i64>>("late");
+    /// let time = |millis: &i64| Timestamp::from_millis(*millis);
+    /// let numbers = flow.source("numbers", source::from_iter([100, 130, 120]));
+    /// let numbers = numbers.event_time(time, Watermarks::monotonic());
+    /// let [one, other] = numbers.broadcast::<2>();
+    /// one.key_by(|_| ())
+    ///     .interval_join(other.key_by(|_| ()), Interval::around(Duration::ZERO))
+    ///     .late_to(&late)
+    ///     .inner(|one, other| (*one, *other))
+    ///     .ignore();
+    /// too_late.count();
+    /// flow.validate().unwrap();
+    /// ```
     pub fn late_to(mut self, tag: &SideTag<Either<L, R>>) -> Self {
         self.late = Some(tag.clone());
         self
@@ -181,6 +227,37 @@ where
     }
 
     /// Tells of each pair, and of each record of either stream that found no partner.
+    ///
+    /// ```
+    /// use millstream_operators::prelude::*;
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), millstream_engine::Error> {
+    /// let flow = Dataflow::new("two books");
+    /// let time = |entry: &(i64, &str)| Timestamp::from_millis(entry.0);
+    /// let ours = flow.source("ours", source::from_iter([(0, "a"), (10, "b")]));
+    /// let ours = ours.event_time(time, Watermarks::monotonic());
+    /// let theirs = flow.source("theirs", source::from_iter([(3, "a"), (11, "c")]));
+    /// let theirs = theirs.event_time(time, Watermarks::monotonic());
+    /// let compared = ours
+    ///     .key_by(|entry| entry.1)
+    ///     .interval_join(
+    ///         theirs.key_by(|entry| entry.1),
+    ///         Interval::around(Duration::from_millis(5)),
+    ///     )
+    ///     .outer(|sides| match sides {
+    ///         EitherOrBoth::Both(entry, _) => (entry.1, "agreed"),
+    ///         EitherOrBoth::Left(entry) => (entry.1, "ours"),
+    ///         EitherOrBoth::Right(entry) => (entry.1, "theirs"),
+    ///     })
+    ///     .collect();
+    /// let mut compared = flow.run().await?.take(compared).unwrap_or_default();
+    /// compared.sort();
+    /// assert_eq!(compared, [("a", "agreed"), ("b", "ours"), ("c", "theirs")]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn outer<O, F>(self, tell: F) -> IntervalJoined<L, R, K, Outer<F>>
     where
         O: Send + 'static,

@@ -22,7 +22,7 @@ pub(crate) enum Kind {
 
 /// Whether a version means that there is none.
 pub(crate) fn is_deletion(version: &Event) -> bool {
-    version.1 % 5 == 0
+    version.1.is_multiple_of(5)
 }
 
 /// A record that was not late, and whether it has been told of.

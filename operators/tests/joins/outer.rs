@@ -1,7 +1,5 @@
 //! Joins that tell of who has no partner: when, with which time, and who counts it behind them.
 
-use std::time::Duration;
-
 use millstream_engine::testing::{
     Event as Out, OperatorHarness, TestDriver, probe_sink, probe_source,
 };
@@ -173,8 +171,8 @@ fn i4_a_side_that_is_empty_leaves_the_other_without_partners() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn i4_a_stream_that_meets_itself_comes_to_its_end_at_the_narrowest_edges() {
+#[test]
+fn i4_a_stream_that_meets_itself_comes_to_its_end_at_the_narrowest_edges() {
     for (capacity, parallel) in [(1, 1), (2, 1), (1, 3), (2, 2)] {
         for zipped in [false, true] {
             let flow = Dataflow::new("diamond");
@@ -184,19 +182,34 @@ async fn i4_a_stream_that_meets_itself_comes_to_its_end_at_the_narrowest_edges()
             let (one, other) = (one.key_by(|n| n % 7), other.key_by(|n| n % 7));
             let join = one.parallel(parallel).interval_join(other, Interval::after(ms(7)));
             let joined = join.outer(|sides| (sides.left().copied(), sides.right().copied()));
-            let options = JobOptions::default().with_edge_capacity(capacity);
-            let options = options.with_batch_records(capacity).with_publish_every(None);
             let count = if zipped {
                 let more = flow.source("more", source::from_iter(0..10_000_i64));
                 joined.gather().zip(more).count()
             } else {
                 joined.count()
             };
-            let run = flow.run_with(options);
-            let report = tokio::time::timeout(Duration::from_secs(60), run).await;
-            let count = report.expect("it comes to its end").unwrap().take(count);
+            let driver = TestDriver::start_with(flow.blueprint(), &narrow(capacity)).unwrap();
+            let count = driver.finish().unwrap().take(count);
             // Each with itself, and with the next of its key.
             assert_eq!(count, Some(200 + 193), "{capacity} {parallel} {zipped}");
         }
     }
+}
+
+fn narrow(capacity: usize) -> JobOptions {
+    let options = JobOptions::default().with_edge_capacity(capacity);
+    options.with_batch_records(capacity).with_publish_every(None).with_stall_warning(None)
+}
+
+#[test]
+fn i4_a_join_that_is_zipped_with_what_it_is_of_is_refused() {
+    let flow = Dataflow::new("waits for itself");
+    let numbers = flow.source("numbers", source::from_iter(0..200_i64));
+    let numbers = numbers.event_time(|n| at(*n), Watermarks::monotonic());
+    let [one, other, third] = numbers.broadcast::<3>();
+    let (one, other) = (one.key_by(|n| n % 7), other.key_by(|n| n % 7));
+    let join = one.interval_join(other, Interval::after(ms(7))).inner(|one, other| one + other);
+    join.zip(third).ignore();
+    let refused = TestDriver::start_with(flow.blueprint(), &narrow(1)).unwrap_err().to_string();
+    assert!(refused.contains("may wait for one branch of"), "{refused}");
 }

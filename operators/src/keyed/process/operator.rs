@@ -197,7 +197,8 @@ where
             let reached = self.now.event;
             let delay = self.bounded.function.watermark_delay();
             let ends = reached == Timestamp::MAX;
-            self.held = Some(if ends { reached } else { reached.saturating_sub(delay) });
+            let told = if ends { reached } else { reached.saturating_sub(delay) };
+            self.held = (told > Timestamp::MIN).then_some(told);
         }
     }
 
