@@ -361,3 +361,87 @@ impl<F, O> fmt::Debug for Resolve<F, O> {
         f.write_str("Resolve")
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
+mod tests {
+    use millstream_engine::edge::Keyed;
+    use millstream_engine::key::stable_hash;
+    use millstream_engine::random::Random;
+    use millstream_engine::testing::OperatorHarness;
+
+    use super::*;
+    use crate::join::EitherKey;
+    use crate::join::kind::Inner;
+    use crate::keyed::ChangeKey;
+    use crate::keyed::process::Process;
+
+    /// What the owner of `foreign` says of the only row: of this version, or that it is gone.
+    fn answer(foreign: u8, version: u32, here: bool) -> Answer<u8, u8, u32> {
+        Answer { primary: 1, foreign, version: (0, version), here, row: here.then_some(version) }
+    }
+
+    #[test]
+    fn i6_no_older_row_is_told_of_behind_a_newer_one_whatever_overtakes_what() {
+        for seed in 0..200 {
+            let mut random = Random::new(seed);
+            let (mut queues, mut at) = (vec![Vec::new(); 4], None);
+            for version in 1..12 {
+                let to = (random.below(5) > 0).then(|| random.below(4));
+                if let Some(at) = at.filter(|at| Some(*at) != to) {
+                    let foreign = u8::try_from(at).unwrap_or(0);
+                    queues[usize::from(foreign)].push(answer(foreign, version, false));
+                }
+                if let Some(to) = to {
+                    let foreign = u8::try_from(to).unwrap_or(0);
+                    let queue = &mut queues[usize::from(foreign)];
+                    // The right row may change, and everything is said again.
+                    (0..=random.below(2)).for_each(|_| queue.push(answer(foreign, version, true)));
+                }
+                at = to;
+            }
+            let last = queues.iter().flatten().filter(|one| one.here).map(|one| one.version.1);
+            let expected = at.and(last.max());
+            let mut harness =
+                OperatorHarness::new(Process::new(ByPrimary, Resolve::<u8, u32>::new()));
+            let (mut told, mut newest) = (None, 0);
+            while queues.iter().any(|queue| !queue.is_empty()) {
+                let from = usize::try_from(random.below(4)).unwrap_or(0);
+                if queues[from].is_empty() {
+                    continue;
+                }
+                let value = queues[from].remove(0);
+                harness.push(Keyed { hash: stable_hash(&1_u8), value });
+                for change in harness.values() {
+                    told = change.into_value();
+                    assert!(told.is_none_or(|version| version > newest), "seed {seed}");
+                    newest = told.unwrap_or(newest);
+                }
+            }
+            assert_eq!(told, expected, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn i6_an_owner_says_nothing_more_of_a_row_that_has_left_it() {
+        let key = EitherKey::new(ByForeign, ChangeKey);
+        let both = |left: &u32, right: &u32| left + right;
+        let respond = Respond::<u8, u32, u32, _>::new(Inner(both));
+        let mut harness = OperatorHarness::new(Process::new(key, respond));
+        let subscribe = |row| {
+            let version = (0, u32::from(Option::is_none(&row)));
+            Either::Left(Subscription { primary: 1_u8, foreign: 7_u8, version, row })
+        };
+        let hash = stable_hash(&7_u8);
+        let mut play = |value| {
+            harness.push(Keyed { hash, value });
+            harness.values().into_iter().map(|one| (one.here, one.row)).collect::<Vec<_>>()
+        };
+        assert_eq!(play(subscribe(Some(10))), [(true, None)]);
+        assert_eq!(play(Either::Right(Change::Insert(7, 5))), [(true, Some(15))]);
+        assert_eq!(play(subscribe(None)), [(false, None)]);
+        assert_eq!(play(Either::Right(Change::Insert(7, 6))), []);
+        assert_eq!(play(Either::Right(Change::Delete(7, 6))), []);
+        assert_eq!(harness.operator().keys(), 0, "and keeps nothing of it");
+    }
+}

@@ -121,7 +121,7 @@ impl Case {
         let (keys, disorder) = (1 + some(3), 1 + some(25));
         let mut now = -20;
         let mut told = [i64::MIN; 2];
-        let steps = (0..some(36)).map(|number| {
+        let steps = (0..some(30)).map(|number| {
             now += some(5);
             let left = some(2) == 0;
             if some(5) < 2 {
@@ -365,7 +365,7 @@ fn i3_window_joins_do_what_the_definition_says_through_crashes() {
         late_ones += late.len();
         assert_eq!(told, oracle.told(case.word), "seed {seed}, crash at {crash}: {case:?}");
     }
-    assert!(pairs > 4_000 && late_ones > 150, "{pairs} pairs, {late_ones} late ones");
+    assert!(pairs > 2_500 && late_ones > 100, "{pairs} pairs, {late_ones} late ones");
 }
 
 #[test]
