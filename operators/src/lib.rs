@@ -23,6 +23,7 @@ pub mod join;
 pub mod keyed;
 pub mod linear;
 mod part;
+pub mod pattern;
 pub mod prelude;
 pub mod recovery;
 pub mod sink;

@@ -11,6 +11,7 @@ pub use crate::fan::{MergeEnd, OnCancel, SideTag};
 pub use crate::group::{AtLimit, Groups};
 pub use crate::join::{EitherOrBoth, Interval};
 pub use crate::keyed::{Change, KeyLimit, StateView, ViewError};
+pub use crate::pattern::{AfterMatch, Match, Pattern};
 pub use crate::recovery::{CircuitBreaker, RestartPolicy, Supervision};
 pub use crate::time::{Alignment, Heartbeat, Watermarks};
 pub use crate::timing::{Rate, RateLimiter};

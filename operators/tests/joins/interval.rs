@@ -158,6 +158,22 @@ fn i2_it_survives_a_crash_at_any_step() {
 }
 
 #[test]
+fn i2_a_run_that_goes_on_says_again_how_far_time_has_come() {
+    let [lefts, rights] = streams();
+    let join = lefts.interval_join(rights, Interval::after(ms(10))).left(left_told);
+    let join = operator(join.uid("join"));
+    let mut before = OperatorHarness::new(join.clone());
+    before.watermark(at(100));
+    assert_eq!(before.events(), [Out::Watermark(at(90))]);
+    let mut after = OperatorHarness::new(join);
+    after.restore(before.snapshot().unwrap()).unwrap();
+    after.push(left(1, 1, 100));
+    assert_eq!(after.events(), [Out::Watermark(at(90))]);
+    after.push(left(1, 2, 99));
+    assert_eq!(after.counters().drops().of(DropReason::Late), 1, "late is late");
+}
+
+#[test]
 fn i2_it_needs_event_time_on_both_sides() {
     let flow = Dataflow::new("untimed");
     let numbers = |name| flow.source(name, source::from_iter(0..9_u64));
