@@ -11,6 +11,7 @@
 pub mod aggregate;
 pub mod attempt;
 pub mod buffer;
+pub mod combine;
 pub mod concurrent;
 pub mod control;
 mod dataflow;
