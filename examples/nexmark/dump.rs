@@ -1,17 +1,14 @@
 //! The events, written down: one JSON object a line, in the order in which the queries see them.
 
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::path::Path;
+use std::io::{self, Write};
 
 use crate::model::Event;
 
 /// Writes `{"bid":{"auction":1000,…}}` and the like.
-pub(crate) fn write(path: &Path, events: &[Event]) -> Result<(), Box<dyn std::error::Error>> {
-    let mut file = BufWriter::new(File::create(path)?);
+pub(crate) fn write(events: &[Event], mut to: impl Write) -> io::Result<()> {
     for event in events {
-        serde_json::to_writer(&mut file, event)?;
-        file.write_all(b"\n")?;
+        serde_json::to_writer(&mut to, event)?;
+        to.write_all(b"\n")?;
     }
-    Ok(file.flush()?)
+    to.flush()
 }

@@ -22,6 +22,7 @@ mod generator;
 mod model;
 mod options;
 mod queries;
+mod rates;
 mod replay;
 mod run;
 mod table;
@@ -31,93 +32,69 @@ mod tests;
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::Parser;
-use comfy_table::{CellAlignment, Table, presets};
 use tokio::runtime::Runtime;
 
 use generator::Generator;
+use model::Event;
 use options::{Options, Queries};
-use run::{Ran, Run};
+use rates::Rates;
+use run::Run;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
-    let runtime = Runtime::new()?;
     let events: Vec<_> = Generator::new(options.seed, options.rate).take(options.events).collect();
     if let Some(path) = &options.dump {
-        dump::write(path, &events)?;
+        dump::write(&events, create(path)?)?;
     }
-    let mut rates = Rates::new(options.events);
-    let run = Run {
-        instances: options.parallelism,
-        batch: options.batch,
-        keep: options.output.is_some(),
-    };
-    match options.queries {
-        Queries::One(number) => {
-            let ran = run.query(number, events, &runtime)?;
-            rates.add(number, &ran);
-            write(ran, options.output)?;
-        }
+    let (runtime, rates) = (Runtime::new()?, Rates::new(options.events));
+    let mut program = Program { runtime, rates, options };
+    let output = program.options.output.clone();
+    match program.options.queries {
+        Queries::One(number) => program.query(number, events, output.as_deref())?,
         Queries::All => {
-            options.output.as_ref().map_or(Ok(()), fs::create_dir_all)?;
+            output.as_ref().map_or(Ok(()), fs::create_dir_all)?;
             for number in queries::ALL {
-                let ran = run.query(number, events.clone(), &runtime)?;
-                rates.add(number, &ran);
-                let folder = options.output.as_ref();
-                write(ran, folder.map(|folder| folder.join(format!("q{number}.csv"))))?;
+                let file = output.as_ref().map(|folder| folder.join(format!("q{number}.csv")));
+                program.query(number, events.clone(), file.as_deref())?;
             }
         }
     }
-    println!("{}", rates.table);
+    println!("{}", program.rates);
     Ok(())
 }
 
-fn write(ran: Ran, to: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
-    let Some(path) = to else { return Ok(()) };
-    let mut file = BufWriter::new(File::create(path)?);
-    ran.table.write(&mut file)?;
-    Ok(file.flush()?)
+struct Program {
+    options: Options,
+    runtime: Runtime,
+    rates: Rates,
 }
 
-/// How fast each query was.
-struct Rates {
-    table: Table,
-    events: usize,
-}
-
-impl Rates {
-    fn new(events: usize) -> Self {
-        let mut table = Table::new();
-        let header = ["query", "events", "seconds", "events/s", "rows"];
-        table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(header);
-        table.column_iter_mut().for_each(|column| column.set_cell_alignment(CellAlignment::Right));
-        Self { table, events }
-    }
-
-    fn add(&mut self, number: u8, ran: &Ran) {
-        let seconds = ran.elapsed.as_secs_f64();
-        let rate = self.events as f64 / seconds;
-        self.table.add_row([
-            format!("q{number}"),
-            grouped(self.events as u64),
-            format!("{seconds:.3}"),
-            grouped(rate as u64),
-            grouped(ran.table.rows()),
-        ]);
-    }
-}
-
-/// A number as people read it: 1,234,567.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
+impl Program {
+    /// Runs a query, and writes its result if there is somewhere to write it.
+    fn query(
+        &mut self,
+        number: u8,
+        events: Vec<Event>,
+        output: Option<&Path>,
+    ) -> Result<(), Box<dyn Error>> {
+        let output = output.map(create).transpose()?;
+        let Options { parallelism: instances, batch, .. } = self.options;
+        let run = Run { instances, batch, keep: output.is_some() };
+        let ran = run.query(number, events, &self.runtime)?;
+        self.rates.add(number, &ran);
+        if let Some(mut file) = output {
+            ran.table.write(&mut file)?;
+            file.flush()?;
         }
-        text.push(digit);
+        Ok(())
     }
-    text
+}
+
+/// Creates a file, or says which could not be created.
+fn create(path: &Path) -> Result<BufWriter<File>, String> {
+    let file = File::create(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(BufWriter::new(file))
 }

@@ -1,14 +1,13 @@
 //! The queries: one a file, which says its definition and then the same in words of the stream.
 
 mod euros;
-mod highest;
 mod mean;
-mod one_to_many;
 mod q0;
 mod q1;
 mod q10;
 mod q11;
 mod q12;
+mod q13;
 mod q14;
 mod q15;
 mod q16;
@@ -23,6 +22,8 @@ mod q3;
 mod q4;
 mod q5;
 mod q6;
+mod q7;
+mod q8;
 mod q9;
 mod ranks;
 mod time;
@@ -69,10 +70,13 @@ pub(crate) fn put_behind(
         4 => table(q4::query(events, n), run),
         5 => table(q5::query(events, n), run),
         6 => table(q6::query(events, n), run),
+        7 => table(q7::query(events), run),
+        8 => table(q8::query(events, n), run),
         9 => table(q9::query(events, n), run),
         10 => plain!(q10),
         11 => table(q11::query(events, n), run),
         12 => table(q12::query(events, n), run),
+        13 => table(q13::query(events, n), run),
         14 => plain!(q14),
         15 => table(q15::query(events, n), run),
         16 => table(q16::query(events, n), run),

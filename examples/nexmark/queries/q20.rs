@@ -8,12 +8,12 @@
 //! WHERE A.category = 10
 //! ```
 //!
-//! Every bid counts, also one before the auction or behind its end.
+//! Every bid counts, also one before the auction or behind its end. So nothing is ever over, and both
+//! sides are kept for ever.
 
 use millstream::prelude::*;
 use serde::Serialize;
 
-use super::one_to_many::OneToMany;
 use crate::model::{Auction, Bid, Event};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -46,28 +46,29 @@ pub(crate) fn query(
     instances: usize,
 ) -> DataStream<Row, impl Chain<Item = Row>> {
     let (auctions, others) = events.split(Event::is_auction);
+    let auctions = auctions.filter_map(Event::auction).filter(|auction| auction.category == 10);
     let bids = others.filter_map(Event::bid);
     auctions
-        .filter_map(Event::auction)
         .key_by(|auction| auction.id)
         .parallel(instances)
-        .connect(bids.key_by(|bid| bid.auction))
-        .process(OneToMany::with(|auction: &Auction, bid: Bid| {
-            (auction.category == 10).then(|| row(auction, bid))
-        }))
-        .named("auction and bids")
+        .join(bids.key_by(|bid| bid.auction))
+        .keep_all()
+        .running(|sides| match sides {
+            EitherOrBoth::Both(auction, bid) => Some(row(auction, bid)),
+            _ => None,
+        })
         .flatten_optional()
 }
 
-fn row(auction: &Auction, bid: Bid) -> Row {
+fn row(auction: &Auction, bid: &Bid) -> Row {
     Row {
         auction: bid.auction,
         bidder: bid.bidder,
         price: bid.price,
-        channel: bid.channel,
-        url: bid.url,
+        channel: bid.channel.clone(),
+        url: bid.url.clone(),
         bid_date_time: bid.date_time,
-        bid_extra: bid.extra,
+        bid_extra: bid.extra.clone(),
         item_name: auction.item_name.clone(),
         description: auction.description.clone(),
         initial_bid: auction.initial_bid,

@@ -7,13 +7,13 @@
 //! WHERE A.category = 10 AND P.state IN ('OR', 'ID', 'CA')
 //! ```
 //!
-//! A seller may register behind the auction.
+//! A seller may register behind the auction. Nothing says when either is over, so both are kept for
+//! ever.
 
 use millstream::prelude::*;
 use serde::Serialize;
 
-use super::one_to_many::OneToMany;
-use crate::model::{Auction, Event, Person};
+use crate::model::Event;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Row {
@@ -35,12 +35,16 @@ pub(crate) fn query(
     people
         .key_by(|person| person.id)
         .parallel(instances)
-        .connect(auctions.key_by(|auction| auction.seller))
-        .process(OneToMany::with(|person: &Person, auction: Auction| Row {
-            name: person.name.clone(),
-            city: person.city.clone(),
-            state: person.state.clone(),
-            id: auction.id,
-        }))
-        .named("seller and auctions")
+        .join(auctions.key_by(|auction| auction.seller))
+        .keep_all()
+        .running(|sides| match sides {
+            EitherOrBoth::Both(person, auction) => Some(Row {
+                name: person.name.clone(),
+                city: person.city.clone(),
+                state: person.state.clone(),
+                id: auction.id,
+            }),
+            _ => None,
+        })
+        .flatten_optional()
 }

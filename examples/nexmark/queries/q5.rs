@@ -15,7 +15,6 @@
 use millstream::prelude::*;
 use serde::Serialize;
 
-use super::highest::Highest;
 use super::time::SECOND;
 use crate::model::Event;
 
@@ -24,6 +23,9 @@ pub(crate) struct Row {
     auction: u64,
     num: u64,
 }
+
+/// An auction in a window, and how many bids it has there.
+type Auction = Windowed<u64, TimeWindow, u64>;
 
 pub(crate) fn query(
     events: DataStream<Event, impl Chain<Item = Event>>,
@@ -38,7 +40,7 @@ pub(crate) fn query(
         .named("bids by auction")
         // A count lies at the end of its window, and one window ends in each two seconds.
         .window_all(Tumbling::of(2 * SECOND))
-        .aggregate(Highest::of(|auction: &Windowed<u64, TimeWindow, u64>| auction.value))
+        .aggregate(TopN::of(1, |auction: &Auction| auction.value).with_ties())
         .named("hottest")
         .flat_map_iter(|window| window.value)
         .map(|auction| Row { auction: auction.key, num: auction.value })
