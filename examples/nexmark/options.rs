@@ -10,7 +10,7 @@ use crate::queries;
 #[derive(Parser)]
 pub(crate) struct Options {
     /// Which query: q0 to q22, or all
-    #[arg(value_parser = numbers)]
+    #[arg(default_value = "all", value_name = "QUERY", value_parser = numbers)]
     pub(crate) queries: Queries,
     /// How many events
     #[arg(long, default_value_t = 1_000_000, value_name = "N")]

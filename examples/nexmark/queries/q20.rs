@@ -8,8 +8,8 @@
 //! WHERE A.category = 10
 //! ```
 //!
-//! Every bid counts, also one before the auction or behind its end. So nothing is ever over, and both
-//! sides are kept for ever.
+//! Every bid counts, also one before the auction or behind its end. So nothing is ever over, and
+//! both sides are kept for ever.
 
 use millstream::prelude::*;
 use serde::Serialize;
