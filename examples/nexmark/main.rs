@@ -33,6 +33,8 @@ use std::error::Error;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use clap::Parser;
 use tokio::runtime::Runtime;
@@ -45,52 +47,64 @@ use run::Run;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
+    let mut rates = Rates::new(options.events);
+    match options.queries {
+        Queries::One(number) => {
+            let (elapsed, rows) = one(number, &options)?;
+            if options.plain {
+                println!("{} {rows}", elapsed.as_nanos());
+                return Ok(());
+            }
+            rates.add(number, elapsed, rows);
+        }
+        Queries::All => {
+            if options.dump.is_some() {
+                events(&options)?;
+            }
+            options.output.as_ref().map_or(Ok(()), fs::create_dir_all)?;
+            for number in queries::ALL {
+                let (elapsed, rows) = apart(number, &options)?;
+                rates.add(number, elapsed, rows);
+            }
+        }
+    }
+    println!("{rates}");
+    Ok(())
+}
+
+/// Runs a query, and writes its result if there is somewhere to write it. Answers how long it took,
+/// and how many rows there are.
+fn one(number: u8, options: &Options) -> Result<(Duration, u64), Box<dyn Error>> {
+    let output = options.output.as_deref().map(create).transpose()?;
+    let events = events(options)?;
+    let Options { parallelism: instances, batch, .. } = *options;
+    let run = Run { instances, batch, keep: output.is_some() };
+    let ran = run.query(number, events, &Runtime::new()?)?;
+    let rows = ran.table.rows();
+    if let Some(mut file) = output {
+        ran.table.write(&mut file)?;
+        file.flush()?;
+    }
+    Ok((ran.elapsed, rows))
+}
+
+/// The same in a process of its own: in one that has had events before, new ones lie where the old
+/// ones have left gaps, and to walk through them takes several times as long.
+fn apart(number: u8, options: &Options) -> Result<(Duration, u64), Box<dyn Error>> {
+    let mut program = Command::new(std::env::current_exe()?);
+    let said = program.args(options.for_one(number)).stderr(Stdio::inherit()).output()?;
+    let said = String::from_utf8(said.stdout)?;
+    let numbers = said.trim().split_once(' ').ok_or(format!("q{number} has failed"))?;
+    Ok((Duration::from_nanos(numbers.0.parse()?), numbers.1.parse()?))
+}
+
+/// Makes the events, and writes them down if that is asked for.
+fn events(options: &Options) -> Result<Vec<Event>, Box<dyn Error>> {
     let events: Vec<_> = Generator::new(options.seed, options.rate).take(options.events).collect();
     if let Some(path) = &options.dump {
         dump::write(&events, create(path)?)?;
     }
-    let (runtime, rates) = (Runtime::new()?, Rates::new(options.events));
-    let mut program = Program { runtime, rates, options };
-    let output = program.options.output.clone();
-    match program.options.queries {
-        Queries::One(number) => program.query(number, events, output.as_deref())?,
-        Queries::All => {
-            output.as_ref().map_or(Ok(()), fs::create_dir_all)?;
-            for number in queries::ALL {
-                let file = output.as_ref().map(|folder| folder.join(format!("q{number}.csv")));
-                program.query(number, events.clone(), file.as_deref())?;
-            }
-        }
-    }
-    println!("{}", program.rates);
-    Ok(())
-}
-
-struct Program {
-    options: Options,
-    runtime: Runtime,
-    rates: Rates,
-}
-
-impl Program {
-    /// Runs a query, and writes its result if there is somewhere to write it.
-    fn query(
-        &mut self,
-        number: u8,
-        events: Vec<Event>,
-        output: Option<&Path>,
-    ) -> Result<(), Box<dyn Error>> {
-        let output = output.map(create).transpose()?;
-        let Options { parallelism: instances, batch, .. } = self.options;
-        let run = Run { instances, batch, keep: output.is_some() };
-        let ran = run.query(number, events, &self.runtime)?;
-        self.rates.add(number, &ran);
-        if let Some(mut file) = output {
-            ran.table.write(&mut file)?;
-            file.flush()?;
-        }
-        Ok(())
-    }
+    Ok(events)
 }
 
 /// Creates a file, or says which could not be created.

@@ -1,5 +1,6 @@
 //! What the program can be told.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -34,6 +35,27 @@ pub(crate) struct Options {
     /// The most records in a batch [default: the engine's]
     #[arg(long, value_name = "RECORDS", value_parser = positive)]
     pub(crate) batch: Option<usize>,
+    /// Tell nanoseconds and rows as two numbers, instead of a table
+    #[arg(long, hide = true)]
+    pub(crate) plain: bool,
+}
+
+impl Options {
+    /// The arguments for a run of one query.
+    pub(crate) fn for_one(&self, number: u8) -> Vec<OsString> {
+        let mut arguments = format!(
+            "q{number} --plain --events {} --parallelism {} --seed {} --rate {}",
+            self.events, self.parallelism, self.seed, self.rate
+        );
+        if let Some(batch) = self.batch {
+            arguments = format!("{arguments} --batch {batch}");
+        }
+        let mut arguments: Vec<_> = arguments.split(' ').map(OsString::from).collect();
+        if let Some(folder) = &self.output {
+            arguments.extend(["--output".into(), folder.join(format!("q{number}.csv")).into()]);
+        }
+        arguments
+    }
 }
 
 /// What is to be run.

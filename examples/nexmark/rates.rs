@@ -1,10 +1,9 @@
 //! How fast each query was, as a table.
 
 use std::fmt;
+use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
-
-use crate::run::Ran;
 
 pub(crate) struct Rates {
     table: Table,
@@ -21,15 +20,15 @@ impl Rates {
         Self { table, events }
     }
 
-    pub(crate) fn add(&mut self, number: u8, ran: &Ran) {
-        let seconds = ran.elapsed.as_secs_f64();
+    pub(crate) fn add(&mut self, number: u8, elapsed: Duration, rows: u64) {
+        let seconds = elapsed.as_secs_f64();
         let rate = self.events as f64 / seconds;
         self.table.add_row([
             format!("q{number}"),
             grouped(self.events as u64),
             format!("{seconds:.3}"),
             grouped(rate as u64),
-            grouped(ran.table.rows()),
+            grouped(rows),
         ]);
     }
 }
