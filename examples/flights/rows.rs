@@ -19,7 +19,11 @@ pub(crate) struct Flight {
     pub(crate) time_hour: jiff::Timestamp,
 }
 
-pub(crate) fn not_available<'de, D: Deserializer<'de>, T: std::str::FromStr<Err: std::fmt::Display>>(
+pub(crate) fn not_available<
+    'de,
+    D: Deserializer<'de>,
+    T: std::str::FromStr<Err: std::fmt::Display>,
+>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     match String::deserialize(deserializer)?.as_str() {

@@ -13,6 +13,7 @@
 //! and a sorting buffer in front. A second takes a millisecond.
 
 #![allow(clippy::print_stdout, reason = "a program for people")]
+#![allow(clippy::indexing_slicing, reason = "every step of a match has an event")]
 
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,7 @@ fn plainly(day: u64) -> Vec<Priced> {
     news.sort_by_key(|(_, change)| change.minute);
     for order in (OPENS..CLOSES).flat_map(|minute| ordered(day, minute)) {
         let before = news.iter().filter(|(_, change)| change.minute <= order.minute);
-        let last = before.filter(|(_, change)| change.customer == order.customer).last();
+        let last = before.filter(|(_, change)| change.customer == order.customer).next_back();
         priced.push((order, last.and_then(|(_, change)| change.tier)));
     }
     priced.sort_unstable();
