@@ -52,8 +52,8 @@ enum What {
 /// The small charge and the large one.
 type Alarm = (Event, Event);
 
-/// An hour of events, each with the second in which it comes, in that order. Most are just shopping;
-/// large charges are mostly confirmed, but not always at once.
+/// An hour of events, each with the second in which it comes, in that order. Most are shopping, and
+/// large charges are mostly confirmed, if not at once.
 fn hour(seed: u64) -> Vec<(u64, Event)> {
     let mut events = Vec::new();
     for card in 0..CARDS {

@@ -21,8 +21,8 @@ fn plainly(day: u64) -> Vec<Priced> {
     let mut news = news(day, 0);
     news.sort_by_key(|(_, change)| change.minute);
     for order in (OPENS..CLOSES).flat_map(|minute| ordered(day, minute)) {
-        let before = news.iter().filter(|(_, change)| change.minute <= order.minute);
-        let last = before.filter(|(_, change)| change.customer == order.customer).next_back();
+        let mut before = news.iter().filter(|(_, change)| change.minute <= order.minute);
+        let last = before.rfind(|(_, change)| change.customer == order.customer);
         priced.push((order, last.and_then(|(_, change)| change.tier)));
     }
     priced.sort_unstable();
