@@ -1,5 +1,4 @@
-//! Producers and consumers on one bounded queue, which gives out the oldest, the newest or the most
-//! urgent item first.
+//! Producers and consumers on one bounded queue: first in first out, last in first out, by priority.
 //!
 //! ```text
 //! producer 1 ─╮              ╭─▶ consumer 1 ─╮
@@ -93,14 +92,13 @@ fn producer(first: u32, items: u32) -> impl Stream<Item = Item> {
     }
 }
 
-/// A consumer: takes its time for each item.
 async fn consume(item: Item) -> Item {
     let waited = item.made.elapsed();
     tokio::time::sleep(TAKING).await;
     Item { waited, ..item }
 }
 
-/// The whole job: what was taken, in the order in which that was over.
+/// The whole job: what was taken, in that order.
 fn graph(options: &Options) -> (Dataflow, Output<Vec<Item>>) {
     let flow = Dataflow::new("producers and consumers");
     let [a, b, c] = [1, 2, 3].map(|first| {
@@ -113,8 +111,7 @@ fn graph(options: &Options) -> (Dataflow, Output<Vec<Item>>) {
         Queue::Lifo => made.last_in_first_out(),
         Queue::Priority => made.prioritized(|item| i64::from(is_urgent(item))),
     };
-    let queue = queue.with_capacity(options.capacity).named("queue");
-    let [one, two] = queue.balance();
+    let [one, two] = queue.with_capacity(options.capacity).named("queue").balance();
     let one = one.map_async(1, consume).with_capacity(1).named("consumer 1");
     let two = two.map_async(1, consume).with_capacity(1).named("consumer 2");
     (flow, one.merge(two).named("taken").collect())
