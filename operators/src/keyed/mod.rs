@@ -19,7 +19,7 @@ mod view;
 
 pub use aggregate::Aggregating;
 pub use chain::{KeyedChain, ViaKeyed};
-pub use changes::{Change, Table, TableByWatermark};
+pub use changes::{Change, ChangeKey, Table, TableByWatermark};
 pub use distinct::Distinct;
 pub use fold::Fold;
 pub use limit::KeyLimit;
@@ -28,4 +28,5 @@ pub use stream::KeyedStream;
 pub use view::{Queryable, ReadableKeys, StateView, ViewError};
 
 pub(crate) use owner::ToOwner;
+pub(crate) use stream::shuffled;
 pub(crate) use table::without_uid;
