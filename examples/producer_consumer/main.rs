@@ -76,7 +76,7 @@ struct Item {
 }
 
 const fn is_urgent(item: &Item) -> bool {
-    item.number % 5 == 0
+    item.number.is_multiple_of(5)
 }
 
 /// A producer: an async generator, of every third item.
