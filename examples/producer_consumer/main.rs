@@ -1,4 +1,4 @@
-//! Producers and consumers on one bounded queue: first in first out, last in first out, by priority.
+//! Producers and consumers on one bounded queue: oldest first, newest first, or most urgent first.
 //!
 //! ```text
 //! producer 1 ─╮              ╭─▶ consumer 1 ─╮
