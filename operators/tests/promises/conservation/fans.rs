@@ -217,7 +217,7 @@ impl Draft {
                 let keys = 1 + self.below(5);
                 let other = other.key_by(move |n| n % keys);
                 let met = stream.key_by(move |n| n % keys).join(other);
-                let met = met.running(|sides| either(sides));
+                let met = met.running(either);
                 (met.boxed(), model.and(others, Sure::Count))
             }
             14 => (self.meet_in_time(stream, other), model.equal(&others)),
@@ -240,9 +240,9 @@ impl Draft {
         if self.coin() {
             let windows = Tumbling::of(near + Duration::from_millis(1));
             let met = stream.window_join(other, windows);
-            return met.outer(|sides| either(sides)).map(|told| told.value).boxed();
+            return met.outer(either).map(|told| told.value).boxed();
         }
-        stream.interval_join(other, Interval::around(near)).outer(|sides| either(sides)).boxed()
+        stream.interval_join(other, Interval::around(near)).outer(either).boxed()
     }
 
     /// Words that may have enough of one input before the other is over.
