@@ -45,10 +45,7 @@ fn examples() -> Vec<Example> {
     for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let name = entry.file_stem().unwrap().to_string_lossy().into_owned();
         let (main, files) = if entry.join("main.rs").exists() {
-            let files = std::fs::read_dir(&entry).unwrap().map(|file| file.unwrap().path());
-            let of_code = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "rs");
-            let files = files.filter(|path| of_code(path) && !path.ends_with("tests.rs"));
-            (entry.join("main.rs"), files.collect())
+            (entry.join("main.rs"), code_in(&entry))
         } else if entry.extension().is_some_and(|extension| extension == "rs") {
             (entry.clone(), vec![entry])
         } else {
@@ -58,6 +55,21 @@ fn examples() -> Vec<Example> {
         found.push(Example { name, main, code });
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+/// The files of code in a folder and those below it, but the tests.
+fn code_in(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.file_stem().is_some_and(|name| name == "tests") {
+            continue;
+        } else if path.is_dir() {
+            found.extend(code_in(&path));
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            found.push(path);
+        }
+    }
     found
 }
 
