@@ -9,7 +9,7 @@
 //!
 //! What can't be parsed is set aside with its reason, requests are counted by the time in the log
 //! and not by the clock, and a tap sends what it can to a slow archive: it never slows the rest.
-//! Try `--ship 0` and `--ship 500`, which change the last line of the report only; and
+//! Try `--ship 0` and `--ship 50`, which change the last line of the report only; and
 //! `--metrics 127.0.0.1:9464` with `/metrics`, and `--log FILE` for a log of your own. Without it, a
 //! rotation loses lines, a bad line ends the program, and the archive sets the pace.
 
@@ -45,7 +45,7 @@ struct Options {
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// How long it takes to ship one request to the archive, in milliseconds
-    #[arg(long, default_value_t = 20, value_name = "MS")]
+    #[arg(long, default_value_t = 5, value_name = "MS")]
     ship: u64,
     /// Print the graph, as Mermaid, and do nothing
     #[arg(long)]
