@@ -1,4 +1,5 @@
-//! What does a keyed word count cost, next to a shuffle of `String`s written by hand?
+//! What does a keyed word count cost, next to a shuffle of `String`s written by hand? And where
+//! words are counted on both sides of the shuffle, next to that by hand?
 //!
 //! `cargo bench --bench words`
 
@@ -138,9 +139,73 @@ fn ours(runtime: &tokio::runtime::Runtime, text: &'static Text) -> u64 {
     report.take(sum).expect("it came to its end")
 }
 
+type Counts = HashMap<String, u64, hashbrown::DefaultHashBuilder>;
+
+/// The limit where counts are merged: two threads make words and count them, each in a map of its
+/// own; then each of them brings the half of both maps together that has its hashes.
+#[allow(clippy::disallowed_methods, reason = "the limit runs on threads")]
+fn combined_by_hand(text: &'static Text) -> u64 {
+    let hasher = hashbrown::DefaultHashBuilder::default();
+    let of = |hash: u64| (hash >> 32 & 1) as usize;
+    std::thread::scope(|scope| {
+        let half = text.order.len() / 2;
+        let counters: Vec<_> = text
+            .order
+            .chunks(half)
+            .map(|part| {
+                let hasher = hasher.clone();
+                scope.spawn(move || {
+                    let mut counts = Counts::with_hasher(hasher);
+                    for index in part {
+                        *counts.entry(text.word(*index)).or_default() += 1;
+                    }
+                    let mut halves = [Vec::new(), Vec::new()];
+                    let hasher = counts.hasher().clone();
+                    for (word, count) in counts {
+                        let hash = hasher.hash_one(&word);
+                        halves[of(hash)].push((word, count));
+                    }
+                    halves
+                })
+            })
+            .collect();
+        let mut parts: [Vec<_>; 2] = [Vec::new(), Vec::new()];
+        for counter in counters {
+            let [first, second] = counter.join().expect("no panic");
+            parts[0].push(first);
+            parts[1].push(second);
+        }
+        let mergers = parts.map(|parts| {
+            let mut merged = Counts::with_hasher(hasher.clone());
+            scope.spawn(move || {
+                for (word, count) in parts.into_iter().flatten() {
+                    *merged.entry(word).or_default() += count;
+                }
+                merged.iter().fold(0_u64, |sum, (word, n)| sum.wrapping_add(checksum(word, *n)))
+            })
+        });
+        let sums = mergers.map(|merger| merger.join().expect("no panic"));
+        sums.into_iter().fold(0, u64::wrapping_add)
+    })
+}
+
+fn combined(runtime: &tokio::runtime::Runtime, text: &'static Text, entries: usize) -> u64 {
+    let flow = Dataflow::new("words");
+    let sum = flow
+        .source("words", source::from_iter(text.order.iter().copied()))
+        .parallel(2)
+        .map(|index| text.word(index))
+        .key_by_ref(|word: &String| word.as_str())
+        .combined(entries)
+        .count()
+        .fold(0_u64, |sum, (word, count)| *sum = sum.wrapping_add(checksum(&word, count)));
+    let report = runtime.block_on(flow.run()).expect("nothing fails");
+    report.take(sum).expect("it came to its end")
+}
+
 /// No shuffle at all, for scale.
 fn one_map(text: &'static Text) -> u64 {
-    let mut counts: HashMap<String, u64, hashbrown::DefaultHashBuilder> = HashMap::default();
+    let mut counts = Counts::default();
     for index in &text.order {
         *counts.entry(text.word(*index)).or_default() += 1;
     }
@@ -157,6 +222,18 @@ fn main() {
             shown("two threads make words, two count them", || by_hand(text)),
             must(1.5, "key_by_ref and count, two instances", || ours(&two, text)),
             shown("one thread, one map, no shuffle", || one_map(text)),
+        ],
+    );
+    compare(
+        "What does it cost with counts on both sides of the shuffle, next to the same by hand?",
+        WORDS,
+        vec![
+            shown("two threads count what they make, then merge", || combined_by_hand(text)),
+            must(1.5, "combined(131,072) and count, two instances", || {
+                combined(&two, text, 1 << 17)
+            }),
+            shown("combined(16,384) and count, two instances", || combined(&two, text, 1 << 14)),
+            shown("key_by_ref and count, two instances", || ours(&two, text)),
         ],
     );
 }

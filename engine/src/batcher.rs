@@ -61,9 +61,9 @@ impl<T> Batcher<T> {
         }
         if self.batch.idle != self.idle_told {
             self.idle_told = self.batch.idle;
-            self.next.idle(self.idle_told);
+            self.stopped = self.next.idle(self.idle_told) == Flow::Stop;
         }
-        Flow::More
+        if self.stopped { Flow::Stop } else { Flow::More }
     }
 }
 
@@ -96,12 +96,10 @@ impl<T: Send> Tail<T> for Batcher<T> {
         Flow::More
     }
 
-    fn idle(&mut self, idle: bool) {
+    fn idle(&mut self, idle: bool) -> Flow {
         self.batch.idle = idle;
         // It must not overtake the records before it: behind here it would let the watermark go on.
-        if self.batch.is_spent() {
-            let (Flow::More | Flow::Stop) = self.forward();
-        }
+        if self.batch.is_spent() { self.forward() } else { Flow::More }
     }
 
     fn timer(&mut self, now: Instant) -> Flow {

@@ -313,6 +313,14 @@ pub enum BuildError {
         /// The operator.
         operator: String,
     },
+    /// An operator was told something that makes no sense.
+    #[error("`{operator}` {mistake}")]
+    Refused {
+        /// The operator.
+        operator: String,
+        /// What is wrong, and what to say instead.
+        mistake: String,
+    },
     /// A stream that nothing feeds.
     #[error("nothing feeds `{stream}`")]
     NoProducer {

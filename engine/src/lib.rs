@@ -19,6 +19,7 @@ pub mod key;
 mod link;
 pub mod metrics;
 pub mod operator;
+mod path;
 pub mod random;
 mod record;
 pub mod runtime;

@@ -9,6 +9,7 @@ use crate::error::{Error, OperatorError};
 use crate::graph::OperatorId;
 use crate::metrics::Counting;
 use crate::operator::{Collector, Operator};
+use crate::path::{Apart, Path, Straight, Watched};
 use crate::record::Record;
 use crate::runtime::Seat;
 use crate::state::StateWriter;
@@ -38,6 +39,8 @@ struct Onward<N, T> {
 struct LinkState {
     seat: Seat,
     held_watermark: Option<Timestamp>,
+    held_idle: bool,
+    held_barrier: Option<Barrier>,
     held_end: bool,
     /// Of an operator that sets the time: whether its input is idle, and what everybody behind it
     /// has been told.
@@ -57,6 +60,8 @@ impl LinkState {
         Self {
             seat,
             held_watermark: None,
+            held_idle: false,
+            held_barrier: None,
             held_end: false,
             input_idle: false,
             idle_told: false,
@@ -121,6 +126,8 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
             Hook::Resume => self.operator.resume(&mut outlet),
             Hook::Watermark(watermark) => self.operator.on_watermark(watermark, &mut outlet),
             Hook::Timer(now) => self.operator.on_timer(now, &mut outlet),
+            Hook::Idle => self.operator.before_idle(&mut outlet),
+            Hook::Barrier => self.operator.before_barrier(&mut outlet),
             Hook::End => self.operator.on_end(&mut outlet),
         };
         let full = outlet.close();
@@ -166,13 +173,10 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         }
         // Who counts again does so before its watermark is looked at.
         if !self.is_idle() {
-            self.tell_idle(false);
+            let (Flow::More | Flow::Stop) = self.tell_idle(false);
         }
         let flow = watermark.map_or(Flow::More, |watermark| self.pass_watermark(watermark));
-        if flow == Flow::More {
-            self.tell_idle(self.is_idle());
-        }
-        flow
+        if flow == Flow::More { self.tell_idle(self.is_idle()) } else { flow }
     }
 
     /// Of one that sets the time: its input need not be idle for it to be, but is enough.
@@ -183,22 +187,35 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
     #[cold]
     fn end_idleness(&mut self) {
         self.onward.state.input_idle = false;
-        self.tell_idle(false);
+        let (Flow::More | Flow::Stop) = self.tell_idle(false);
         self.onward.state.note_calm();
     }
 
-    fn tell_idle(&mut self, idle: bool) {
-        if self.onward.state.idle_told != idle {
-            self.onward.state.idle_told = idle;
-            self.pass_idle(idle);
+    /// Of one that sets the time. That it is no longer idle never stops anybody: no operator is
+    /// asked about it.
+    fn tell_idle(&mut self, idle: bool) -> Flow {
+        if self.onward.state.idle_told == idle {
+            return Flow::More;
         }
+        self.onward.state.idle_told = idle;
+        self.pass_idle(idle)
     }
 
-    fn pass_idle(&mut self, idle: bool) {
+    fn input_idle(&mut self, idle: bool) -> Flow {
+        if !O::SETS_TIME {
+            return self.pass_idle(idle);
+        }
+        self.onward.state.input_idle = idle;
+        let flow = self.tell_idle(self.is_idle());
+        self.onward.state.note_calm();
+        flow
+    }
+
+    fn pass_idle(&mut self, idle: bool) -> Flow {
         if let Some(side) = self.operator.side() {
             side.idle(idle);
         }
-        self.onward.next.idle(idle);
+        self.onward.next.idle(idle)
     }
 
     /// Brings out what the operator has left, and reports whether it is out.
@@ -237,6 +254,23 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
             side.watermark(watermark);
         }
         self.onward.next.watermark(watermark)
+    }
+
+    fn pass_barrier(&mut self, barrier: Barrier) -> Flow {
+        let write = |state: &mut StateWriter| self.operator.snapshot(state);
+        let seat = &self.onward.state.seat;
+        if let Err(error) = seat.snapshot(barrier, O::NAME, O::STATE_VERSION, write) {
+            self.onward.state.fail(error.into());
+            return Flow::Stop;
+        }
+        let mut side_full = false;
+        if let Some(side) = self.operator.side() {
+            side.barrier(barrier);
+            // A barrier that has not gone out yet must not be overtaken by the next record.
+            side_full = side.is_full();
+        }
+        let flow = self.onward.next.barrier(barrier);
+        if side_full { Flow::Stop } else { flow }
     }
 
     fn pass_end(&mut self) -> Flow {
@@ -282,9 +316,18 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         {
             return Flow::Stop;
         }
+        if std::mem::take(&mut self.onward.state.held_idle) && self.input_idle(true) == Flow::Stop {
+            return Flow::Stop;
+        }
         if O::SETS_TIME {
-            self.tell_idle(self.is_idle());
+            let flow = self.tell_idle(self.is_idle());
             self.onward.state.note_calm();
+            if flow == Flow::Stop {
+                return Flow::Stop;
+            }
+        }
+        if let Some(barrier) = self.onward.state.held_barrier.take() {
+            return self.pass_barrier(barrier);
         }
         if self.onward.state.held_end {
             self.onward.state.held_end = false;
@@ -312,16 +355,15 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         self.pass_watermark(watermark)
     }
 
-    fn idle(&mut self, idle: bool) {
+    fn idle(&mut self, idle: bool) -> Flow {
         if O::STATELESS {
             return self.onward.next.idle(idle);
         }
-        if O::SETS_TIME {
-            self.onward.state.input_idle = idle;
-            self.tell_idle(self.is_idle());
-            return self.onward.state.note_calm();
+        if idle && !self.onward.next.done() && self.call(Hook::Idle) == Flow::Stop {
+            self.onward.state.held_idle = true;
+            return Flow::Stop;
         }
-        self.pass_idle(idle);
+        self.input_idle(idle)
     }
 
     fn timer(&mut self, now: Instant) -> Flow {
@@ -368,20 +410,11 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         if O::STATELESS {
             return self.onward.next.barrier(barrier);
         }
-        let write = |state: &mut StateWriter| self.operator.snapshot(state);
-        let written = self.onward.state.seat.snapshot(barrier, O::NAME, O::STATE_VERSION, write);
-        if let Err(error) = written {
-            self.onward.state.fail(error.into());
+        if !self.onward.next.done() && self.call(Hook::Barrier) == Flow::Stop {
+            self.onward.state.held_barrier = Some(barrier);
             return Flow::Stop;
         }
-        let mut side_full = false;
-        if let Some(side) = self.operator.side() {
-            side.barrier(barrier);
-            // A barrier that has not gone out yet must not be overtaken by the next record.
-            side_full = side.is_full();
-        }
-        let flow = self.onward.next.barrier(barrier);
-        if side_full { Flow::Stop } else { flow }
+        self.pass_barrier(barrier)
     }
 
     fn end(&mut self) -> Flow {
@@ -453,6 +486,8 @@ enum Hook {
     Resume,
     Watermark(Timestamp),
     Timer(Instant),
+    Idle,
+    Barrier,
     End,
 }
 
@@ -460,46 +495,6 @@ enum Hook {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it emitted more than one record at once, and its `STATELESS` says it doesn't")]
 struct EmittedTwice;
-
-/// The way that a record takes to the next link.
-trait Path {
-    const WATCHED: bool = false;
-
-    fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow;
-}
-
-/// What is emitted for a record: compiled into the loop.
-struct Straight;
-
-impl Path for Straight {
-    #[inline]
-    fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow {
-        next.push(record)
-    }
-}
-
-/// What is emitted for a record while operators say when they are at work.
-struct Watched;
-
-impl Path for Watched {
-    const WATCHED: bool = true;
-
-    #[inline]
-    fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow {
-        next.push_watched(record)
-    }
-}
-
-/// What is emitted at another time: seldom enough for a call, where the rest of the chain would
-/// otherwise be compiled once more.
-struct Apart;
-
-impl Path for Apart {
-    #[inline]
-    fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow {
-        next.push_apart(record)
-    }
-}
 
 /// The collector of a link: passes on while there is room, and keeps what comes after that.
 struct Outlet<'a, N, T, M: Counting, P> {

@@ -5,6 +5,10 @@
 //! * **Order.** Hooks are called one at a time, in the order of the stream: `process` for each
 //!   record, `on_watermark` at the watermark's place among them, `on_timer` between records, and
 //!   `on_end` once, after the last record of a complete input. Never after a failure or an abort.
+//! * **Barriers.** What an operator holds when a barrier passes is in the state that it
+//!   [writes](Operator::snapshot), or went out in [`before_barrier`](Operator::before_barrier).
+//!   There is no third way: a crash behind the barrier would lose it.
+//! * **Wrapping.** An operator that has others in it passes every hook on to each of them.
 //! * **Blocking.** No hook may block the thread: it runs on the caller's async workers.
 //! * **Clone.** A clone is the configuration with blank state. A blueprint keeps one value and
 //!   clones it for each run and instance.
@@ -124,6 +128,24 @@ pub trait Operator<In>: Clone + Send + 'static {
         out: &mut impl Collector<Self::Out>,
     ) -> Result<(), OperatorError> {
         let _ = (now, out);
+        Ok(())
+    }
+
+    /// A barrier is about to go by, which waits until nothing is pending. Whatever the operator
+    /// holds and does not [write down](Operator::snapshot) has to go out here: records that came
+    /// before a barrier are behind it in nobody's state otherwise, and a crash would lose them.
+    #[inline]
+    fn before_barrier(&mut self, out: &mut impl Collector<Self::Out>) -> Result<(), OperatorError> {
+        let _ = out;
+        Ok(())
+    }
+
+    /// The input is about to be idle, which is told behind what this emits. From then on its
+    /// watermark holds nobody up, so whatever the operator holds for no other reason than to gather
+    /// more has to go out here, or it may come late.
+    #[inline]
+    fn before_idle(&mut self, out: &mut impl Collector<Self::Out>) -> Result<(), OperatorError> {
+        let _ = out;
         Ok(())
     }
 

@@ -33,11 +33,11 @@ pub enum Flush {
 ///
 /// # Protocol
 ///
-/// `push`, `run`, `watermark`, `timer`, `barrier` and `end` may be called only while nothing is
-/// pending: from the start, and after any of them (or `resume`) answered [`Flow::More`]. What a
-/// call was given when it answered [`Flow::Stop`] has been accepted. After a stop, ask
-/// `take_error`, then `done`, then make room with `poll_flush`, then call `resume` until it answers
-/// `More`.
+/// `push`, `run`, `watermark`, `idle`, `timer`, `barrier` and `end` may be called only while
+/// nothing is pending: from the start, and after any of them (or `resume`) answered
+/// [`Flow::More`]. What a call was given when it answered [`Flow::Stop`] has been accepted. After a
+/// stop, ask `take_error`, then `done`, then make room with `poll_flush`, then call `resume` until
+/// it answers `More`.
 pub trait Tail<T>: Send {
     /// Takes one record.
     fn push(&mut self, record: Record<T>) -> Flow;
@@ -78,7 +78,7 @@ pub trait Tail<T>: Send {
     fn watermark(&mut self, watermark: Timestamp) -> Flow;
 
     /// The input is idle from here on, or is so no longer.
-    fn idle(&mut self, idle: bool);
+    fn idle(&mut self, idle: bool) -> Flow;
 
     /// Lets every timer fire that is due at `now`.
     fn timer(&mut self, now: Instant) -> Flow;
@@ -214,8 +214,8 @@ impl<T, N: Tail<T> + ?Sized> Tail<T> for Box<N> {
         (**self).watermark(watermark)
     }
 
-    fn idle(&mut self, idle: bool) {
-        (**self).idle(idle);
+    fn idle(&mut self, idle: bool) -> Flow {
+        (**self).idle(idle)
     }
 
     fn timer(&mut self, now: Instant) -> Flow {

@@ -84,6 +84,30 @@ fn a_stream_that_goes_nowhere_is_named_by_its_last_operator() {
 }
 
 #[test]
+fn what_an_operator_is_refused_for_is_said_behind_its_name() {
+    let sketch = Sketch::new();
+    let edge = sketch.edge(EdgeOptions::default());
+    sketch.stage("source", 1, None, &[edge]);
+    sketch.stage("sink", 1, Some(edge), &[]);
+    assert_eq!(sketch.mistakes(), []);
+    let operator = sketch.operator(Role::Operator, "search");
+    sketch.0.refuse(operator, "has no steps: say some");
+    // And what one within it is refused for.
+    let inner = Blueprint::new("inner");
+    inner.refuse(inner.add_operator(Role::Operator, "kind", None), "is refused too");
+    sketch.0.enclose(operator, &inner);
+    let refused = |mistake: &str| BuildError::Refused {
+        operator: name("search"),
+        mistake: mistake.to_owned(),
+    };
+    let mistakes = sketch.mistakes();
+    for mistake in ["has no steps: say some", "is refused too"] {
+        assert!(mistakes.contains(&refused(mistake)), "{mistakes:?}");
+    }
+    assert_eq!(refused("has no steps").to_string(), "`search` has no steps");
+}
+
+#[test]
 fn a_stream_needs_somebody_who_feeds_it() {
     let sketch = Sketch::new();
     let (fed, starved) = (sketch.edge(EdgeOptions::default()), sketch.edge(EdgeOptions::default()));

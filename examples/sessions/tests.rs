@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use millstream::edge::Keyed;
 use millstream::key::{Made, stable_hash};
 use millstream::testing::{OperatorHarness, TestDriver};
-use millstream::window::{Accumulation, WindowRules, Windows};
+use millstream::window::{Accumulation, LateRecords, WindowRules, Windows};
 
 use super::*;
 
@@ -86,7 +86,7 @@ fn nothing_is_kept_of_visitors_who_are_gone() {
         trigger: OnWatermark,
         accumulation: Accumulation::Accumulating,
         lateness: LATENESS,
-        late: None,
+        late: LateRecords::dropped(),
     };
     let by_visitor = Made((|click| click.visitor) as fn(&Click) -> &'static str);
     let mut harness =

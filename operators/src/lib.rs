@@ -11,6 +11,7 @@
 pub mod aggregate;
 pub mod attempt;
 pub mod buffer;
+pub mod combine;
 pub mod concurrent;
 pub mod control;
 mod dataflow;
@@ -23,6 +24,7 @@ pub mod join;
 pub mod keyed;
 pub mod linear;
 mod part;
+pub mod pattern;
 pub mod prelude;
 pub mod recovery;
 pub mod sink;

@@ -117,10 +117,11 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ) -> DataStream<O::Out, Via<C, O>> {
         let blueprint = self.flow.blueprint();
         let id = blueprint.add_operator(Role::Operator, O::NAME, None);
-        if O::SETS_TIME {
-            blueprint.use_event_time(id, EventTimeUse::Sets);
-        } else if O::NEEDS_TIME {
+        // Who sets it by that of its input needs one there, too.
+        if O::NEEDS_TIME {
             blueprint.use_event_time(id, EventTimeUse::Needs);
+        } else if O::SETS_TIME {
+            blueprint.use_event_time(id, EventTimeUse::Sets);
         }
         let operator = make(id, blueprint);
         self.draft.operators.push(id);

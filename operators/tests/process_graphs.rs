@@ -2,12 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::ops::Range;
+use std::time::Duration;
+
+use millstream_engine::edge::Keyed;
+use millstream_engine::key::{Made, stable_hash};
 use millstream_engine::operator::SideOutput;
 use millstream_engine::runtime::OperatorContext;
-use millstream_engine::testing::{TestDriver, probe_sink, probe_source};
+use millstream_engine::testing::{Event, OperatorHarness, TestDriver, probe_sink, probe_source};
 use millstream_operators::fan::{Either, SidePort};
 use millstream_operators::keyed::process::{
-    KeyContext, ListState, ProcessFunction, Timer, ValueState,
+    KeyContext, ListState, Process, ProcessFunction, Timer, ValueState,
 };
 use millstream_operators::prelude::*;
 
@@ -177,5 +182,104 @@ fn g12_a_function_keeps_state_of_both_of_two_connected_streams() {
         driver.end(&orders);
         driver.end(&payments);
         driver.finish().unwrap();
+    }
+}
+
+/// Counts up to a record's last digit when it comes, and to all of it when its time is over; pauses
+/// where there is no room.
+#[derive(Clone)]
+struct CountsUp {
+    paused: Option<Range<u32>>,
+}
+
+impl CountsUp {
+    fn count(&mut self, numbers: Range<u32>, time: Timestamp, out: &mut impl Collector<u32>) {
+        for n in numbers.clone() {
+            if out.is_full() {
+                self.paused = Some(n..numbers.end);
+                return;
+            }
+            out.push(Record::at(n, time));
+        }
+    }
+}
+
+impl ProcessFunction<u32, u32> for CountsUp {
+    type Out = u32;
+    type States = ValueState<u32>;
+    const NEEDS_TIME: bool = true;
+    const HOLDS_WATERMARK: bool = true;
+
+    fn states(&self) -> ValueState<u32> {
+        ValueState::new("to")
+    }
+
+    fn watermark_delay(&self) -> Duration {
+        Duration::from_millis(5)
+    }
+
+    fn process(
+        &mut self,
+        record: Record<u32>,
+        context: &mut KeyContext<'_, u32, ValueState<u32>>,
+        out: &mut impl Collector<u32>,
+    ) -> Result<(), OperatorError> {
+        context.states.set(record.value);
+        context.timers.set_event_time(record.time.saturating_add(self.watermark_delay()));
+        self.count(0..record.value % 10, record.time, out);
+        Ok(())
+    }
+
+    fn on_timer(
+        &mut self,
+        timer: Timer,
+        context: &mut KeyContext<'_, u32, ValueState<u32>>,
+        out: &mut impl Collector<u32>,
+    ) -> Result<(), OperatorError> {
+        let to = context.states.take().unwrap_or_default();
+        self.count(0..to, timer.time().saturating_sub(self.watermark_delay()), out);
+        Ok(())
+    }
+
+    fn pending(&self) -> bool {
+        self.paused.is_some()
+    }
+
+    fn resume(
+        &mut self,
+        context: &mut KeyContext<'_, u32, ValueState<u32>>,
+        out: &mut impl Collector<u32>,
+    ) -> Result<(), OperatorError> {
+        let numbers = self.paused.take().unwrap_or_default();
+        assert_eq!(*context.key, if numbers.end % 10 == 2 { 12 } else { 23 }, "the same key");
+        self.count(numbers, context.time, out);
+        Ok(())
+    }
+}
+
+#[test]
+fn g3_a_function_pauses_where_there_is_no_room_and_goes_on_about_the_same_key() {
+    let at = |millis| Timestamp::from_millis(millis);
+    for room in [1, 2, 3, 1_000] {
+        let process = Process::new(Made(|n: &u32| *n), CountsUp { paused: None });
+        let mut harness = OperatorHarness::with_room(process, room);
+        for n in [23, 12] {
+            harness.push(Record::at(Keyed { hash: stable_hash(&n), value: n }, at(n.into())));
+        }
+        assert_eq!(harness.values(), [0, 1, 2, 0, 1]);
+        harness.watermark(at(100));
+        let counted: Vec<_> = (0..12).chain(0..23).collect();
+        let events = harness.events();
+        let values = events.iter().filter_map(|event| match event {
+            Event::Record(record) => Some(record.value),
+            Event::Watermark(_) | Event::End => None,
+        });
+        assert_eq!(values.collect::<Vec<_>>(), counted, "room for {room}");
+        let held = Event::Watermark(at(95));
+        assert_eq!(events.last(), Some(&held), "behind everything, and held back");
+        assert_eq!(events.iter().filter(|event| **event == held).count(), 1);
+        assert_eq!(harness.operator().keys(), 0);
+        harness.watermark(Timestamp::MAX);
+        assert_eq!(harness.events(), [Event::Watermark(Timestamp::MAX)], "the end is the end");
     }
 }

@@ -14,7 +14,7 @@ use millstream_operators::keyed::process::{
     KeyContext, Process, ProcessFunction, StateTtl, ValueState,
 };
 use millstream_operators::prelude::*;
-use millstream_operators::window::{Accumulation, WindowRules, Windows};
+use millstream_operators::window::{Accumulation, LateRecords, WindowRules, Windows};
 
 /// A key that takes memory of its own, and what becomes of it.
 type Name = String;
@@ -79,7 +79,7 @@ where
 {
     let lateness = Duration::from_millis(lateness);
     let accumulation = Accumulation::Accumulating;
-    let rules = WindowRules { trigger, accumulation, lateness, late: None };
+    let rules = WindowRules { trigger, accumulation, lateness, late: LateRecords::dropped() };
     windows.operator(Made(name as fn(&i64) -> Name), Count, rules)
 }
 

@@ -20,8 +20,8 @@ pub use meter::EdgeTimes;
 pub use outbox::Outbox;
 pub use policy::{EdgeFull, Order, WhenFull};
 pub use route::{
-    Balance, Broadcast, Eager, KeyRouter, Keyed, NoSuchBranch, PortRouter, Rebalance, Routed,
-    Router,
+    Balance, Broadcast, Eager, HashRouter, KeyRouter, Keyed, NoSuchBranch, PortRouter, Rebalance,
+    Routed, Router,
 };
 pub use select::{Pick, Picker, Ports, Select};
 

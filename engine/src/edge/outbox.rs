@@ -368,8 +368,9 @@ impl<T: Send> Tail<T> for Outbox<T> {
         Flow::More
     }
 
-    fn idle(&mut self, idle: bool) {
+    fn idle(&mut self, idle: bool) -> Flow {
         self.batch.idle = idle;
+        Flow::More
     }
 
     fn timer(&mut self, _now: Instant) -> Flow {
@@ -437,7 +438,7 @@ impl<T: Send> SideOutput for Outbox<T> {
     }
 
     fn idle(&mut self, idle: bool) {
-        Tail::idle(self, idle);
+        let (Flow::More | Flow::Stop) = Tail::idle(self, idle);
     }
 
     fn barrier(&mut self, barrier: Barrier) {

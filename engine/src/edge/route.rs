@@ -104,10 +104,8 @@ impl<In: Send, R: Router<In>> Tail<In> for Routed<R::Out, R> {
         self.each(|outbox| Tail::watermark(outbox, watermark))
     }
 
-    fn idle(&mut self, idle: bool) {
-        for outbox in &mut self.outboxes {
-            Tail::idle(outbox, idle);
-        }
+    fn idle(&mut self, idle: bool) -> Flow {
+        self.each(|outbox| Tail::idle(outbox, idle))
     }
 
     fn timer(&mut self, _now: Instant) -> Flow {
@@ -354,6 +352,24 @@ impl<T: Send, K: KeyOf<T>> Router<T> for KeyRouter<K> {
         let hash = self.0.with(&record.value, stable_hash);
         let instance = owner(key_group(hash), outboxes.len());
         let record = record.with(|value| Keyed { hash, value });
+        Ok(outboxes.get_mut(instance).map_or(Flow::More, |outbox| outbox.push(record)))
+    }
+}
+
+/// To the instance that owns the key's group, of a record that has its hash already.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HashRouter;
+
+impl<T: Send> Router<Keyed<T>> for HashRouter {
+    type Out = Keyed<T>;
+
+    #[inline]
+    fn route(
+        &mut self,
+        record: Record<Keyed<T>>,
+        outboxes: &mut [Outbox<Keyed<T>>],
+    ) -> Result<Flow, OperatorError> {
+        let instance = owner(key_group(record.value.hash), outboxes.len());
         Ok(outboxes.get_mut(instance).map_or(Flow::More, |outbox| outbox.push(record)))
     }
 }

@@ -140,6 +140,8 @@ pub(crate) struct Graph {
     pub(crate) edges: Vec<EdgeNode>,
     /// Operators that were to write to, or meet, a stream of another graph.
     pub(crate) strayed: Vec<OperatorId>,
+    /// Operators that were told something that makes no sense, and what.
+    pub(crate) refused: Vec<(OperatorId, String)>,
 }
 
 impl Graph {
@@ -221,6 +223,7 @@ impl Blueprint {
             stages: Vec::new(),
             edges: Vec::new(),
             strayed: Vec::new(),
+            refused: Vec::new(),
         })))
     }
 
@@ -383,6 +386,13 @@ impl Blueprint {
         Port { edge, index: node.producers.len() - 1 }
     }
 
+    /// Notes that `operator` was told something that makes no sense, which
+    /// [`validate`](Blueprint::validate) then says: behind the operator's name, what is wrong, and
+    /// what to say instead.
+    pub fn refuse(&self, operator: OperatorId, mistake: impl Into<String>) {
+        self.graph().refused.push((operator, mistake.into()));
+    }
+
     /// Notes that a stream of `other` is to flow into `edge` as well: a mistake, unless that is
     /// this blueprint. [`connect`](Blueprint::connect) tells it to the other one.
     pub fn meet(&self, edge: EdgeId, other: &Self) {
@@ -395,15 +405,16 @@ impl Blueprint {
     }
 
     /// Notes that `operator` runs the operators of `inner`, which is never started. If one of them
-    /// writes to an edge, that is a mistake: nobody would read it.
+    /// writes to an edge, that is a mistake: nobody would read it. What one of them was
+    /// [refused](Blueprint::refuse) for is a mistake of `operator`.
     pub fn enclose(&self, operator: OperatorId, inner: &Self) {
-        let leaks = {
+        let (leaks, refused) = {
             let inner = inner.graph();
-            !inner.strayed.is_empty() || !inner.edges.is_empty()
+            (!inner.strayed.is_empty() || !inner.edges.is_empty(), inner.refused.clone())
         };
-        if leaks {
-            self.graph().strayed.push(operator);
-        }
+        let mut graph = self.graph();
+        graph.strayed.extend(leaks.then_some(operator));
+        graph.refused.extend(refused.into_iter().map(|(_, mistake)| (operator, mistake)));
     }
 
     /// Adds a finished stage.

@@ -22,6 +22,7 @@ pub(super) fn validate(graph: &Graph, options: &JobOptions) -> Result<Plan, Vec<
         mistakes.push(BuildError::Empty(graph.name.to_string()));
     }
     find_strayed(graph, &name, &mut mistakes);
+    find_refused(graph, &name, &mut mistakes);
     find_loose_ends(graph, &name, &mut mistakes);
     find_zeros(graph, &name, &mut mistakes);
     find_missing(graph, &name, &mut mistakes);
@@ -63,6 +64,13 @@ pub(super) type Name<'a> = dyn Fn(OperatorId) -> String + 'a;
 fn find_strayed(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
     let strayed: BTreeSet<_> = graph.strayed.iter().copied().collect();
     mistakes.extend(strayed.into_iter().map(|id| BuildError::Strayed { operator: name(id) }));
+}
+
+fn find_refused(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
+    mistakes.extend(graph.refused.iter().map(|(id, mistake)| BuildError::Refused {
+        operator: name(*id),
+        mistake: mistake.clone(),
+    }));
 }
 
 fn find_loose_ends(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {

@@ -108,7 +108,9 @@ impl<T: Send, S: Consumer<T>, M: Counting> Tail<T> for ConsumerTail<T, S, M> {
         Flow::More
     }
 
-    fn idle(&mut self, _idle: bool) {}
+    fn idle(&mut self, _idle: bool) -> Flow {
+        Flow::More
+    }
 
     fn timer(&mut self, _now: Instant) -> Flow {
         Flow::More

@@ -273,7 +273,9 @@ impl<T: Send + 'static> Tail<T> for SinkTail<T> {
         Flow::More
     }
 
-    fn idle(&mut self, _idle: bool) {}
+    fn idle(&mut self, _idle: bool) -> Flow {
+        Flow::More
+    }
 
     fn timer(&mut self, now: Instant) -> Flow {
         if self.next_timer().is_none_or(|due| due > now) {

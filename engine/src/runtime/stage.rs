@@ -130,7 +130,10 @@ impl<T> Stage<T> {
         }
         if !self.ending && self.batch.idle != self.idle {
             self.idle = self.batch.idle;
-            self.kernel.idle(self.idle);
+            self.stopped = self.kernel.idle(self.idle) == Flow::Stop;
+            if self.stopped {
+                return Ok(Step::Again);
+            }
         }
         if let Some(barrier) = self.batch.barrier.take() {
             self.stopped = self.kernel.barrier(barrier) == Flow::Stop;
@@ -272,7 +275,7 @@ impl<T> Stage<T> {
                     // Before the first record, or an edge that fills up midway carries them on
                     // as those of an idle input.
                     self.idle = false;
-                    self.kernel.idle(false);
+                    self.stopped = self.kernel.idle(false) == Flow::Stop;
                 }
                 Ok(Step::Again)
             }

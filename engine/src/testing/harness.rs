@@ -140,6 +140,18 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
         self.hand_in(Input::Watermark(watermark));
     }
 
+    /// Lets the operator emit what must not be overtaken by a barrier. The barrier waits as a
+    /// record does, and leaves no event.
+    pub fn barrier(&mut self) {
+        self.hand_in(Input::Barrier);
+    }
+
+    /// Lets the operator emit what must not be overtaken by the news that its input is idle, which
+    /// waits as a record does, and leaves no event.
+    pub fn idle(&mut self) {
+        self.hand_in(Input::Idle);
+    }
+
     /// Moves the clock, letting timers fire on the way, each at its time.
     pub fn advance(&mut self, by: Duration) {
         let target = self.clock.clock().now() + by;
@@ -205,6 +217,8 @@ impl<In, O: Operator<In>> OperatorHarness<In, O> {
                     // Of one that sets the time, none goes on but its own.
                     self.control = (!O::SETS_TIME).then_some(Event::Watermark(watermark));
                 }
+                Some(Input::Barrier) => self.call(|operator, out| operator.before_barrier(out)),
+                Some(Input::Idle) => self.call(|operator, out| operator.before_idle(out)),
                 Some(Input::End) => {
                     self.call(|operator, out| operator.on_end(out));
                     self.control = Some(Event::End);
@@ -328,6 +342,8 @@ impl<In, O: Operator<In>> fmt::Debug for OperatorHarness<In, O> {
 enum Input<T> {
     Record(Record<T>),
     Watermark(Timestamp),
+    Barrier,
+    Idle,
     End,
 }
 

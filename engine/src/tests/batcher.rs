@@ -48,11 +48,11 @@ fn watermarks_idleness_barriers_and_the_end_stay_behind_the_records() {
     assert_eq!(seam.push(1.into()), Flow::More);
     assert_eq!(seam.watermark(at(5)), Flow::More);
     assert_eq!(seam.push(2.into()), Flow::More);
-    seam.idle(true);
+    assert_eq!(seam.idle(true), Flow::More);
     assert!(slot.seen().is_empty());
     assert!(flush(&mut seam, Flush::All));
     assert_eq!(slot.seen(), [Value(1), Mark(5), Value(2), Idle(true)]);
-    seam.idle(false);
+    assert_eq!(seam.idle(false), Flow::More);
     assert_eq!(slot.seen(), [Idle(false)]);
     assert_eq!(seam.push(3.into()), Flow::More);
     assert_eq!(seam.barrier(Barrier(1)), Flow::More);

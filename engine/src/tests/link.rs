@@ -13,6 +13,7 @@ use crate::metrics::ByOperator;
 use crate::operator::{Collector, Operator, SideOutput};
 use crate::record::Record;
 use crate::runtime::Seat;
+use crate::state::{StateError, StateWriter};
 use crate::tail::{Flow, Flush, Tail};
 use crate::time::Instant;
 
@@ -87,7 +88,7 @@ fn the_end_of_the_chain_goes_first() {
 fn control_that_needs_no_operator_goes_straight_through() {
     let slot = Slot::with_room(5);
     let mut chain = link(Repeat::new(false), slot.clone());
-    chain.idle(true);
+    assert_eq!(chain.idle(true), Flow::More);
     assert_eq!(chain.barrier(Barrier(3)), Flow::More);
     assert_eq!(slot.seen(), [Idle(true), Barred(3)]);
 }
@@ -334,4 +335,125 @@ fn a_side_output_without_room_stops_the_chain_and_is_not_overtaken() {
     assert_eq!(chain.push(3.into()), Flow::More);
     assert!(poll(&mut chain));
     assert_eq!(seen, [Value(1), Barred(4), Value(3)]);
+}
+
+/// Holds every record until a barrier, idleness or the end is about to go by, and emits them then
+/// as there is room.
+#[derive(Clone, Default)]
+struct Gather {
+    held: Vec<u32>,
+    leaving: std::collections::VecDeque<u32>,
+}
+
+impl Gather {
+    fn let_go(&mut self, out: &mut impl Collector<u32>) -> Result<(), OperatorError> {
+        self.leaving.extend(self.held.drain(..));
+        self.resume(out)
+    }
+}
+
+impl Operator<u32> for Gather {
+    type Out = u32;
+    const NAME: &'static str = "gather";
+
+    fn process(
+        &mut self,
+        record: Record<u32>,
+        _out: &mut impl Collector<u32>,
+    ) -> Result<(), OperatorError> {
+        assert!(self.leaving.is_empty(), "called while something is pending");
+        self.held.push(record.value);
+        Ok(())
+    }
+
+    fn before_barrier(&mut self, out: &mut impl Collector<u32>) -> Result<(), OperatorError> {
+        self.let_go(out)
+    }
+
+    fn before_idle(&mut self, out: &mut impl Collector<u32>) -> Result<(), OperatorError> {
+        self.let_go(out)
+    }
+
+    fn on_end(&mut self, out: &mut impl Collector<u32>) -> Result<(), OperatorError> {
+        self.let_go(out)
+    }
+
+    fn pending(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    fn resume(&mut self, out: &mut impl Collector<u32>) -> Result<(), OperatorError> {
+        while !out.is_full()
+            && let Some(value) = self.leaving.pop_front()
+        {
+            out.push(value.into());
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self, _state: &mut StateWriter) -> Result<(), StateError> {
+        assert!(self.held.is_empty() && self.leaving.is_empty(), "it was to let go of them");
+        Ok(())
+    }
+}
+
+/// Two that gather, one behind the other, with three records in the first.
+fn gathering(slot: &Slot) -> impl Tail<u32> + use<> {
+    let mut chain = link(Gather::default(), link(Gather::default(), slot.clone()));
+    (1..=3).for_each(|value| assert_eq!(chain.push(value.into()), Flow::More));
+    assert_eq!(slot.seen(), []);
+    chain
+}
+
+#[test]
+fn what_is_held_goes_before_a_barrier_however_little_room_there_is() {
+    for room in 1..6 {
+        let slot = Slot::with_room(room);
+        let mut chain = gathering(&slot);
+        let mut flow = chain.barrier(Barrier(7));
+        let mut seen = slot.seen();
+        while flow == Flow::Stop {
+            assert!(!seen.contains(&Barred(7)), "room {room}: {seen:?}");
+            slot.give(1);
+            flow = chain.resume();
+            seen.extend(slot.seen());
+        }
+        assert_eq!(seen, [Value(1), Value(2), Value(3), Barred(7)], "room {room}");
+        assert_eq!(chain.push(4.into()), Flow::More);
+        slot.give(9);
+        assert_eq!(chain.barrier(Barrier(8)), Flow::More);
+        assert_eq!(slot.seen(), [Value(4), Barred(8)]);
+    }
+}
+
+#[test]
+fn what_is_held_goes_before_the_news_that_the_input_is_idle() {
+    for room in 1..6 {
+        let slot = Slot::with_room(room);
+        let mut chain = gathering(&slot);
+        let mut flow = chain.idle(true);
+        let mut seen = slot.seen();
+        while flow == Flow::Stop {
+            assert!(!seen.contains(&Idle(true)), "room {room}: {seen:?}");
+            slot.give(1);
+            flow = chain.resume();
+            seen.extend(slot.seen());
+        }
+        assert_eq!(seen, [Value(1), Value(2), Value(3), Idle(true)], "room {room}");
+        assert_eq!(chain.push(4.into()), Flow::More);
+        assert_eq!(chain.idle(false), Flow::More);
+        assert_eq!(slot.seen(), [Idle(false)], "nobody is asked about that");
+    }
+}
+
+#[test]
+fn a_barrier_does_not_wait_for_output_that_nobody_wants() {
+    let slot = Slot::with_room(1);
+    let mut chain = link(Gather::default(), slot.clone());
+    assert_eq!(chain.push(1.into()), Flow::More);
+    slot.finish();
+    assert_eq!(chain.idle(true), Flow::More);
+    let mut flooded = link(Repeat::new(true), slot.clone());
+    assert_eq!(flooded.barrier(Barrier(1)), Flow::More);
+    assert_eq!(slot.seen(), [Idle(true), Barred(1)]);
 }

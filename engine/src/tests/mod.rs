@@ -91,8 +91,9 @@ impl Tail<u32> for Slot {
         Flow::More
     }
 
-    fn idle(&mut self, idle: bool) {
+    fn idle(&mut self, idle: bool) -> Flow {
         self.lock().seen.push(Seen::Idle(idle));
+        Flow::More
     }
 
     fn timer(&mut self, _now: Instant) -> Flow {

@@ -61,6 +61,10 @@ enum Work {
     Nothing,
     /// Tells every group from this place on.
     Watermark(Timestamp, usize),
+    /// Lets every group from this place on emit what a barrier must not overtake.
+    Barrier(usize),
+    /// The same of the news that the input is idle.
+    Idle(usize),
     /// Calls those whose time has come, and closes those that have been idle.
     Timers(Instant),
     /// Closes all of them.
@@ -195,6 +199,20 @@ where
                     Some(index) => {
                         self.work = Work::Watermark(watermark, index + 1);
                         self.call(index, out, |each, out| each.on_watermark(watermark, out))?;
+                    }
+                    None => self.work = Work::Nothing,
+                },
+                Work::Barrier(next) => match self.next_live(next) {
+                    Some(index) => {
+                        self.work = Work::Barrier(index + 1);
+                        self.call(index, out, |each, out| each.before_barrier(out))?;
+                    }
+                    None => self.work = Work::Nothing,
+                },
+                Work::Idle(next) => match self.next_live(next) {
+                    Some(index) => {
+                        self.work = Work::Idle(index + 1);
+                        self.call(index, out, |each, out| each.before_idle(out))?;
                     }
                     None => self.work = Work::Nothing,
                 },
@@ -375,6 +393,16 @@ where
             self.period_ends = (self.open.len() > 0).then_some(next);
         }
         self.work = Work::Timers(now);
+        self.drive(out)
+    }
+
+    fn before_barrier(&mut self, out: &mut impl Collector<Self::Out>) -> Result<(), OperatorError> {
+        self.work = Work::Barrier(0);
+        self.drive(out)
+    }
+
+    fn before_idle(&mut self, out: &mut impl Collector<Self::Out>) -> Result<(), OperatorError> {
+        self.work = Work::Idle(0);
         self.drive(out)
     }
 

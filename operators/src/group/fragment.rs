@@ -119,6 +119,8 @@ pub struct Then<A, B, M> {
 #[derive(Clone, Copy, Debug)]
 enum Held {
     Watermark(Timestamp),
+    Barrier,
+    Idle,
     End,
 }
 
@@ -178,6 +180,8 @@ impl<A, B, M> Then<A, B, M> {
             } else {
                 match self.held.take() {
                     Some(Held::Watermark(watermark)) => self.second.on_watermark(watermark, out)?,
+                    Some(Held::Barrier) => self.second.before_barrier(out)?,
+                    Some(Held::Idle) => self.second.before_idle(out)?,
                     Some(Held::End) => self.second.on_end(out)?,
                     None => return Ok(()),
                 }
@@ -248,6 +252,18 @@ where
         if !busy && self.first.next_timer().is_some_and(|due| due <= now) {
             self.call(out, |first, out| first.on_timer(now, out))?;
         }
+        self.drive(out)
+    }
+
+    fn before_barrier(&mut self, out: &mut impl Collector<B::Out>) -> Result<(), OperatorError> {
+        self.held = Some(Held::Barrier);
+        self.call(out, |first, out| first.before_barrier(out))?;
+        self.drive(out)
+    }
+
+    fn before_idle(&mut self, out: &mut impl Collector<B::Out>) -> Result<(), OperatorError> {
+        self.held = Some(Held::Idle);
+        self.call(out, |first, out| first.before_idle(out))?;
         self.drive(out)
     }
 

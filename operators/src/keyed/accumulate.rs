@@ -94,6 +94,12 @@ pub trait AccumulateRunning<T>: Accumulate<T> {
     fn result_so_far(&self, state: &Self::State) -> Self::Out;
 }
 
+/// What is kept of the records of one key in several places, and brought together in one.
+pub trait AccumulateMerged<T>: Accumulate<T> {
+    /// Adds all that is in `later`, whose records came later than those in `state`.
+    fn merge(&mut self, state: &mut Self::State, later: Self::State);
+}
+
 /// Emits `(key, result)` for each key when the input has ended, in no particular order, with the
 /// latest event time of the key's records.
 pub struct AtEnd<T, K: KeyOf<T>, G: Accumulate<T>> {

@@ -5,7 +5,7 @@ use millstream_engine::key::KeyOf;
 
 use super::KeyedStream;
 use super::accumulate::{
-    Accumulate, AccumulateRunning, Aggregated, AtEnd, Running, RunningAggregated,
+    Accumulate, AccumulateMerged, AccumulateRunning, Aggregated, AtEnd, Running, RunningAggregated,
 };
 use crate::aggregate::Aggregate;
 
@@ -85,6 +85,13 @@ impl<T, G: Aggregate<T>> Accumulate<T> for Aggregating<G> {
 
     fn result(&self, accumulator: G::Accumulator) -> G::Out {
         self.0.finish(accumulator)
+    }
+}
+
+impl<T, G: Aggregate<T>> AccumulateMerged<T> for Aggregating<G> {
+    #[inline]
+    fn merge(&mut self, accumulator: &mut G::Accumulator, later: G::Accumulator) {
+        self.0.merge(accumulator, &later);
     }
 }
 

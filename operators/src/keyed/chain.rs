@@ -34,7 +34,7 @@ impl<T, C, K> KeyedChain<T, C, K> {
         Self(Way::Fused(chain))
     }
 
-    pub(super) const fn shuffled(chain: Boundary<Keyed<T>>) -> Self {
+    pub(crate) const fn shuffled(chain: Boundary<Keyed<T>>) -> Self {
         Self(Way::Shuffled(chain))
     }
 }

@@ -5,13 +5,14 @@ use millstream_engine::key::KeyOf;
 
 use super::KeyedStream;
 use super::accumulate::{
-    Accumulate, AccumulateRunning, Aggregated, AtEnd, Running, RunningAggregated,
+    Accumulate, AccumulateMerged, AccumulateRunning, Aggregated, AtEnd, Running, RunningAggregated,
 };
 use crate::aggregate::Count;
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// Counts the records of each key, and emits `(key, count)` for each when the input has ended,
-    /// in no particular order.
+    /// in no particular order. Where few keys have many records, say
+    /// [`combined`](KeyedStream::combined) before it.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
@@ -71,6 +72,13 @@ impl<T> Accumulate<T> for Count {
 
     fn result(&self, count: u64) -> u64 {
         count
+    }
+}
+
+impl<T> AccumulateMerged<T> for Count {
+    #[inline]
+    fn merge(&mut self, count: &mut u64, later: u64) {
+        *count += later;
     }
 }
 

@@ -28,4 +28,5 @@ pub use stream::KeyedStream;
 pub use view::{Queryable, ReadableKeys, StateView, ViewError};
 
 pub(crate) use owner::ToOwner;
+pub(crate) use stream::shuffled;
 pub(crate) use table::without_uid;

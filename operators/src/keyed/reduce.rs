@@ -5,7 +5,7 @@ use millstream_engine::key::KeyOf;
 
 use super::KeyedStream;
 use super::accumulate::{
-    Accumulate, AccumulateRunning, Aggregated, AtEnd, Running, RunningAggregated,
+    Accumulate, AccumulateMerged, AccumulateRunning, Aggregated, AtEnd, Running, RunningAggregated,
 };
 
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
@@ -66,6 +66,12 @@ pub struct Reduce<F> {
     f: F,
 }
 
+impl<F> Reduce<F> {
+    pub(crate) const fn with(f: F) -> Self {
+        Self { f }
+    }
+}
+
 impl<T, F> Accumulate<T> for Reduce<F>
 where
     T: Send + 'static,
@@ -88,6 +94,17 @@ where
 
     fn result(&self, reduced: T) -> T {
         reduced
+    }
+}
+
+impl<T, F> AccumulateMerged<T> for Reduce<F>
+where
+    T: Send + 'static,
+    F: FnMut(&mut T, T) + Clone + Send + 'static,
+{
+    #[inline]
+    fn merge(&mut self, reduced: &mut T, later: T) {
+        (self.f)(reduced, later);
     }
 }
 

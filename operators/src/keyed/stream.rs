@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::Hash;
 
 use millstream_engine::chain::{Boundary, Chain};
-use millstream_engine::edge::{KeyRouter, Keyed};
+use millstream_engine::edge::{KeyRouter, Keyed, Router};
 use millstream_engine::graph::{
     Blueprint, Distribution, EdgeOptions, OperatorId, Role, StageDraft,
 };
@@ -108,6 +108,12 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
         Self { parallelism: stream.parallelism(), stream, key, in_place }
     }
 
+    /// Whether each record is where its key belongs already, so that nothing is shuffled.
+    pub(crate) const fn is_in_place(&self) -> bool {
+        let instances = self.stream.parallelism();
+        self.parallelism == instances && (instances == 1 || self.in_place)
+    }
+
     /// The stream, the key function, and how many instances were asked for.
     pub(crate) fn into_parts(self) -> (DataStream<T, C>, K, usize) {
         (self.stream, self.key, self.parallelism)
@@ -128,13 +134,11 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
         self,
         operator: impl FnOnce(K, OperatorId, &Blueprint) -> O,
     ) -> ViaKeyed<T, C, K, O> {
-        let instances = self.stream.parallelism();
-        let in_place = self.parallelism == instances && (instances == 1 || self.in_place);
-        let keyed = if in_place {
+        let keyed = if self.is_in_place() {
             let (flow, chain, draft) = self.stream.via(HashKey(self.key.clone())).into_parts();
             DataStream::from_parts(flow, KeyedChain::fused(chain), draft)
         } else {
-            let shuffled = shuffled(self.stream, self.key.clone(), self.parallelism);
+            let shuffled = shuffled(self.stream, KeyRouter(self.key.clone()), self.parallelism);
             let (flow, chain, draft) = shuffled.into_parts();
             DataStream::from_parts(flow, KeyedChain::shuffled(chain), draft)
         };
@@ -142,18 +146,23 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     }
 }
 
-/// Sends each record to the instance that owns its key.
-fn shuffled<T, C, K>(stream: DataStream<T, C>, key: K, parallelism: usize) -> DataStream<Keyed<T>>
+/// Sends each record to the instance that owns its key, which the router finds.
+pub(crate) fn shuffled<T, C, U, R>(
+    stream: DataStream<T, C>,
+    router: R,
+    parallelism: usize,
+) -> DataStream<Keyed<U>>
 where
     T: Send + 'static,
     C: Chain<Item = T>,
-    K: KeyOf<T>,
+    U: Send + 'static,
+    R: Router<T, Out = Keyed<U>> + Clone + 'static,
 {
     let (flow, chain, mut draft) = stream.into_parts();
     draft.operators.push(flow.blueprint().add_operator(Role::Operator, "key_by", None));
     let options = EdgeOptions { distribution: Distribution::Key, ..EdgeOptions::default() };
-    let edge = flow.blueprint().add_edge::<Keyed<T>>("key_by", options);
-    DataStream::from_parts(flow.clone(), chain, draft).route(&[edge], KeyRouter(key));
+    let edge = flow.blueprint().add_edge::<Keyed<U>>("key_by", options);
+    DataStream::from_parts(flow.clone(), chain, draft).route(&[edge], router);
     let draft = StageDraft { operators: Vec::new(), input: Some(edge), parallelism };
     DataStream::from_parts(flow, Boundary::edge(edge), draft)
 }

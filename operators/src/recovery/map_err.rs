@@ -105,6 +105,14 @@ where
         self.operator.on_timer(now, out).map_err(&self.f)
     }
 
+    fn before_barrier(&mut self, out: &mut impl Collector<O::Out>) -> Result<(), OperatorError> {
+        self.operator.before_barrier(out).map_err(&self.f)
+    }
+
+    fn before_idle(&mut self, out: &mut impl Collector<O::Out>) -> Result<(), OperatorError> {
+        self.operator.before_idle(out).map_err(&self.f)
+    }
+
     fn on_end(&mut self, out: &mut impl Collector<O::Out>) -> Result<(), OperatorError> {
         self.operator.on_end(out).map_err(&self.f)
     }

@@ -365,6 +365,14 @@ impl<In, O: Operator<In>> Operator<In> for Supervised<O> {
         self.call::<In, _>(record, out, |operator, out| operator.on_timer(now, out))
     }
 
+    fn before_barrier(&mut self, out: &mut impl Collector<O::Out>) -> Result<(), OperatorError> {
+        self.call::<In, _>(false, out, |operator, out| operator.before_barrier(out))
+    }
+
+    fn before_idle(&mut self, out: &mut impl Collector<O::Out>) -> Result<(), OperatorError> {
+        self.call::<In, _>(false, out, |operator, out| operator.before_idle(out))
+    }
+
     fn on_end(&mut self, out: &mut impl Collector<O::Out>) -> Result<(), OperatorError> {
         self.operator.on_end(out)
     }

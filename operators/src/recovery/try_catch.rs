@@ -303,11 +303,12 @@ impl<T: Clone + Send, N: Tail<T>> Tail<T> for EntryTail<T, N> {
         self.settle(answer)
     }
 
-    fn idle(&mut self, idle: bool) {
+    fn idle(&mut self, idle: bool) -> Flow {
         if let Some(caught) = &mut self.caught {
             SideOutput::idle(caught, idle);
         }
-        self.next.idle(idle);
+        let answer = self.next.idle(idle);
+        self.settle(answer)
     }
 
     fn timer(&mut self, now: Instant) -> Flow {
@@ -413,8 +414,8 @@ impl<T, N: Tail<T>> Tail<T> for ExitTail<N> {
         self.next.watermark(watermark)
     }
 
-    fn idle(&mut self, idle: bool) {
-        self.next.idle(idle);
+    fn idle(&mut self, idle: bool) -> Flow {
+        self.next.idle(idle)
     }
 
     fn timer(&mut self, now: Instant) -> Flow {

@@ -11,6 +11,7 @@ pub mod by_key;
 mod calendar;
 mod counted;
 mod kept;
+mod late;
 mod result;
 mod rules;
 pub mod session;
@@ -29,6 +30,7 @@ pub use aligned::{Aligned, AlignedWindows, ByProcessingTime};
 #[cfg(feature = "calendar")]
 pub use calendar::Calendar;
 pub use counted::{CountWindows, Counted, Global};
+pub use late::{LateOutput, LateRecords};
 pub use result::{Firing, Windowed};
 pub use rules::{Accumulation, WindowRules};
 pub use session::{Session, SessionGap};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use millstream_engine::time::Timestamp;
 
+use super::LateRecords;
 use super::trigger::OnWatermark;
-use crate::fan::SidePort;
 
 /// What a window holds when it is told of a second time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -26,15 +26,14 @@ pub struct WindowRules<T, R = OnWatermark> {
     pub accumulation: Accumulation,
     /// How far the watermark may be beyond the end of a window whose late records still count.
     pub lateness: Duration,
-    /// Where later records go. Without it they are dropped and counted as
-    /// [late](millstream_engine::metrics::DropReason::Late).
-    pub late: Option<SidePort<T>>,
+    /// What becomes of later records.
+    pub late: LateRecords<T>,
 }
 
 impl<T> WindowRules<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         let (trigger, accumulation) = (OnWatermark, Accumulation::Accumulating);
-        Self { trigger, accumulation, lateness: Duration::ZERO, late: None }
+        Self { trigger, accumulation, lateness: Duration::ZERO, late: LateRecords::dropped() }
     }
 }
 

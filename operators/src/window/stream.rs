@@ -7,7 +7,7 @@ use millstream_engine::chain::Chain;
 use millstream_engine::key::KeyOf;
 
 use super::trigger::OnWatermark;
-use super::{Accumulation, Trigger, WindowRules, Windows};
+use super::{Accumulation, LateRecords, Trigger, WindowRules, Windows};
 use crate::KeyedStream;
 use crate::aggregate::Aggregate;
 use crate::fan::SideTag;
@@ -40,9 +40,9 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
     /// # }
     /// ```
     ///
-    /// Windows by event time need an [`event_time`](DataStream::event_time) before them: without
-    /// it, the graph is refused. And a window needs a key, or
-    /// [`window_all`](DataStream::window_all):
+    /// Windows by event time need an [`event_time`](crate::DataStream::event_time) before them:
+    /// without it, the graph is refused. And a window needs a key, or
+    /// [`window_all`](crate::DataStream::window_all):
     ///
     /// ```compile_fail
     /// # use std::time::Duration;
@@ -211,7 +211,9 @@ where
     pub fn aggregate<G: Aggregate<T>>(self, aggregate: G) -> Aggregated<T, C, K, W, G, R> {
         let Self { keyed, windows, mut rules, late } = self;
         keyed.via_keyed_with(|key, operator, blueprint| {
-            rules.late = late.map(|tag| tag.port(operator, blueprint));
+            if let Some(tag) = late {
+                rules.late = LateRecords::to(tag.port(operator, blueprint));
+            }
             windows.operator(key, aggregate, rules)
         })
     }

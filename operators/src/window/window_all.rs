@@ -13,9 +13,8 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Cuts the records into windows, without a key: all of them go to one instance, however many
     /// the stream has. What is told has the key `()`.
     ///
-    /// One instance is as fast as one core. Where that is not enough, aggregate by some key first,
-    /// which many instances do, and what comes out of that once more:
-    /// [windows of windows](super::Windowed) line up.
+    /// One instance is as fast as one core. Where that is not enough, let all instances aggregate
+    /// their own records first: [`combined`](DataStream::combined) does that.
     ///
     /// ```
     /// use std::time::Duration;

@@ -13,7 +13,9 @@ pub use millstream_operators::aggregate::Aggregate;
 use millstream_operators::prelude::*;
 pub use millstream_operators::window::Windowed;
 use millstream_operators::window::trigger::{Moment, NextTime, TriggerResult};
-use millstream_operators::window::{Accumulation, Firing, TimeWindow, Trigger, WindowRules};
+use millstream_operators::window::{
+    Accumulation, Firing, LateRecords, TimeWindow, Trigger, WindowRules,
+};
 
 /// What happened, and whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +42,12 @@ pub fn click(key: u8, time: i64) -> Record<Keyed<Click>> {
 
 pub fn rules<R>(lateness: u64, trigger: R) -> WindowRules<Click, R> {
     let lateness = Duration::from_millis(lateness);
-    WindowRules { trigger, accumulation: Accumulation::Accumulating, lateness, late: None }
+    WindowRules {
+        trigger,
+        accumulation: Accumulation::Accumulating,
+        lateness,
+        late: LateRecords::dropped(),
+    }
 }
 
 pub fn windowed(

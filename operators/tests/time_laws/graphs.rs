@@ -34,6 +34,10 @@ pub(crate) struct Play<'a> {
     /// How long a partition may be quiet until it is idle.
     pub(crate) idle_after: Option<u64>,
     pub(crate) state: Option<Snapshot>,
+    /// How many entries a combiner in front of the shuffle has, if there is one.
+    pub(crate) combined: Option<usize>,
+    /// How many instances there are in front of the shuffle.
+    pub(crate) before: usize,
     /// What comes of the first partition while the barrier of a crash has not come of the others.
     pub(crate) ahead: &'a [Step],
 }
@@ -205,13 +209,32 @@ macro_rules! windows {
     }};
 }
 
+/// The same windows, merged before the shuffle.
+macro_rules! combined_windows {
+    ($clicks:expr, $windows:expr, $case:expr, $late:expr) => {{
+        let windows =
+            $clicks.window($windows).allowed_lateness(ms($case.lateness)).late_to($late.unwrap());
+        let windows = if $case.discarding { windows.discarding() } else { windows };
+        windows.aggregate(Total).uid("keys").map(|one| told(&one)).boxed()
+    }};
+}
+
 fn build(
     case: &Case,
     clicks: DataStream<Click>,
-    parallel: usize,
+    (parallel, combined): (usize, Option<usize>),
     late: Option<&SideTag<Click>>,
 ) -> DataStream<Out> {
     let keyed = clicks.key_by(|click| click.0).parallel(parallel);
+    if let Some(entries) = combined {
+        let Kind::Sliding { size, step, offset } = case.kind else { unreachable!() };
+        let keyed = keyed.combined(entries);
+        return if case.tumbling {
+            combined_windows!(keyed, Tumbling::of(ms(size)).offset(ms(offset)), case, late)
+        } else {
+            combined_windows!(keyed, Sliding::of(ms(size), ms(step)).offset(ms(offset)), case, late)
+        };
+    }
     let total = |(key, value)| (key, Told { span: (0, 0), value, why: Why::OnTime });
     match case.kind {
         Kind::Sliding { size, offset, .. } if case.tumbling => {
@@ -274,7 +297,8 @@ pub(crate) fn play(case: &Case, steps: &[Step], play: Play<'_>) -> Played {
         too_late.map(Err).sink("too late", rest_sink);
         late
     });
-    let told = build(case, clicks, play.parallel, late.as_ref());
+    let clicks = if play.before > 1 { clicks.parallel(play.before) } else { clicks };
+    let told = build(case, clicks, (play.parallel, play.combined), late.as_ref());
     told.parallel(1).via(Note(Arc::clone(&notes))).map(Ok).sink("told", sink);
     let options = play.state.into_iter().fold(play.options.clone(), JobOptions::with_state);
     let mut driver = TestDriver::start_with(flow.blueprint(), &options).unwrap();

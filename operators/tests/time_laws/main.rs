@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod by_key;
+mod combined;
 mod graphs;
 mod oracle;
 mod scripts;
@@ -49,7 +50,8 @@ fn options(draw: &mut Draw) -> JobOptions {
 
 fn plain(options: &JobOptions, parallel: usize) -> Play<'_> {
     let (ending, idle_after, state) = (Ending::End, None, None);
-    Play { options, parallel, ending, barriers: &[], idle_after, state, ahead: &[] }
+    let (combined, before, barriers, ahead) = (None, 1, &[][..], &[][..]);
+    Play { options, parallel, ending, barriers, idle_after, state, combined, before, ahead }
 }
 
 /// Some numbers of instances.

@@ -44,7 +44,7 @@ fn h6_within_the_lateness_each_record_changes_what_was_told() {
 #[test]
 fn h6_what_is_later_still_goes_to_the_side_output_with_its_time() {
     let (harness, mut probe): (_, SideProbe<Click>) = OperatorHarness::with_side(16, |port| {
-        operator(ten(), WindowRules { late: Some(SidePort::new(port)), ..lenient(5) })
+        operator(ten(), WindowRules { late: LateRecords::to(SidePort::new(port)), ..lenient(5) })
     });
     let mut windows = Driven(harness);
     windows.push('a', 3, 1);

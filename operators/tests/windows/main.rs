@@ -20,7 +20,7 @@ use millstream_engine::testing::{Event, OperatorHarness, Step};
 use millstream_operators::aggregate::Aggregate;
 use millstream_operators::prelude::*;
 use millstream_operators::window::trigger::{Moment, NextTime, TriggerResult};
-use millstream_operators::window::{Accumulation, Trigger, WindowRules, Windows};
+use millstream_operators::window::{Accumulation, LateRecords, Trigger, WindowRules, Windows};
 
 /// A record: its key, its event time, and a number.
 type Click = (char, i64, u64);
@@ -79,7 +79,7 @@ fn operator<W: Windows<Click>, R: Trigger>(
 
 fn rules<R: Trigger>(trigger: R) -> WindowRules<Click, R> {
     let accumulation = Accumulation::Accumulating;
-    WindowRules { trigger, accumulation, lateness: Duration::ZERO, late: None }
+    WindowRules { trigger, accumulation, lateness: Duration::ZERO, late: LateRecords::dropped() }
 }
 
 /// A record as it comes over the shuffle.

@@ -153,10 +153,10 @@ fn a_barrier_without_room_lets_nothing_past() {
 #[test]
 fn behind_the_end_nothing_is_sent_and_nobody_is_listened_to() {
     let mut all = plain(4, 1);
-    Tail::idle(&mut all.outbox, true);
+    assert_eq!(Tail::idle(&mut all.outbox, true), Flow::More);
     assert_eq!(flush(&mut all.outbox, Flush::All), DONE);
     assert_eq!(Tail::end(&mut all.outbox), Flow::More);
-    Tail::idle(&mut all.outbox, false);
+    assert_eq!(Tail::idle(&mut all.outbox, false), Flow::More);
     assert_eq!(flush(&mut all.outbox, Flush::All), DONE);
     let last = receive(&mut all.receiver);
     assert!(last.end && last.idle);
@@ -178,12 +178,12 @@ fn the_end_waits_for_room() {
 #[test]
 fn a_change_of_idleness_is_sent_without_records() {
     let mut all = plain(4, 4);
-    Tail::idle(&mut all.outbox, true);
+    assert_eq!(Tail::idle(&mut all.outbox, true), Flow::More);
     assert_eq!(flush(&mut all.outbox, Flush::All), DONE);
     assert!(receive(&mut all.receiver).idle);
     assert_eq!(flush(&mut all.outbox, Flush::All), DONE);
     assert!(drain(&mut all.receiver).is_empty(), "once is enough");
-    Tail::idle(&mut all.outbox, false);
+    assert_eq!(Tail::idle(&mut all.outbox, false), Flow::More);
     assert_eq!(flush(&mut all.outbox, Flush::All), DONE);
     assert!(!receive(&mut all.receiver).idle);
 }

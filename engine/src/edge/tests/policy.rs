@@ -155,7 +155,7 @@ fn control_goes_on_whatever_is_dropped_and_takes_bounded_room() {
             }
             let mark = i64::try_from(round).unwrap();
             assert_eq!(Tail::watermark(&mut all.outbox, at(mark)), Flow::More);
-            Tail::idle(&mut all.outbox, round % 2 == 0);
+            assert_eq!(Tail::idle(&mut all.outbox, round % 2 == 0), Flow::More);
             assert!(all.flush().is_ready());
             assert_eq!(Tail::barrier(&mut all.outbox, Barrier(round)), Flow::More, "{when_full}");
             assert!(!SideOutput::is_full(&all.outbox));
@@ -401,14 +401,14 @@ fn a_watermark_of_an_ordered_edge_comes_out_when_it_has_run_empty() {
     let mut all = sorted(Capacity::records(8, 2), false, WhenFull::Block, None, Sorting::Lifo);
     all.push([1, 2]);
     assert_eq!(Tail::watermark(&mut all.outbox, at(10)), Flow::More);
-    Tail::idle(&mut all.outbox, true);
+    assert_eq!(Tail::idle(&mut all.outbox, true), Flow::More);
     assert!(all.flush().is_ready());
     let first = receive(&mut all.receiver);
     assert_eq!((values(&first), first.marks.len(), first.idle), (vec![2], 0, false));
     let last = receive(&mut all.receiver);
     assert_eq!((values(&last), last.marks[0].watermark, last.idle), (vec![1], at(10), true));
     assert!(drain(&mut all.receiver).is_empty());
-    Tail::idle(&mut all.outbox, false);
+    assert_eq!(Tail::idle(&mut all.outbox, false), Flow::More);
     assert!(all.flush().is_ready());
     assert!(!receive(&mut all.receiver).idle, "a change is told without records");
 }

@@ -1,5 +1,7 @@
 //! The contract of a function over keyed records.
 
+use std::time::Duration;
+
 use millstream_engine::operator::{Collector, SideOutput};
 use millstream_engine::runtime::OperatorContext;
 use millstream_engine::{Error, OperatorError, Record};
@@ -25,6 +27,21 @@ pub trait ProcessFunction<K, T>: Clone + Send + 'static {
 
     /// The operator's name, where the user gives none.
     const NAME: &'static str = "process";
+
+    /// Whether it works by event time. A graph in which records without any could come to it is
+    /// refused when it is built.
+    const NEEDS_TIME: bool = false;
+
+    /// Whether the watermark behind it is [later](ProcessFunction::watermark_delay) than the one
+    /// before it.
+    const HOLDS_WATERMARK: bool = false;
+
+    /// By how much event time behind it is later than before it: as long as a record of its own may
+    /// come after its time has passed, which would be late for everybody behind. Asked only of a
+    /// function that [holds the watermark](ProcessFunction::HOLDS_WATERMARK).
+    fn watermark_delay(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Names what it keeps for each key. Called once an instance.
     fn states(&self) -> Self::States;
@@ -59,6 +76,23 @@ pub trait ProcessFunction<K, T>: Clone + Send + 'static {
     /// What is kept of the key is given up, to [make room](crate::keyed::KeyLimit::evict) for
     /// another one, with its timers: the last time to tell of it.
     fn on_evict(
+        &mut self,
+        context: &mut KeyContext<'_, K, Self::States>,
+        out: &mut impl Collector<Self::Out>,
+    ) -> Result<(), OperatorError> {
+        let _ = (context, out);
+        Ok(())
+    }
+
+    /// Whether the last call has more to emit than there was room for. As long as it has, no other
+    /// call is made but [`resume`](ProcessFunction::resume), and nothing is written down.
+    fn pending(&self) -> bool {
+        false
+    }
+
+    /// Goes on with what the last call has left, about the same key, until it is out or the
+    /// [collector is full](Collector::is_full) again.
+    fn resume(
         &mut self,
         context: &mut KeyContext<'_, K, Self::States>,
         out: &mut impl Collector<Self::Out>,

@@ -41,6 +41,18 @@ pub struct Process<T, K: KeyOf<T>, F: ProcessFunction<K::Owned, T>> {
     /// The input has ended, and with it event time.
     ended: bool,
     due: Option<Instant>,
+    /// The call that has more to emit than there was room for.
+    paused: Option<Paused>,
+    /// Of a function that holds the watermark: the one that is to be told.
+    held: Option<Timestamp>,
+}
+
+/// A call about a key that is not over.
+#[derive(Clone, Copy)]
+struct Paused {
+    place: usize,
+    time: Timestamp,
+    now: StateTime,
 }
 
 /// What a call to a function answers.
@@ -63,6 +75,8 @@ impl<T, K: KeyOf<T>, F: ProcessFunction<K::Owned, T>> Process<T, K, F> {
             firing: false,
             ended: false,
             due: None,
+            paused: None,
+            held: None,
             states,
         }
     }
@@ -106,7 +120,11 @@ where
         call: impl FnOnce(&mut F, &mut KeyContext<'_, K::Owned, F::States>) -> Called,
     ) -> Result<(), OperatorError> {
         self.about(place, time, now, call)?;
-        self.store.leave(place, &self.states, now);
+        if self.bounded.function.pending() {
+            self.paused = Some(Paused { place, time, now });
+        } else {
+            self.store.leave(place, &self.states, now);
+        }
         Ok(())
     }
 
@@ -154,7 +172,7 @@ where
 
     /// Lets timers fire as long as there is room, and then forgets state that has lived its time.
     fn fire(&mut self, out: &mut impl Collector<F::Out>) -> Result<(), OperatorError> {
-        while self.firing && !out.is_full() {
+        while self.firing && self.paused.is_none() && !out.is_full() {
             if self.bounded.side().is_some_and(|side| side.is_full()) {
                 break;
             }
@@ -171,6 +189,17 @@ where
         }
         self.set_timer();
         Ok(())
+    }
+
+    /// The watermark that a function which holds it back lets through.
+    fn hold(&mut self) {
+        if F::HOLDS_WATERMARK && self.now.event > Timestamp::MIN {
+            let reached = self.now.event;
+            let delay = self.bounded.function.watermark_delay();
+            let ends = reached == Timestamp::MAX;
+            let told = if ends { reached } else { reached.saturating_sub(delay) };
+            self.held = (told > Timestamp::MIN).then_some(told);
+        }
     }
 
     pub(super) fn set_timer(&mut self) {
@@ -216,6 +245,7 @@ where
         let hash = |key: &K::Owned| stable_hash::<K::Key>(key.borrow());
         self.store.restore(&self.states, codec, state, self.now, hash)?;
         self.set_timer();
+        self.hold();
         Ok(more)
     }
 }
@@ -275,6 +305,8 @@ where
 {
     type Out = F::Out;
     const NAME: &'static str = F::NAME;
+    const NEEDS_TIME: bool = F::NEEDS_TIME;
+    const SETS_TIME: bool = F::HOLDS_WATERMARK;
 
     fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
         self.clock = ProcessingClock::start(context.clock());
@@ -332,6 +364,7 @@ where
             return Ok(());
         }
         self.now.event = watermark;
+        self.hold();
         self.read_clock();
         self.firing = true;
         self.fire(out)
@@ -355,11 +388,19 @@ where
 
     #[inline]
     fn pending(&self) -> bool {
-        self.firing
+        self.firing || self.paused.is_some()
     }
 
     fn resume(&mut self, out: &mut impl Collector<F::Out>) -> Result<(), OperatorError> {
+        if let Some(Paused { place, time, now }) = self.paused.take() {
+            self.call(place, time, now, |function, context| function.resume(context, out))?;
+        }
         self.fire(out)
+    }
+
+    #[inline]
+    fn watermark(&mut self) -> Option<Timestamp> {
+        self.held.take()
     }
 
     #[inline]

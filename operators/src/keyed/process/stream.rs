@@ -1,7 +1,7 @@
 //! `process`: puts a function over keyed records into a stream.
 
 use millstream_engine::chain::Chain;
-use millstream_engine::graph::{Blueprint, OperatorId};
+use millstream_engine::graph::{Blueprint, EventTimeUse, OperatorId};
 use millstream_engine::key::KeyOf;
 
 use super::{Process, ProcessFunction};
@@ -108,6 +108,10 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
         K::Owned: Eq + Clone,
     {
         self.via_keyed_with(|key, operator, blueprint| {
+            if F::HOLDS_WATERMARK && !F::NEEDS_TIME {
+                // It only holds back what there is: there may be none.
+                blueprint.use_event_time(operator, EventTimeUse::Passes);
+            }
             Process::new(key, function(operator, blueprint))
         })
     }

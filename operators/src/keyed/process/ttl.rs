@@ -76,7 +76,7 @@ pub struct StateTime {
 
 impl StateTime {
     /// Later than everything.
-    pub(super) const NEVER: Self = Self { event: Timestamp::MAX, processing: Timestamp::MAX };
+    pub const NEVER: Self = Self { event: Timestamp::MAX, processing: Timestamp::MAX };
 
     /// The earlier one, on each clock.
     pub(super) fn earlier(self, other: Self) -> Self {

@@ -196,6 +196,14 @@ impl<In, O: Operator<In> + ReadableKeys> Operator<In> for Queryable<O> {
         self.operator.on_timer(now, out)
     }
 
+    fn before_barrier(&mut self, out: &mut impl Collector<O::Out>) -> Result<(), OperatorError> {
+        self.operator.before_barrier(out)
+    }
+
+    fn before_idle(&mut self, out: &mut impl Collector<O::Out>) -> Result<(), OperatorError> {
+        self.operator.before_idle(out)
+    }
+
     fn on_end(&mut self, out: &mut impl Collector<O::Out>) -> Result<(), OperatorError> {
         // From here on it gives away what it keeps.
         self.answer();

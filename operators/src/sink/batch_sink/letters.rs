@@ -109,9 +109,9 @@ impl<T: Send + 'static> Tail<T> for WithLetters<T> {
         self.sink.watermark(watermark)
     }
 
-    fn idle(&mut self, idle: bool) {
+    fn idle(&mut self, idle: bool) -> Flow {
         SideOutput::idle(&mut self.letters, idle);
-        self.sink.idle(idle);
+        self.sink.idle(idle)
     }
 
     fn timer(&mut self, now: Instant) -> Flow {

@@ -143,13 +143,9 @@ where
 
     #[cold]
     fn late(&mut self, value: T, time: Timestamp) {
-        match &mut self.rules.late {
-            Some(late) => late.emit(Record::at(value, time)),
-            None => {
-                if let Some(counters) = &self.counters {
-                    counters.dropped(DropReason::Late, 1);
-                }
-            }
+        let dropped = self.rules.late.take(Record::at(value, time));
+        if let Some(counters) = self.counters.as_ref().filter(|_| dropped > 0) {
+            counters.dropped(DropReason::Late, dropped);
         }
     }
 }
@@ -169,9 +165,7 @@ where
     fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
         self.clock.open(context);
         self.counters = Some(context.counters());
-        if let Some(late) = &mut self.rules.late {
-            late.open(context);
-        }
+        self.rules.late.open(context);
         Ok(())
     }
 
@@ -270,7 +264,7 @@ where
     }
 
     fn side(&mut self) -> Option<&mut dyn SideOutput> {
-        self.rules.late.as_mut().map(|late| late as &mut dyn SideOutput)
+        self.rules.late.side()
     }
 
     fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {

@@ -138,9 +138,9 @@ where
     L: Layout<T, G, R>,
 {
     fn too_late(&mut self, value: T, time: Timestamp) {
-        match &mut self.rules.late {
-            Some(late) => late.emit(Record::at(value, time)),
-            None => self.counters.dropped(DropReason::Late, 1),
+        let dropped = self.rules.late.take(Record::at(value, time));
+        if dropped > 0 {
+            self.counters.dropped(DropReason::Late, dropped);
         }
     }
 
@@ -236,9 +236,7 @@ where
     fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
         self.clock.open(context);
         self.counters = context.counters();
-        if let Some(late) = &mut self.rules.late {
-            late.open(context);
-        }
+        self.rules.late.open(context);
         Ok(())
     }
 
@@ -307,7 +305,7 @@ where
 
     #[inline]
     fn side(&mut self) -> Option<&mut dyn SideOutput> {
-        self.rules.late.as_mut().map(|late| late as &mut dyn SideOutput)
+        self.rules.late.side()
     }
 
     /// The watermark and the clock, by instance; and by key group: the watermark again, then each

@@ -245,9 +245,7 @@ where
     fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
         self.clock.open(context);
         self.counters = Some(context.counters());
-        if let Some(late) = &mut self.rules.late {
-            late.open(context);
-        }
+        self.rules.late.open(context);
         Ok(())
     }
 
@@ -357,7 +355,7 @@ where
     }
 
     fn side(&mut self) -> Option<&mut dyn SideOutput> {
-        self.rules.late.as_mut().map(|late| late as &mut dyn SideOutput)
+        self.rules.late.side()
     }
 
     fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {

@@ -59,6 +59,15 @@ impl Grid {
         Some(Timestamp::from_millis(time.saturating_sub(behind)))
     }
 
+    /// From where to where the pane reaches that a time lies in; `None` between windows.
+    pub(super) fn pane_span(self, time: Timestamp) -> Option<TimeWindow> {
+        let start = self.pane(time)?;
+        let cut = self.size % self.step;
+        let long =
+            if cut > 0 && self.phase(time.as_millis()) < cut { cut } else { self.step - cut };
+        Some(TimeWindow::new(start, clamp(Start::from(start.as_millis()) + Start::from(long))))
+    }
+
     /// The last window that has begun by a time.
     pub(super) fn last_from(self, time: Timestamp) -> Start {
         Start::from(time.as_millis()) - Start::from(self.phase(time.as_millis()))

@@ -7,6 +7,7 @@ mod panes;
 use std::time::Duration;
 
 use millstream_engine::key::KeyOf;
+use millstream_engine::time::Timestamp;
 
 use grid::Grid;
 pub use kept::Panorama;
@@ -14,6 +15,7 @@ pub use kept::Panorama;
 use super::by_key::ByKey;
 use super::{TimeWindow, Trigger, WindowRules, Windows};
 use crate::aggregate::Aggregate;
+use crate::combine::WindowPane;
 
 /// Windows of one size, of which one begins with each step: the last hour, told every minute.
 ///
@@ -80,6 +82,15 @@ impl Sliding {
     #[must_use]
     pub fn offset(self, offset: Duration) -> Self {
         Self(self.0.with_offset(offset))
+    }
+}
+
+impl Sliding {
+    /// The pane that `time` lies in, and when the first of its windows is complete.
+    pub(crate) fn pane(&self, time: Timestamp) -> Option<WindowPane> {
+        let span = self.0.pane_span(time)?;
+        let complete = self.0.window(self.0.first_behind(span.start)).end;
+        Some(WindowPane { span, complete })
     }
 }
 

@@ -252,7 +252,12 @@ impl Draft {
         let (keys, size) = (1 + self.below(4), self.size());
         let key = move |n: &u64| n % keys;
         let single = stream.parallelism() == 1;
-        match self.below(4) {
+        match self.below(5) {
+            4 => {
+                let keyed = stream.key_by(key).parallel(size).combined(size);
+                let sums = keyed.reduce(|sum, n| *sum += n).map(|(_, sum)| sum % 1000);
+                (sums.boxed(), model.sums(keys))
+            }
             0 => {
                 let keyed = stream.key_by(key).parallel(size);
                 let sums = keyed.fold(0, |sum, n| *sum += n).map(|(_, sum)| sum % 1000);

@@ -168,7 +168,7 @@ impl Draft {
         let count = self.size();
         let single = stream.parallelism() == 1 && other.parallelism() == 1;
         let in_order = if single { Sure::Order } else { Sure::Bag };
-        match self.below(14) {
+        match self.below(16) {
             0 => (stream.merge(other), model.and(others, Sure::Bag)),
             1 => (stream.merge_until(other, MergeEnd::Last), model.and(others, Sure::Bag)),
             2 => {
@@ -213,8 +213,26 @@ impl Draft {
                 };
                 (met.boxed(), met_model.at_most(sure))
             }
+            13 => {
+                let keys = 1 + self.below(5);
+                let other = other.key_by(move |n| n % keys);
+                let met = stream.key_by(move |n| n % keys).join(other);
+                let met = met.running(|sides| sides.left().or(sides.right()).copied().unwrap_or(0));
+                (met.boxed(), model.and(others, Sure::Count))
+            }
+            14 => (self.meet_in_time(stream, other), model.equal(&others)),
             _ => self.meet_and_cut(stream, model, other, others),
         }
+    }
+
+    /// Each value with the same ones of another stream, or alone if there are none.
+    fn meet_in_time(&mut self, stream: DataStream<u64>, other: DataStream<u64>) -> DataStream<u64> {
+        let time = |n: &u64| Timestamp::from_millis(i64::try_from(n % 1000).unwrap_or_default());
+        let watermarks = Watermarks::bounded_disorder(Duration::from_secs(1));
+        let [stream, other] = [stream, other].map(|side| side.event_time(time, watermarks.clone()));
+        let (key, near) = (|n: &u64| *n, Interval::around(Duration::from_millis(self.below(3))));
+        let met = stream.key_by(key).interval_join(other.key_by(key), near);
+        met.outer(|sides| sides.left().or(sides.right()).copied().unwrap_or(0)).boxed()
     }
 
     /// Words that may have enough of one input before the other is over.

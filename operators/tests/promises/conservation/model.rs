@@ -91,6 +91,19 @@ impl Model {
         }
     }
 
+    /// Each value as often as it finds itself in the other stream, and else once; and those of the
+    /// other that find nothing.
+    pub(crate) fn equal(self, other: &Self) -> Self {
+        let of = |values: &[u64], n: u64| values.iter().filter(|value| **value == n).count();
+        let pairs = |n: &u64| std::iter::repeat_n(*n, of(&other.values, *n).max(1));
+        let alone = |n: &u64| of(&self.values, *n) == 0;
+        let mut values: Vec<_> = self.values.iter().flat_map(pairs).collect();
+        values.extend(other.values.iter().copied().filter(alone));
+        let least = self.sure.min(other.sure);
+        let sure = if least >= Sure::Bag { Sure::Bag } else { Sure::Nothing };
+        Self { values, sure, uncut: self.uncut || other.uncut }
+    }
+
     /// Compares with what has come out.
     pub(crate) fn compare(mut self, mut values: Vec<u64>, cut: bool) {
         if self.uncut && cut {
