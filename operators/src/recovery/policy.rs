@@ -28,13 +28,14 @@ use crate::attempt::Backoff;
 pub struct RestartPolicy {
     backoff: Backoff,
     reset_after: Duration,
+    in_flight: usize,
 }
 
 impl RestartPolicy {
     /// Starts again as `backoff` says.
     #[must_use]
     pub const fn new(backoff: Backoff) -> Self {
-        Self { backoff, reset_after: Duration::from_secs(60) }
+        Self { backoff, reset_after: Duration::from_secs(60), in_flight: 16 }
     }
 
     /// How long it has to run without a failure for the counting to begin anew. Default: a minute.
@@ -42,6 +43,24 @@ impl RestartPolicy {
     pub const fn with_reset_after(mut self, quiet: Duration) -> Self {
         self.reset_after = quiet;
         self
+    }
+
+    /// How many batches of input a [`restart_section`](crate::DataStream::restart_section) may have
+    /// on their way at once, which is what it is given again after a failure. Zero counts as one.
+    /// Default: 16.
+    ///
+    /// With one of them the section takes nothing more before everything that came of the last
+    /// batch is out. Behind [`balance`](crate::DataStream::balance), and with a
+    /// [`with_capacity`](crate::DataStream::with_capacity) of one, it then hoards next to no work
+    /// that others could do while it rests.
+    #[must_use]
+    pub const fn with_in_flight(mut self, batches: usize) -> Self {
+        self.in_flight = if batches == 0 { 1 } else { batches };
+        self
+    }
+
+    pub(crate) const fn in_flight(&self) -> usize {
+        self.in_flight
     }
 }
 

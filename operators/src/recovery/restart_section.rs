@@ -19,8 +19,6 @@ use millstream_engine::{Error, ErrorKind, Record};
 use super::{Nested, RestartPolicy, Restarts, Supply};
 use crate::DataStream;
 
-/// How many batches of input may be on their way through the section.
-const UNACKED_BATCHES: usize = 16;
 /// How many batches' worth of output is held back until the input that it came of is through.
 const HELD_BATCHES: usize = 64;
 
@@ -43,7 +41,8 @@ impl<T: Clone + Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// may contain anything, boundaries too; `section` is called for each attempt, and what it
     /// builds must end in the stream that it returns. It is a job of its own, whose numbers are not
     /// among those of the outer one. A section that has enough ends the stream. Keeps 16 batches of
-    /// input at most; each instance of a parallel stream has a section of its own. Event times,
+    /// input at most, unless [`with_in_flight`](RestartPolicy::with_in_flight) says otherwise; each
+    /// instance of a parallel stream has a section of its own. Event times,
     /// watermarks and barriers pass as through any operator.
     ///
     /// ```
@@ -85,8 +84,10 @@ impl<T: Clone + Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         };
         let build: Arc<Build<T, U>> = Arc::new(build);
         let instances = self.parallelism();
-        let buffer = UNACKED_BATCHES * default_batch::<T>() + HELD_BATCHES * default_batch::<U>();
-        let factory = RestartSection { policy: policy.into(), build };
+        let policy = policy.into();
+        let unacked = policy.in_flight().saturating_mul(default_batch::<T>());
+        let buffer = unacked.saturating_add(HELD_BATCHES * default_batch::<U>());
+        let factory = RestartSection { policy, build };
         self.through("restart_section", instances, buffer, factory)
     }
 }
@@ -122,6 +123,7 @@ where
         Ok(Box::new(Section {
             build: Arc::clone(&self.build),
             restarts: Restarts::new(self.policy),
+            in_flight: self.policy.in_flight(),
             name: context.name(),
             clock: context.clock(),
             random: context.random(),
@@ -147,6 +149,8 @@ where
 struct Section<T, U> {
     build: Arc<Build<T, U>>,
     restarts: Restarts,
+    /// The most batches that may be on their way.
+    in_flight: usize,
     name: Arc<str>,
     clock: Clock,
     random: Random,
@@ -206,7 +210,7 @@ impl<T: Clone + Send, U: Send + 'static> Section<T, U> {
                     running.outgoing = Some(next.copy());
                 } else if self.input_ended {
                     running.outgoing = Some(Batch { end: true, ..Batch::new() });
-                } else if self.unacked.len() >= UNACKED_BATCHES {
+                } else if self.unacked.len() >= self.in_flight {
                     return Ok(());
                 } else {
                     let Poll::Ready(mut batch) = self.input.poll_next(cx)? else {

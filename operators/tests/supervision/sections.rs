@@ -69,11 +69,13 @@ proptest! {
         batch in 1..6_usize,
         capacity in 1..5_usize,
         instances in 1..3_usize,
+        in_flight in 0..4_usize,
     ) {
         let flow = Dataflow::new("anywhere");
         let numbers = flow.source("in", source::from_iter(0..80_u32)).parallel(instances);
         // Each instance has a section of its own, and they share what has slipped.
-        let numbers = numbers.restart_section(quick(9), slippery(&slips, panics));
+        let policy = quick(9).with_in_flight(in_flight);
+        let numbers = numbers.restart_section(policy, slippery(&slips, panics));
         let numbers = numbers.gather().collect();
         let options = JobOptions::default().with_batch_records(batch).with_publish_every(None);
         let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -86,6 +88,30 @@ proptest! {
         }
         let expected = (0..80).filter(|n| n % 5 != 4).flat_map(|n| vec![n; n as usize % 3]);
         prop_assert_eq!(all, expected.collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn j4_a_section_hoards_no_more_than_it_may_have_in_flight() {
+    for in_flight in [1, 3] {
+        let flow = Dataflow::new("workers");
+        let [slow, quick_one] = flow.source("in", source::from_iter(0..100_u32)).balance();
+        let policy = quick(3).with_in_flight(in_flight);
+        let slow = slow.restart_section(policy, |tasks| {
+            tasks.map_async(1, |_| async {
+                Clock::system().sleep(Duration::from_secs(3600)).await;
+                "slow"
+            })
+        });
+        let slow = slow.with_capacity(1);
+        let quick_one = quick_one.restart_section(policy, |tasks| tasks.map(|_| "quick"));
+        let done = slow.merge(quick_one).collect();
+        let report = flow.run_with(JobOptions::default().with_stall_warning(None)).await.unwrap();
+        let done = report.take(done).unwrap();
+        assert_eq!(done.len(), 100);
+        // Those in flight, and one in each edge before the section and in the stage between them.
+        let hoarded = done.iter().filter(|by| **by == "slow").count();
+        assert_eq!(hoarded, in_flight + 3);
     }
 }
 
