@@ -1,0 +1,147 @@
+//! The gateway's HTTP side, and the clients that put a load on it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use comfy_table::{Table, presets};
+use millstream::random::Random;
+use millstream::source::QueueHandle;
+use millstream::time::Clock;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::request::{Answer, Request};
+use crate::{Crashes, Options, SERVICES, ask};
+
+/// The server, until it is dropped.
+pub(crate) struct Server {
+    address: SocketAddr,
+    _serving: JoinSet<()>,
+}
+
+impl Server {
+    pub(crate) async fn start(
+        listen: Option<SocketAddr>,
+        requests: QueueHandle<Request>,
+    ) -> Result<Self, std::io::Error> {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let listener = TcpListener::bind(listen.unwrap_or(any)).await?;
+        let address = listener.local_addr()?;
+        let app = Router::new().route("/{service}/{item}", get(answer)).with_state(requests);
+        let mut serving = JoinSet::new();
+        serving.spawn(async move { axum::serve(listener, app).await.unwrap_or_default() });
+        Ok(Self { address, _serving: serving })
+    }
+
+    /// The status that is answered.
+    #[cfg(test)]
+    pub(crate) async fn get(&self, path: &str) -> u16 {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let response = http.get(format!("http://{}/{path}", self.address)).send().await.unwrap();
+        response.status().as_u16()
+    }
+
+    /// Puts clients to it, and crashes services meanwhile.
+    pub(crate) async fn load(&self, options: &Options, crashes: &Crashes) -> Answers {
+        if options.listen.is_some() {
+            return std::future::pending().await;
+        }
+        let mut clients = JoinSet::new();
+        for client in 0..options.clients {
+            clients.spawn(ask_often(self.address, client, options.requests));
+        }
+        let mut disaster = Box::pin(crash(crashes, options.crashes));
+        let mut disaster_over = false;
+        let mut all = Answers::default();
+        loop {
+            tokio::select! {
+                () = &mut disaster, if !disaster_over => disaster_over = true,
+                answers = clients.join_next() => match answers {
+                    Some(answers) => all.add(answers.unwrap_or_default()),
+                    None => return all,
+                }
+            }
+        }
+    }
+}
+
+async fn answer(
+    State(requests): State<QueueHandle<Request>>,
+    Path((service, item)): Path<(String, String)>,
+) -> Response {
+    let Some(service) = SERVICES.iter().position(|name| *name == service) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    match ask(&requests, service, item).await {
+        Answer::Result(body) => body.into_response(),
+        Answer::Shed => (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "1")]).into_response(),
+        Answer::Failed => StatusCode::BAD_GATEWAY.into_response(),
+    }
+}
+
+async fn crash(crashes: &Crashes, times: u64) {
+    let mut random = Random::new(3);
+    for _ in 0..times {
+        Clock::system().sleep(Duration::from_millis(50 + random.below(100))).await;
+        crashes.crash(random.below(3) as usize);
+    }
+}
+
+/// One client, which thinks for a while between requests.
+async fn ask_often(server: SocketAddr, client: usize, requests: usize) -> Answers {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
+    let mut random = Random::fork(5, client, 0);
+    let mut answers = Answers::default();
+    for request in 0..requests {
+        let service = random.below(3) as usize;
+        let name = SERVICES.get(service).copied().unwrap_or_default();
+        let url = format!("http://{server}/{name}/{client}-{request}");
+        let status = http.get(url).send().await.map(|response| response.status());
+        answers.count(service, status.ok());
+        Clock::system().sleep(Duration::from_millis(random.below(150))).await;
+    }
+    answers
+}
+
+/// How many answers there were: by service, those with a result, 503, 502, and none.
+#[derive(Default)]
+pub(crate) struct Answers([[u64; 4]; 3]);
+
+impl Answers {
+    fn count(&mut self, service: usize, status: Option<StatusCode>) {
+        let column = match status {
+            Some(StatusCode::OK) => 0,
+            Some(StatusCode::SERVICE_UNAVAILABLE) => 1,
+            Some(StatusCode::BAD_GATEWAY) => 2,
+            _ => 3,
+        };
+        self.0[service][column] += 1;
+    }
+
+    fn add(&mut self, other: Self) {
+        for (row, other) in self.0.iter_mut().zip(other.0) {
+            row.iter_mut().zip(other).for_each(|(sum, count)| *sum += count);
+        }
+    }
+
+    /// Shows them, and fails if a request had no answer.
+    pub(crate) fn show(&self) -> ExitCode {
+        let mut table = Table::new();
+        let header = ["service", "answered", "503: too busy", "502: failed", "no answer"];
+        table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(header);
+        for (name, counts) in SERVICES.iter().zip(self.0) {
+            let mut row = vec![(*name).to_owned()];
+            row.extend(counts.map(|count| count.to_string()));
+            table.add_row(row);
+        }
+        println!("{table}");
+        let unanswered: u64 = self.0.iter().map(|[.., none]| none).sum();
+        ExitCode::from(u8::from(unanswered > 0))
+    }
+}
