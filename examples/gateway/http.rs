@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::request::{Answer, Request};
-use crate::{Crashes, Options, SERVICES, ask};
+use crate::{Crashes, Options, SERVICES, ask, name};
 
 /// The server, until it is dropped.
 pub(crate) struct Server {
@@ -63,7 +63,7 @@ impl Server {
             tokio::select! {
                 () = &mut disaster, if !disaster_over => disaster_over = true,
                 answers = clients.join_next() => match answers {
-                    Some(answers) => all.add(answers.unwrap_or_default()),
+                    Some(answers) => all.add(&answers.unwrap_or_default()),
                     None => return all,
                 }
             }
@@ -100,8 +100,7 @@ async fn ask_often(server: SocketAddr, client: usize, requests: usize) -> Answer
     let mut answers = Answers::default();
     for request in 0..requests {
         let service = random.below(3) as usize;
-        let name = SERVICES.get(service).copied().unwrap_or_default();
-        let url = format!("http://{server}/{name}/{client}-{request}");
+        let url = format!("http://{server}/{}/{client}-{request}", name(service));
         let status = http.get(url).send().await.map(|response| response.status());
         answers.count(service, status.ok());
         Clock::system().sleep(Duration::from_millis(random.below(150))).await;
@@ -121,10 +120,11 @@ impl Answers {
             Some(StatusCode::BAD_GATEWAY) => 2,
             _ => 3,
         };
-        self.0[service][column] += 1;
+        let cell = self.0.get_mut(service).and_then(|row| row.get_mut(column));
+        cell.into_iter().for_each(|count| *count += 1);
     }
 
-    fn add(&mut self, other: Self) {
+    fn add(&mut self, other: &Self) {
         for (row, other) in self.0.iter_mut().zip(other.0) {
             row.iter_mut().zip(other).for_each(|(sum, count)| *sum += count);
         }

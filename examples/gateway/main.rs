@@ -62,11 +62,15 @@ struct Options {
     metrics: Option<SocketAddr>,
 }
 
+fn name(service: usize) -> &'static str {
+    SERVICES.get(service).copied().unwrap_or("nobody")
+}
+
 /// What stands here for the services.
 async fn serve(service: usize, body: String) -> Result<String, OperatorError> {
     let effort = Random::fork(7, service, body.len()).below(20);
     Clock::system().sleep(Duration::from_millis(5 + effort)).await;
-    Ok(format!("{} says: {body}\n", SERVICES.get(service).unwrap_or(&"nobody")))
+    Ok(format!("{} says: {body}\n", name(service)))
 }
 
 /// The whole job. A request that is dropped on the way has been answered by that: see [`Request`].
@@ -92,7 +96,7 @@ where
                 .kill_switch(&crashes.life(number))
         };
         let waiting = requests.when_full(WhenFull::DropNewest).with_capacity(WAITING);
-        waiting.parallel(2).restart_section(restarts, life).named(SERVICES[number]).gather()
+        waiting.parallel(2).restart_section(restarts, life).named(name(number)).gather()
     };
     let by_service = flow.source("requests", requests).partition(|request| request.service);
     let [users, orders, search] = by_service;

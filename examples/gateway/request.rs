@@ -68,8 +68,10 @@ impl Request {
 impl Ticket {
     fn answer(&self, answer: Answer) {
         let sender = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // Whoever has asked may have gone.
-        sender.map(|sender| sender.send(answer).unwrap_or_default());
+        if let Some(sender) = sender {
+            // Whoever has asked may have gone.
+            drop(sender.send(answer));
+        }
     }
 }
 

@@ -178,8 +178,8 @@ async fn when_the_gateway_stops_everybody_is_told() {
         gateway.job.abort();
     };
     let (answers, ()) = tokio::join!(join_all(asking), stopping);
-    assert!(answers.iter().any(|answer| *answer == Answer::Failed), "those it had begun with");
-    assert!(answers.iter().any(|answer| *answer == Answer::Shed), "those that waited");
+    assert!(answers.contains(&Answer::Failed), "those it had begun with");
+    assert!(answers.contains(&Answer::Shed), "those that waited");
     assert_eq!(ask(&gateway.requests, 0, String::new()).await, Answer::Shed);
 }
 

@@ -79,7 +79,7 @@ async fn page(
 }
 
 /// The whole job, from where `file` ends.
-fn ingest(ask: impl Ask, deaf: bool, file: &file::Rows) -> Dataflow {
+fn ingest(ask: &impl Ask, deaf: bool, file: &file::Rows) -> Dataflow {
     let flow = Dataflow::new("rate_limited_api");
     let limiter = RateLimiter::new("quota", Rate::per_second(api::FIRST_QUOTA));
     let [north, others @ ..] = STATIONS.map(|station| {
@@ -108,7 +108,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let before = file::Rows::open(&path)?;
     let api = Api::start(options.rows);
     let client = api::Client::of(&api).await?;
-    let flow = ingest(client, options.deaf, &before);
+    let flow = ingest(&client, options.deaf, &before);
     if options.graph {
         println!("{}", flow.graph()?.to_mermaid());
         return Ok(ExitCode::SUCCESS);

@@ -25,7 +25,7 @@ async fn run(rows: u64, deaf: bool) -> (u64, u64, Duration) {
     let path = folder.path().join("rows");
     let api = Api::start(rows);
     let before = file::Rows::open(&path).unwrap();
-    let flow = ingest(Direct(api.clone()), deaf, &before);
+    let flow = ingest(&Direct(api.clone()), deaf, &before);
     let report = flow.run().await.unwrap();
     assert_eq!(report.records_read(), 4 * rows);
     assert_eq!(file::Rows::open(&path).unwrap().total(), 4 * rows);
@@ -63,7 +63,7 @@ fn a_run_goes_on_behind_the_last_row_wherever_the_one_before_was_killed() {
             let runtime = Builder::new_current_thread().enable_all().start_paused(true).build();
             let total = runtime.unwrap().block_on(async {
                 let before = file::Rows::open(&path).unwrap();
-                let flow = ingest(Direct(Api::start(100)), false, &before);
+                let flow = ingest(&Direct(Api::start(100)), false, &before);
                 let mut job = flow.start().unwrap();
                 let patience = Duration::from_millis(random.below(400));
                 tokio::select! {
@@ -93,7 +93,7 @@ async fn it_works_over_http_and_a_finished_file_is_left_alone() {
     for (before, written) in [(0, 120), (120, 0)] {
         let rows = file::Rows::open(&path).unwrap();
         assert_eq!(rows.total(), before);
-        let flow = ingest(api::Client::of(&api).await.unwrap(), false, &rows);
+        let flow = ingest(&api::Client::of(&api).await.unwrap(), false, &rows);
         assert_eq!(flow.run().await.unwrap().records_read(), written);
     }
 }
