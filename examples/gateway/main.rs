@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Every request gets one answer: what the service says, 503 where it would have had to wait behind
-//! too many others, or 502 where the service has crashed on it, or took too long. Try `--crashes 40`
-//! and `--clients 200`, and `--listen 127.0.0.1:8080` with `curl` at `/users/7`. By hand, a crashed
-//! service leaves callers that wait for ever, and one that hangs takes the others with it.
+//! too many others, or 502 where the service has crashed on it, or took too long. Try
+//! `--crashes 40 --clients 200`, and `--listen 127.0.0.1:8080` with `curl` at `/users/7`. By hand,
+//! a crashed service leaves callers that wait for ever, and one that hangs takes others with it.
 
 #![allow(clippy::print_stdout, reason = "a program for people")]
 

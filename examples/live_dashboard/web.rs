@@ -1,6 +1,6 @@
-//! The dashboard's two ends: axum, which gives each WebSocket a subscription to the hub, and readers
-//! that speak the same protocol over pipes in memory, so that a thousand of them need no thousand
-//! sockets.
+//! The dashboard's two ends: axum, which gives each WebSocket a subscription to the hub, and
+//! readers that speak the same protocol over pipes in memory, so that a thousand of them need no
+//! thousand sockets.
 
 use std::error::Error;
 use std::net::SocketAddr;

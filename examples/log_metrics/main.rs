@@ -10,8 +10,8 @@
 //! What can't be parsed is set aside with its reason, requests are counted by the time in the log
 //! and not by the clock, and a tap sends what it can to a slow archive: it never slows the rest.
 //! Try `--ship 0` and `--ship 50`, which change the last line of the report only; and
-//! `--metrics 127.0.0.1:9464` with `/metrics`, and `--log FILE` for a log of your own. Without it, a
-//! rotation loses lines, a bad line ends the program, and the archive sets the pace.
+//! `--metrics 127.0.0.1:9464` with `/metrics`, and `--log FILE` for a log of your own. Without it,
+//! a rotation loses lines, a bad line ends the program, and the archive sets the pace.
 
 #![allow(clippy::print_stdout, reason = "a program for people")]
 
