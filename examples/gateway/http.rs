@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -22,6 +23,7 @@ use crate::{Crashes, Options, SERVICES, ask, name};
 /// The server, until it is dropped.
 pub(crate) struct Server {
     address: SocketAddr,
+    answers: Arc<Mutex<Answers>>,
     _serving: JoinSet<()>,
 }
 
@@ -36,7 +38,7 @@ impl Server {
         let app = Router::new().route("/{service}/{item}", get(answer)).with_state(requests);
         let mut serving = JoinSet::new();
         serving.spawn(async move { axum::serve(listener, app).await.unwrap_or_default() });
-        Ok(Self { address, _serving: serving })
+        Ok(Self { address, answers: Arc::default(), _serving: serving })
     }
 
     /// The status that is answered.
@@ -48,26 +50,56 @@ impl Server {
     }
 
     /// Puts clients to it, and crashes services meanwhile.
-    pub(crate) async fn load(&self, options: &Options, crashes: &Crashes) -> Answers {
+    pub(crate) async fn load(&self, options: &Options, crashes: &Crashes) {
         if options.listen.is_some() {
             return std::future::pending().await;
         }
         let mut clients = JoinSet::new();
         for client in 0..options.clients {
-            clients.spawn(ask_often(self.address, client, options.requests));
+            let answers = Arc::clone(&self.answers);
+            clients.spawn(ask_often(self.address, client, options.requests, answers));
         }
-        let mut disaster = Box::pin(crash(crashes, options.crashes));
-        let mut disaster_over = false;
-        let mut all = Answers::default();
-        loop {
-            tokio::select! {
-                () = &mut disaster, if !disaster_over => disaster_over = true,
-                answers = clients.join_next() => match answers {
-                    Some(answers) => all.add(&answers.unwrap_or_default()),
-                    None => return all,
-                }
-            }
+        let crashing = async {
+            crash(crashes, options.crashes).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            _ = clients.join_all() => {}
+            () = crashing => {}
         }
+    }
+
+    /// Shows how they fared, and fails if a request had no answer.
+    pub(crate) fn show(&self) -> ExitCode {
+        let Answers(answers) = *self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = Table::new();
+        let header = ["service", "answered", "503: too busy", "502: failed", "no answer"];
+        table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(header);
+        for (name, counts) in SERVICES.iter().zip(answers) {
+            let mut row = vec![(*name).to_owned()];
+            row.extend(counts.map(|count| count.to_string()));
+            table.add_row(row);
+        }
+        println!("{table}");
+        let unanswered: u64 = answers.iter().map(|[.., none]| none).sum();
+        ExitCode::from(u8::from(unanswered > 0))
+    }
+}
+
+/// How many answers there were: by service, those with a result, 503, 502, and none.
+#[derive(Default)]
+struct Answers([[u64; 4]; 3]);
+
+impl Answers {
+    fn count(&mut self, service: usize, status: Option<StatusCode>) {
+        let column = match status {
+            Some(StatusCode::OK) => 0,
+            Some(StatusCode::SERVICE_UNAVAILABLE) => 1,
+            Some(StatusCode::BAD_GATEWAY) => 2,
+            _ => 3,
+        };
+        let cell = self.0.get_mut(service).and_then(|row| row.get_mut(column));
+        cell.into_iter().for_each(|count| *count += 1);
     }
 }
 
@@ -94,54 +126,19 @@ async fn crash(crashes: &Crashes, times: u64) {
 }
 
 /// One client, which thinks for a while between requests.
-async fn ask_often(server: SocketAddr, client: usize, requests: usize) -> Answers {
+async fn ask_often(
+    server: SocketAddr,
+    client: usize,
+    requests: usize,
+    answers: Arc<Mutex<Answers>>,
+) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
     let mut random = Random::fork(5, client, 0);
-    let mut answers = Answers::default();
     for request in 0..requests {
         let service = random.below(3) as usize;
         let url = format!("http://{server}/{}/{client}-{request}", name(service));
         let status = http.get(url).send().await.map(|response| response.status());
-        answers.count(service, status.ok());
+        answers.lock().unwrap_or_else(PoisonError::into_inner).count(service, status.ok());
         Clock::system().sleep(Duration::from_millis(random.below(150))).await;
-    }
-    answers
-}
-
-/// How many answers there were: by service, those with a result, 503, 502, and none.
-#[derive(Default)]
-pub(crate) struct Answers([[u64; 4]; 3]);
-
-impl Answers {
-    fn count(&mut self, service: usize, status: Option<StatusCode>) {
-        let column = match status {
-            Some(StatusCode::OK) => 0,
-            Some(StatusCode::SERVICE_UNAVAILABLE) => 1,
-            Some(StatusCode::BAD_GATEWAY) => 2,
-            _ => 3,
-        };
-        let cell = self.0.get_mut(service).and_then(|row| row.get_mut(column));
-        cell.into_iter().for_each(|count| *count += 1);
-    }
-
-    fn add(&mut self, other: &Self) {
-        for (row, other) in self.0.iter_mut().zip(other.0) {
-            row.iter_mut().zip(other).for_each(|(sum, count)| *sum += count);
-        }
-    }
-
-    /// Shows them, and fails if a request had no answer.
-    pub(crate) fn show(&self) -> ExitCode {
-        let mut table = Table::new();
-        let header = ["service", "answered", "503: too busy", "502: failed", "no answer"];
-        table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(header);
-        for (name, counts) in SERVICES.iter().zip(self.0) {
-            let mut row = vec![(*name).to_owned()];
-            row.extend(counts.map(|count| count.to_string()));
-            table.add_row(row);
-        }
-        println!("{table}");
-        let unanswered: u64 = self.0.iter().map(|[.., none]| none).sum();
-        ExitCode::from(u8::from(unanswered > 0))
     }
 }

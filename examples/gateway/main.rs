@@ -134,17 +134,10 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
         console.watch(job.observer())?;
     }
     let server = http::Server::start(options.listen, handle).await?;
-    let mut clients = std::pin::pin!(server.load(&options, &crashes));
-    let answers = tokio::select! {
-        answers = &mut clients => {
-            job.drain(patience).await?;
-            answers
-        }
-        // Ctrl-c: whoever still asks is turned away.
-        drained = &mut job => {
-            drained?;
-            if options.listen.is_some() { http::Answers::default() } else { clients.await }
-        }
-    };
-    Ok(answers.show())
+    tokio::select! {
+        () = server.load(&options, &crashes) => drop(job.drain(patience).await?),
+        // Ctrl-c: what was accepted has been answered, and the clients go home.
+        drained = &mut job => drop(drained?),
+    }
+    Ok(server.show())
 }

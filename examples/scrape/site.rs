@@ -16,6 +16,7 @@ use axum::response::{Html, IntoResponse, Response};
 use futures::stream;
 use millstream::time::{Clock, Instant};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 /// How many pages of a host have a number. With the root and as much of the trap as is within reach
@@ -82,6 +83,8 @@ struct Visits {
     busiest: usize,
     /// How often each page was asked for.
     times: BTreeMap<String, u32>,
+    /// Told when somebody waits for a page that hangs.
+    hanging: Arc<Notify>,
 }
 
 impl Site {
@@ -93,6 +96,7 @@ impl Site {
             lately: BTreeMap::new(),
             busiest: 0,
             times: BTreeMap::new(),
+            hanging: Arc::new(Notify::new()),
         };
         let state = Arc::new(Mutex::new(visits));
         let app = Router::new().fallback(answer).with_state(Arc::clone(&state));
@@ -107,6 +111,13 @@ impl Site {
 
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Waits until somebody waits for a page that hangs.
+    #[cfg(test)]
+    pub(crate) async fn hangs(&self) {
+        let hanging = Arc::clone(&self.state.lock().unwrap().hanging);
+        hanging.notified().await;
     }
 
     /// The most requests that any host got within a quarter of a second.
@@ -131,9 +142,10 @@ impl Visits {
 
 async fn answer(State(state): State<Shared>, headers: HeaderMap, uri: Uri) -> Response {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let (clock, before) = {
+    let (clock, hanging, before) = {
         let mut visits = state.lock().unwrap_or_else(PoisonError::into_inner);
-        (visits.clock.clone(), visits.note(host, uri.path()))
+        let before = visits.note(host, uri.path());
+        (visits.clock.clone(), Arc::clone(&visits.hanging), before)
     };
     let path = uri.path().trim_start_matches('/');
     if let Some(step) = path.strip_prefix("trap/").and_then(|step| step.parse::<u64>().ok()) {
@@ -158,7 +170,10 @@ async fn answer(State(state): State<Shared>, headers: HeaderMap, uri: Uri) -> Re
         Manner::FailsOnce | Manner::Fails => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         Manner::Moved => (StatusCode::MOVED_PERMANENTLY, [(LOCATION, "/1")]).into_response(),
         Manner::Missing => StatusCode::NOT_FOUND.into_response(),
-        Manner::Hangs => std::future::pending().await,
+        Manner::Hangs => {
+            hanging.notify_one();
+            std::future::pending().await
+        }
         Manner::Endless => {
             let more = stream::repeat_with(|| Ok::<_, Infallible>("and so on ".repeat(1000)));
             Body::from_stream(more).into_response()
