@@ -49,7 +49,11 @@ impl Folder {
 
 /// The month, unpacked.
 fn month() -> Vec<u8> {
-    let file = std::fs::File::open(format!("{DATA}/flights-2013-01.csv.gz")).unwrap();
+    unpacked("flights-2013-01.csv.gz")
+}
+
+fn unpacked(name: &str) -> Vec<u8> {
+    let file = std::fs::File::open(format!("{DATA}/{name}")).unwrap();
     let mut content = Vec::new();
     flate2::read::GzDecoder::new(file).read_to_end(&mut content).unwrap();
     content
@@ -89,6 +93,65 @@ fn the_month_has_the_totals_that_a_plain_loop_finds() {
         assert_eq!(std::fs::read_to_string(&output).unwrap(), expected);
         assert!(text(&done.stdout).contains("27004 rows read, 0 rejected"));
         assert_eq!(text(&done.stderr), "", "there is no progress bar in a pipe");
+    }
+}
+
+/// How flights left by airport and wind, in a plain loop: `NA` is a band behind all others.
+fn winds(flights: &[u8], weather: &[u8]) -> String {
+    let mut winds = BTreeMap::new();
+    let mut rows = csv::Reader::from_reader(weather);
+    let columns = rows.headers().unwrap().clone();
+    let column = |name| columns.iter().position(|column| column == name).unwrap();
+    let [origin, hour, speed] = ["origin", "time_hour", "wind_speed"].map(column);
+    for row in rows.records().map(Result::unwrap) {
+        let band = row[speed].parse::<f64>().ok().map(|speed| (speed / 10.0).floor() as u32 * 10);
+        winds.insert((row[origin].to_owned(), row[hour].to_owned()), band);
+    }
+    let mut rows = csv::Reader::from_reader(flights);
+    let columns = rows.headers().unwrap().clone();
+    let column = |name| columns.iter().position(|column| column == name).unwrap();
+    let [origin, hour, delayed] = ["origin", "time_hour", "dep_delay"].map(column);
+    let mut bands: BTreeMap<(String, u32), (u32, Vec<f64>)> = BTreeMap::new();
+    for row in rows.records().map(Result::unwrap) {
+        let band = winds.get(&(row[origin].to_owned(), row[hour].to_owned())).copied().flatten();
+        let key = (row[origin].to_owned(), band.unwrap_or(u32::MAX));
+        let (flights, delays) = bands.entry(key).or_default();
+        *flights += 1;
+        delays.extend(row[delayed].parse::<f64>().ok());
+    }
+    let line = |((origin, band), (flights, delays)): (&(String, u32), &(u32, Vec<f64>))| {
+        let band = if *band == u32::MAX { "NA".to_owned() } else { band.to_string() };
+        let mean = delays.iter().sum::<f64>() / delays.len() as f64;
+        let mean = if delays.is_empty() { String::new() } else { format!("{mean:.3}") };
+        format!("{origin},{band},{flights},{mean}\n")
+    };
+    format!("origin,band,flights,mean_dep_delay\n{}", bands.iter().map(line).collect::<String>())
+}
+
+#[test]
+fn the_wind_of_a_flight_is_that_of_its_airport_and_hour() {
+    let weather = unpacked("weather-2013-01.csv.gz");
+    // Every third hour is missing, and every seventh has no speed.
+    let mut holes = csv::Writer::from_writer(Vec::new());
+    let mut rows = csv::ReaderBuilder::new().has_headers(false).from_reader(&*weather);
+    for (number, row) in rows.records().map(Result::unwrap).enumerate() {
+        let blank = |(column, field)| if column == 9 { "NA" } else { field };
+        match number {
+            0 => holes.write_record(&row).unwrap(),
+            _ if number % 3 == 0 => {}
+            _ if number % 7 == 0 => holes.write_record(row.iter().enumerate().map(blank)).unwrap(),
+            _ => holes.write_record(&row).unwrap(),
+        }
+    }
+    let folder = Folder::new();
+    for (weather, parallelism) in [(weather, "1"), (holes.into_inner().unwrap(), "4")] {
+        let expected = winds(&month(), &weather);
+        let (data, output) = (folder.write("weather.csv", &weather), folder.path("winds.csv"));
+        let options = ["--weather-data", &data, "--weather", &output, "--parallelism", parallelism];
+        let done = run(&options);
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        assert_eq!(std::fs::read_to_string(&output).unwrap(), expected);
+        assert!(text(&done.stdout).contains("27004 rows read, 0 rejected"));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Every flight out of New York: one graph that reads a CSV file, sets rows that can't be parsed
-//! aside, and works out five things at once, two of them hour by hour in event time.
+//! aside, and works out five things at once, two of them hour by hour in event time; and one more
+//! if it is asked to, with the weather joined in.
 //!
 //! ```text
 //!                                  ╭─▶ totals by carrier (N instances) ─▶ names ─▶ file, table
@@ -7,7 +8,9 @@
 //! rows ─▶ parse ─▶ event time ─────┼─▶ totals by route (N) ─▶ table
 //!          ╰─▶ rejected ─▶ file    ├─▶ hours by carrier (N) ─▶ in order ─▶ file
 //!                                  │      ╰─▶ late rows ─▶ table
-//!                                  ╰─▶ three hours by airport (N) ─▶ worst of each day ─▶ table
+//!                                  ├─▶ three hours by airport (N) ─▶ worst of each day ─▶ table
+//!                                  ╰─▶ with their hour's weather (N) ─▶ by wind (N) ─▶ file
+//! hours of weather ─▶ parse ──────────────╯
 //! ```
 //!
 //! Try `--replay 20000 --metrics 127.0.0.1:9464`, and ctrl-c while it runs: it drains, and what it
@@ -24,6 +27,7 @@ mod replay;
 mod rows;
 mod show;
 mod totals;
+mod weather;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -92,6 +96,15 @@ fn graph(options: &Options) -> Result<(Dataflow, Results), Box<dyn Error>> {
         .named("parse")
         .map(Arc::new)
         .event_time(|flight| flight.departure(), options.watermarks());
+    let flights = match &options.weather {
+        None => flights.boxed(),
+        Some(path) => {
+            let [by_wind, others] = flights.broadcast();
+            let by_wind = by_wind.named("by wind");
+            weather::write(by_wind, options.weather_data(), &rejected, instances, path)?;
+            others.named("others")
+        }
+    };
     let [by_carrier, by_delay, by_route, by_hour, by_airport] = flights.broadcast();
 
     let carriers = totals_by_carrier(options, by_carrier.named("by carrier"))?;

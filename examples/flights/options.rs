@@ -11,8 +11,11 @@ use crate::hours::HOUR;
 
 const MONTH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/flights-2013-01.csv.gz");
 
+const WEATHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/weather-2013-01.csv.gz");
+
 /// Totals by carrier, the longest delays and the busiest routes of flights out of New York, and
-/// hour by hour how each carrier and airport did.
+/// hour by hour how each carrier and airport did; and, if
+/// asked, by the wind.
 #[derive(Parser)]
 pub(crate) struct Options {
     /// The flights, csv or csv.gz [default: January 2013, shipped with the example]
@@ -24,6 +27,12 @@ pub(crate) struct Options {
     /// Where to write each hour by carrier, as CSV
     #[arg(long, value_name = "FILE")]
     pub(crate) hourly: Option<PathBuf>,
+    /// Where to write how flights left by airport and wind, in bands of 10 mph, as CSV
+    #[arg(long, value_name = "FILE")]
+    pub(crate) weather: Option<PathBuf>,
+    /// The weather of each hour, csv or csv.gz [default: January 2013, shipped with the example]
+    #[arg(long, value_name = "FILE")]
+    weather_data: Option<PathBuf>,
     /// How many hours a row may come behind one of a later departure: what comes later still is
     /// left out of the hours, and shown
     #[arg(long, default_value_t = 24, value_name = "HOURS")]
@@ -45,6 +54,10 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn input(&self) -> &Path {
         self.input.as_deref().unwrap_or(Path::new(MONTH))
+    }
+
+    pub(crate) fn weather_data(&self) -> &Path {
+        self.weather_data.as_deref().unwrap_or(Path::new(WEATHER))
     }
 
     /// Watermarks in whole hours: every window here ends at one, so finer ones would tell no more.

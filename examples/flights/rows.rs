@@ -16,10 +16,14 @@ pub(crate) struct Flight {
     #[serde(deserialize_with = "not_available")]
     pub(crate) dep_delay: Option<i64>,
     minute: i64,
-    time_hour: jiff::Timestamp,
+    pub(crate) time_hour: jiff::Timestamp,
 }
 
-fn not_available<'de, D: Deserializer<'de>, T: std::str::FromStr<Err: std::fmt::Display>>(
+pub(crate) fn not_available<
+    'de,
+    D: Deserializer<'de>,
+    T: std::str::FromStr<Err: std::fmt::Display>,
+>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     match String::deserialize(deserializer)?.as_str() {

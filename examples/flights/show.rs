@@ -85,7 +85,9 @@ impl Results {
         }
         let operators = &report.metrics().operators;
         let rejected: u64 = operators.iter().map(|operator| operator.dead_letters).sum();
-        let (read, elapsed) = (report.records_read(), report.elapsed());
+        // Of the first source: hours of weather are no flights.
+        let read = report.metrics().stages.first().map_or(0, |rows| rows.records_in);
+        let elapsed = report.elapsed();
         println!("\n{read} rows read, {rejected} rejected, in {elapsed:.2?}");
         let hours = report.take(self.hours).unwrap_or_default();
         println!("{hours} hours by carrier, {} rows came too late for theirs", late.rows);

@@ -27,8 +27,12 @@ impl Totals {
         self.delay += flight.dep_delay.unwrap_or(0);
     }
 
+    pub(crate) const fn flights(&self) -> u64 {
+        self.flights
+    }
+
     /// The mean delay in minutes; empty where no flight has one.
-    fn mean_delay(&self) -> String {
+    pub(crate) fn mean_delay(&self) -> String {
         if self.delayed == 0 {
             return String::new();
         }

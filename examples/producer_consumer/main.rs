@@ -1,4 +1,4 @@
-//! Producers and consumers on one bounded queue: first in first out, last in first out, by priority.
+//! Producers and consumers on one bounded queue: oldest first, newest first, or most urgent first.
 //!
 //! ```text
 //! producer 1 ─╮              ╭─▶ consumer 1 ─╮
@@ -76,7 +76,7 @@ struct Item {
 }
 
 const fn is_urgent(item: &Item) -> bool {
-    item.number % 5 == 0
+    item.number.is_multiple_of(5)
 }
 
 /// A producer: an async generator, of every third item.

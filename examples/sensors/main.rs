@@ -50,7 +50,7 @@ struct Options {
     metrics: Option<SocketAddr>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Reading {
     sensor: usize,
     degrees: f64,

@@ -9,15 +9,15 @@ use serde::de::DeserializeOwned;
 use super::Aggregate;
 
 /// Where an input is cut, as any numbers: those beyond the first few are not looked at.
-pub(super) type Cuts = Vec<u16>;
+pub(crate) type Cuts = Vec<u16>;
 
 /// How the tests of aggregates run.
-pub(super) fn config() -> ProptestConfig {
+pub(crate) fn config() -> ProptestConfig {
     ProptestConfig { cases: 128, failure_persistence: None, ..Default::default() }
 }
 
 /// Checks that however the values are cut, the result is that of the whole.
-pub(super) fn hold<T, G>(aggregate: &G, values: &[T], cuts: &[u16])
+pub(crate) fn hold<T, G>(aggregate: &G, values: &[T], cuts: &[u16])
 where
     G: Aggregate<T, Accumulator: Serialize + DeserializeOwned, Out: Debug + PartialEq>,
 {
@@ -25,7 +25,7 @@ where
 }
 
 /// The same for results that are only near to each other.
-pub(super) fn hold_nearly<T, G>(
+pub(crate) fn hold_nearly<T, G>(
     aggregate: &G,
     values: &[T],
     cuts: &[u16],

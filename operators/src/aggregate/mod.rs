@@ -9,7 +9,7 @@ mod first;
 mod hyper_log_log;
 mod last;
 #[cfg(test)]
-mod laws;
+pub(crate) mod laws;
 mod mapped;
 mod max;
 mod max_by;

@@ -133,6 +133,13 @@ pub struct EitherKey<K, J> {
     right: J,
 }
 
+#[cfg(test)]
+impl<K, J> EitherKey<K, J> {
+    pub(super) const fn new(left: K, right: J) -> Self {
+        Self { left, right }
+    }
+}
+
 impl<L, R, K, J> KeyOf<Either<L, R>> for EitherKey<K, J>
 where
     K: KeyOf<L>,

@@ -102,6 +102,30 @@ impl<V> Timeline<V> {
     }
 }
 
+/// Of a span of time.
+impl<V> Timeline<V> {
+    /// The record in this place.
+    pub(super) fn get(&self, place: usize) -> Option<&V> {
+        self.0.get(place).map(|dated| &dated.item)
+    }
+
+    /// The records in these places.
+    pub(super) fn range(
+        &self,
+        places: Range<usize>,
+    ) -> impl DoubleEndedIterator<Item = &V> + ExactSizeIterator {
+        self.0.range(places).map(|dated| &dated.item)
+    }
+
+    /// Drops those that are earlier than `time`, and tells when the first one is that is left.
+    pub(super) fn let_go(&mut self, time: Timestamp) -> Option<Timestamp> {
+        while self.first().is_some_and(|dated| dated.time() < time) {
+            self.pop_first();
+        }
+        self.first().map(Dated::time)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

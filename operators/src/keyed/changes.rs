@@ -1,6 +1,7 @@
 //! `table` and `table_by_watermark`: the latest value of each key, as a stream of its changes.
 
 use std::fmt;
+use std::hash::Hash;
 use std::marker::PhantomData;
 
 use millstream_engine::chain::Chain;
@@ -37,7 +38,7 @@ pub enum Change<K, V> {
 
 impl<K, V> Change<K, V> {
     /// What has become of a key, if anything has.
-    fn of(key: K, old: Option<V>, new: Option<V>) -> Option<Self> {
+    pub(crate) fn of(key: K, old: Option<V>, new: Option<V>) -> Option<Self> {
         match (old, new) {
             (None, None) => None,
             (None, Some(new)) => Some(Self::Insert(key, new)),
@@ -59,6 +60,31 @@ impl<K, V> Change<K, V> {
             Self::Insert(_, new) | Self::Update { new, .. } => Some(new),
             Self::Delete(..) => None,
         }
+    }
+
+    /// The same, as one's own.
+    pub fn into_value(self) -> Option<V> {
+        match self {
+            Self::Insert(_, new) | Self::Update { new, .. } => Some(new),
+            Self::Delete(..) => None,
+        }
+    }
+}
+
+/// The key of a change, as that by which its stream is spread.
+#[derive(Clone, Copy, Debug)]
+pub struct ChangeKey;
+
+impl<K, V> KeyOf<Change<K, V>> for ChangeKey
+where
+    K: Hash + Eq + Clone + Send + 'static,
+{
+    type Key = K;
+    type Owned = K;
+
+    #[inline]
+    fn with<O>(&self, change: &Change<K, V>, look: impl FnOnce(&K) -> O) -> O {
+        look(change.key())
     }
 }
 

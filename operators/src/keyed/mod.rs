@@ -19,7 +19,7 @@ mod view;
 
 pub use aggregate::Aggregating;
 pub use chain::{KeyedChain, ViaKeyed};
-pub use changes::{Change, Table, TableByWatermark};
+pub use changes::{Change, ChangeKey, Table, TableByWatermark};
 pub use distinct::Distinct;
 pub use fold::Fold;
 pub use limit::KeyLimit;

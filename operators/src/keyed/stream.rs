@@ -104,6 +104,11 @@ impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> KeyedStream<T, C, K> {
         Self::new(stream, key, true)
     }
 
+    /// A stream whose keys `key` finds.
+    pub(crate) const fn by(stream: DataStream<T, C>, key: K) -> Self {
+        Self::new(stream, key, false)
+    }
+
     const fn new(stream: DataStream<T, C>, key: K, in_place: bool) -> Self {
         Self { parallelism: stream.parallelism(), stream, key, in_place }
     }

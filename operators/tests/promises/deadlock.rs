@@ -71,22 +71,33 @@ impl Draft {
     fn meet(&mut self, one: DataStream<u64>) {
         let two = self.pick();
         let two = if self.tangled { two.filter(|n| n % 7 == 6).boxed() } else { two };
-        let word = self.below(if self.tangled { 4 } else { 14 });
-        self.choosy += usize::from(word < 6);
+        let word = self.below(if self.tangled { 5 } else { 16 });
+        self.choosy += usize::from(word < 7);
+        let by = 1 + self.below(4);
+        let instances = usize::try_from(1 + self.below(3)).unwrap();
         let met = match word {
             0 => one.zip_with(two, |a, b| a + b),
             1 => one.zip_all(two, 1, 2).map(|(a, b)| a + b).boxed(),
             2 => one.merge_sorted(two),
             3 => one.interleave(two, 2),
-            4 => one.concat(two),
-            5 => one.prepend(two),
-            6 => one.merge(two),
-            7 => one.merge_until(two, MergeEnd::First),
-            8 => one.merge_until(two, MergeEnd::Left),
-            9 => one.zip_latest_with(two, MergeEnd::Last, |a, b| a + b),
-            10 => one.with_latest_from(two, |a, b| a + b),
-            11 => one.merge_preferred(two),
-            12 => one.merge_prioritized(1, [(two, 2)]),
+            4 => {
+                let table = two.key_by(move |n| n % by).parallel(instances);
+                one.key_by(move |n| n % by).table_join(table).left(|n, _| *n).gather()
+            }
+            5 => one.concat(two),
+            6 => one.prepend(two),
+            7 => one.merge(two),
+            8 => one.merge_until(two, MergeEnd::First),
+            9 => one.merge_until(two, MergeEnd::Left),
+            10 => one.zip_latest_with(two, MergeEnd::Last, |a, b| a + b),
+            11 => one.with_latest_from(two, |a, b| a + b),
+            12 => one.merge_preferred(two),
+            13 => one.merge_prioritized(1, [(two, 2)]),
+            14 => {
+                let two = two.key_by(move |n| n % by).parallel(instances);
+                let both = one.key_by(move |n| n % by).join(two).keep_first();
+                both.complete(|a, b| a + b).gather()
+            }
             _ => one.race(two),
         };
         self.open.push(met);

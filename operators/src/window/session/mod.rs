@@ -1,6 +1,7 @@
 //! `Session`: windows that end when nothing has come for a while.
 
 mod kept;
+mod spans;
 
 use std::fmt;
 use std::time::Duration;

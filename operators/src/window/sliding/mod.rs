@@ -3,6 +3,7 @@
 mod grid;
 mod kept;
 mod panes;
+mod spans;
 
 use std::time::Duration;
 

@@ -168,7 +168,7 @@ impl Draft {
         let count = self.size();
         let single = stream.parallelism() == 1 && other.parallelism() == 1;
         let in_order = if single { Sure::Order } else { Sure::Bag };
-        match self.below(16) {
+        match self.below(17) {
             0 => (stream.merge(other), model.and(others, Sure::Bag)),
             1 => (stream.merge_until(other, MergeEnd::Last), model.and(others, Sure::Bag)),
             2 => {
@@ -217,10 +217,15 @@ impl Draft {
                 let keys = 1 + self.below(5);
                 let other = other.key_by(move |n| n % keys);
                 let met = stream.key_by(move |n| n % keys).join(other);
-                let met = met.running(|sides| sides.left().or(sides.right()).copied().unwrap_or(0));
+                let met = met.running(either);
                 (met.boxed(), model.and(others, Sure::Count))
             }
             14 => (self.meet_in_time(stream, other), model.equal(&others)),
+            15 => {
+                let table = other.key_by(|n| *n);
+                let met = stream.key_by(|n| *n).table_join(table).left(|n, _| *n);
+                (met.boxed(), model.at_most(Sure::Bag))
+            }
             _ => self.meet_and_cut(stream, model, other, others),
         }
     }
@@ -230,9 +235,14 @@ impl Draft {
         let time = |n: &u64| Timestamp::from_millis(i64::try_from(n % 1000).unwrap_or_default());
         let watermarks = Watermarks::bounded_disorder(Duration::from_secs(1));
         let [stream, other] = [stream, other].map(|side| side.event_time(time, watermarks.clone()));
-        let (key, near) = (|n: &u64| *n, Interval::around(Duration::from_millis(self.below(3))));
-        let met = stream.key_by(key).interval_join(other.key_by(key), near);
-        met.outer(|sides| sides.left().or(sides.right()).copied().unwrap_or(0)).boxed()
+        let [stream, other] = [stream, other].map(|side| side.key_by(|n: &u64| *n));
+        let near = Duration::from_millis(self.below(3));
+        if self.coin() {
+            let windows = Tumbling::of(near + Duration::from_millis(1));
+            let met = stream.window_join(other, windows);
+            return met.outer(either).map(|told| told.value).boxed();
+        }
+        stream.interval_join(other, Interval::around(near)).outer(either).boxed()
     }
 
     /// Words that may have enough of one input before the other is over.
@@ -271,6 +281,11 @@ impl Draft {
         };
         (met, nothing)
     }
+}
+
+/// The one that is there, of two that are the same if both are.
+fn either(sides: EitherOrBoth<&u64, &u64>) -> u64 {
+    sides.left().or(sides.right()).copied().unwrap_or(0)
 }
 
 /// Takes records as they come, from wherever.
