@@ -15,7 +15,7 @@ use reqwest::{Client, Response, StatusCode};
 use crate::frontier::Address;
 
 /// How long a single request may take, with its answer.
-pub(crate) const TIMEOUT: Duration = Duration::from_millis(400);
+const TIMEOUT: Duration = Duration::from_millis(400);
 const BYTES_MAX: usize = 256 * 1024;
 const REDIRECTS_MAX: usize = 5;
 /// How long a host may send us away for.
