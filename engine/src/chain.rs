@@ -31,6 +31,11 @@ pub trait Chain: Send + 'static {
     /// does: then nothing is compiled for more, which for a chain that ends in a result is half.
     const ALONE: bool = false;
 
+    /// The edge that it begins with, if there is nothing behind that yet: a head may read it itself.
+    fn edge(&self) -> Option<EdgeId> {
+        None
+    }
+
     /// Builds the stage for one instance of one run.
     fn finish<M: Counting, N: Tail<Self::Item> + 'static>(
         &self,
@@ -114,6 +119,10 @@ impl<T: Send + 'static> Boundary<T> {
 impl<T: Send + 'static> Chain for Boundary<T> {
     type Item = T;
 
+    fn edge(&self) -> Option<EdgeId> {
+        self.0.edge()
+    }
+
     fn finish<M: Counting, N: Tail<T> + 'static>(
         &self,
         run: &mut Run<'_, M>,
@@ -136,6 +145,10 @@ impl<T> fmt::Debug for Boundary<T> {
 
 /// A [`Chain`] as a trait object: one method for each way of counting.
 trait ErasedChain<T>: Send {
+    fn edge(&self) -> Option<EdgeId> {
+        None
+    }
+
     fn finish_by_operator(
         &self,
         run: &mut Run<'_, ByOperator>,
@@ -192,6 +205,10 @@ impl FromEdge {
 }
 
 impl<T: Send + 'static> ErasedChain<T> for FromEdge {
+    fn edge(&self) -> Option<EdgeId> {
+        Some(self.0)
+    }
+
     fn finish_by_operator(
         &self,
         run: &mut Run<'_, ByOperator>,

@@ -170,6 +170,10 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Ends the stage, and begins another with a head of its own making: the door for every
     /// operator that waits, ours and yours. `kind` is its name where it is given none, and `buffer`
     /// the most records that it holds at once in an instance.
+    ///
+    /// Right behind an edge, the head reads that one, if there are to be as many instances: so what
+    /// is said of that edge is what the head feels, and nothing else holds records on their way.
+    /// A stream that has been [named](DataStream::named) there keeps its stage.
     pub fn through<F: HeadFactory<T>>(
         self,
         kind: &'static str,
@@ -178,6 +182,13 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         factory: F,
     ) -> DataStream<F::Out> {
         let flow = self.flow.clone();
+        if let Some(edge) = self.chain.edge()
+            && self.draft.parallelism == instances
+            && let &[operator] = self.draft.operators.as_slice()
+            && !flow.blueprint().is_named(operator)
+        {
+            return DataStream::with_head(flow, edge, instances, operator, kind, buffer, factory);
+        }
         let edge = flow.blueprint().add_edge::<T>(kind, EdgeOptions::default());
         self.forward(edge);
         DataStream::headed(flow, edge, instances, kind, buffer, factory)
@@ -230,7 +241,20 @@ impl<T: Send + 'static> DataStream<T> {
         factory: impl HeadFactory<In, Out = T>,
     ) -> Self {
         let operator = flow.blueprint().add_operator(Role::Operator, kind, None);
-        flow.blueprint().mark_head(operator);
+        Self::with_head(flow, edge, parallelism, operator, kind, buffer, factory)
+    }
+
+    /// The same, where the first operator is there already.
+    fn with_head<In: Send + 'static>(
+        flow: Dataflow,
+        edge: EdgeId,
+        parallelism: usize,
+        operator: OperatorId,
+        kind: &'static str,
+        buffer: usize,
+        factory: impl HeadFactory<In, Out = T>,
+    ) -> Self {
+        flow.blueprint().mark_head(operator, kind);
         flow.blueprint().add_buffer_records(operator, buffer);
         let draft = StageDraft { operators: vec![operator], input: Some(edge), parallelism };
         Self::from_parts(flow, Boundary::head(edge, operator, factory), draft)

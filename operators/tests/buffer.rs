@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use millstream_engine::ErrorKind;
@@ -396,4 +397,38 @@ async fn d23_a_picture_of_the_graph_shows_policy_and_order() {
     assert!(graph.to_dot().contains("label=\"drop oldest\""), "{}", graph.to_dot());
     let chart = graph.to_mermaid();
     assert!(chart.contains("|disconnect after 3s, newest first|"), "{chart}");
+}
+
+/// What waits right behind an edge reads it itself: nothing is held in between, whatever is said of
+/// the edge holds for it, and a name that stands there keeps its stage.
+#[tokio::test(start_paused = true)]
+async fn d7_a_call_right_behind_an_edge_is_reached_in_its_order() {
+    let flow = Dataflow::new("urgent");
+    let orders = Arc::new(Mutex::new(Vec::new()));
+    let begun = Arc::clone(&orders);
+    let numbers = flow.source("numbers", source::from_iter(0..20_u32));
+    numbers
+        .prioritized(|n| i64::from(*n))
+        .with_capacity(100)
+        .map_async(1, move |n| {
+            let begun = Arc::clone(&begun);
+            async move {
+                Clock::system().sleep(Duration::from_secs(1)).await;
+                begun.lock().unwrap().push(n);
+            }
+        })
+        .ignore();
+    let graph = flow.graph().unwrap();
+    assert_eq!((graph.stages.len(), graph.edges.len()), (2, 1));
+    flow.run_with(narrow()).await.unwrap();
+    let orders = orders.lock().unwrap().clone();
+    // The one at work when the others came, and one in hand.
+    assert!(orders[2..].is_sorted_by(|one, next| one >= next), "{orders:?}");
+
+    let named = Dataflow::new("named");
+    let numbers = named.source("numbers", source::from_iter(0..9_u32)).boundary();
+    numbers.named("here").map_async(1, std::future::ready).named("calls").ignore();
+    let graph = named.graph().unwrap();
+    let names: Vec<_> = graph.operators.iter().map(|operator| operator.name.as_str()).collect();
+    assert_eq!((&names[1..3], graph.edges.len()), (&["here", "calls"][..], 2));
 }

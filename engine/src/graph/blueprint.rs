@@ -259,6 +259,12 @@ impl Blueprint {
         }
     }
 
+    /// Whether an operator has been given a name.
+    #[must_use]
+    pub fn is_named(&self, operator: OperatorId) -> bool {
+        self.graph().operators.get(operator.0).is_some_and(|node| node.name.is_some())
+    }
+
     /// Gives an operator the identity under which its state is written, and found again by a later
     /// version of the program: it must not change when operators are added, moved or renamed. Two
     /// operators with the same one are a mistake, which [`validate`](Blueprint::validate) finds.
@@ -282,10 +288,11 @@ impl Blueprint {
         super::time::has_event_time(&self.graph(), draft)
     }
 
-    /// Says that `operator` stands at the beginning of its stage as a head of its own making.
-    pub fn mark_head(&self, operator: OperatorId) {
+    /// Says that `operator` stands at the beginning of its stage as a head of its own making, and is
+    /// called `kind` where it is given no name.
+    pub fn mark_head(&self, operator: OperatorId, kind: &'static str) {
         if let Some(node) = self.graph().operators.get_mut(operator.0) {
-            node.heads = true;
+            (node.heads, node.kind) = (true, kind);
         }
     }
 
