@@ -31,7 +31,7 @@ pub trait Chain: Send + 'static {
     /// does: then nothing is compiled for more, which for a chain that ends in a result is half.
     const ALONE: bool = false;
 
-    /// The edge that it begins with, if there is nothing behind that yet: a head may read it itself.
+    /// The edge that it begins with, if nothing is behind that yet: a head may read it itself.
     fn edge(&self) -> Option<EdgeId> {
         None
     }

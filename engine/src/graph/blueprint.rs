@@ -288,8 +288,8 @@ impl Blueprint {
         super::time::has_event_time(&self.graph(), draft)
     }
 
-    /// Says that `operator` stands at the beginning of its stage as a head of its own making, and is
-    /// called `kind` where it is given no name.
+    /// Says that `operator` stands at the beginning of its stage as a head of its own making, and
+    /// is called `kind` where it is given no name.
     pub fn mark_head(&self, operator: OperatorId, kind: &'static str) {
         if let Some(node) = self.graph().operators.get_mut(operator.0) {
             (node.heads, node.kind) = (true, kind);
