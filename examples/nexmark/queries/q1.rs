@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::euros::Euros;
 use crate::model::Event;
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Row {
     auction: u64,

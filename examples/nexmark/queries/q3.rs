@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::model::Event;
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub(crate) struct Row {
     name: String,
     city: String,

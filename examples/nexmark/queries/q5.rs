@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::time::SECOND;
 use crate::model::Event;
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub(crate) struct Row {
     auction: u64,
     num: u64,

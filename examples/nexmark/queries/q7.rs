@@ -20,7 +20,7 @@ use serde::Serialize;
 use super::time::SECOND;
 use crate::model::{Bid, Event};
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Row {
     auction: u64,

@@ -1,0 +1,86 @@
+//! A workload and those who run it.
+
+use crate::results::{Latency, Measure, Reach};
+
+/// One table: the same work, done by all of its contenders. The first is the limit.
+pub(crate) struct Workload {
+    /// What it is asked for by: `w3-combined` is also met by `w3`.
+    pub(crate) name: &'static str,
+    pub(crate) question: &'static str,
+    /// How many records a contender processes that takes no smaller share.
+    pub(crate) records: u64,
+    pub(crate) contenders: Vec<Contender>,
+}
+
+/// Who wrote the code that a contender measures.
+#[derive(Clone, Copy)]
+pub(crate) enum By {
+    /// A loop or threads written by hand: what the others are measured against.
+    Hand,
+    Millstream,
+    /// A crate, by its name in `Cargo.lock`.
+    Peer(&'static str),
+}
+
+/// What came of a run: a checksum of the results, and the latencies where those are the question.
+pub(crate) struct Outcome {
+    pub(crate) checksum: u64,
+    pub(crate) latency: Option<Latency>,
+}
+
+impl From<u64> for Outcome {
+    fn from(checksum: u64) -> Self {
+        Self { checksum, latency: None }
+    }
+}
+
+/// The part of a run that is measured.
+type Run = Box<dyn FnOnce() -> Outcome>;
+
+/// One way to do the work.
+pub(crate) struct Contender {
+    pub(crate) name: &'static str,
+    pub(crate) by: By,
+    /// It processes one so-many-th of the records, because it is slow. Figures are by record.
+    pub(crate) share: u64,
+    pub(crate) reaches: Vec<Reach>,
+    prepare: Box<dyn Fn(u64) -> (Run, u64)>,
+}
+
+impl Contender {
+    /// `prepare` makes what is needed for so many records and is not measured; what it returns is:
+    /// the run, and the checksum that the run must come to.
+    pub(crate) fn new<R, O>(
+        name: &'static str,
+        by: By,
+        prepare: impl Fn(u64) -> (R, u64) + 'static,
+    ) -> Self
+    where
+        R: FnOnce() -> O + 'static,
+        O: Into<Outcome>,
+    {
+        let prepare = move |records| {
+            let (run, expected) = prepare(records);
+            let run: Run = Box::new(|| run().into());
+            (run, expected)
+        };
+        Self { name, by, share: 1, reaches: Vec::new(), prepare: Box::new(prepare) }
+    }
+
+    /// Processes one so-many-th of the records.
+    pub(crate) fn share(mut self, share: u64) -> Self {
+        self.share = share;
+        self
+    }
+
+    /// What is aimed at: at most `ratio` times the figure of the contender named `against`.
+    pub(crate) fn reach(mut self, measure: Measure, ratio: f64, against: &'static str) -> Self {
+        self.reaches.push(Reach { measure, ratio, against: against.into() });
+        self
+    }
+
+    /// The run of so many records, and the checksum that it must come to.
+    pub(crate) fn prepare(&self, records: u64) -> (Run, u64) {
+        (self.prepare)(records)
+    }
+}

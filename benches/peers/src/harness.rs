@@ -1,0 +1,99 @@
+//! Measures all contenders in turn, round after round, each time in a process of its own: so peak
+//! memory is one contender's, and no allocator or thread pool is left warm for the next.
+
+use std::env;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use cpu_time::ProcessTime;
+
+use crate::contender::{By, Contender, Workload};
+use crate::machine::field;
+use crate::results::{Row, Sample, Side, Table};
+
+/// What a whole run takes of the records, and how often.
+#[derive(Clone, Copy)]
+pub(crate) struct Extent {
+    pub(crate) rounds: usize,
+    /// The part of the usual number of records.
+    pub(crate) scale: f64,
+}
+
+impl Extent {
+    fn records(self, workload: &Workload, contender: &Contender) -> u64 {
+        let wanted = workload.records as f64 * self.scale / contender.share as f64;
+        (wanted as u64).max(1)
+    }
+}
+
+/// Runs every contender of the workload once a round, and tells on standard error who is at work.
+///
+/// # Errors
+///
+/// If a contender fails, or comes to a result that is not the reference's.
+pub(crate) fn compare(workload: &Workload, extent: Extent) -> Result<Table, String> {
+    let mut rows: Vec<Row> = workload.contenders.iter().map(empty_row).collect();
+    for round in 1..=extent.rounds {
+        for (at, (contender, row)) in workload.contenders.iter().zip(&mut rows).enumerate() {
+            eprintln!("{} {round}/{}: {}", workload.name, extent.rounds, contender.name);
+            let records = extent.records(workload, contender);
+            let sample = in_child(workload.name, at, records)
+                .map_err(|error| format!("{}, {}: {error}", workload.name, contender.name))?;
+            row.samples.push(sample);
+        }
+    }
+    let records = (workload.records as f64 * extent.scale) as u64;
+    let (name, question) = (workload.name.into(), workload.question.into());
+    Ok(Table { name, question, records, rows })
+}
+
+fn empty_row(contender: &Contender) -> Row {
+    let side = match contender.by {
+        By::Hand => Side::Hand,
+        By::Millstream => Side::Millstream,
+        By::Peer(_) => Side::Peer,
+    };
+    let reaches = contender.reaches.clone();
+    Row { name: contender.name.into(), side, reaches, samples: Vec::new() }
+}
+
+/// Has this program measure one contender, and reads what it says.
+fn in_child(workload: &str, contender: usize, records: u64) -> Result<Sample, String> {
+    let program = env::current_exe().map_err(|error| error.to_string())?;
+    let output = Command::new(program)
+        .args(["measure", workload, &contender.to_string(), &records.to_string()])
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(format!("failed: {}", output.status));
+    }
+    let said = String::from_utf8_lossy(&output.stdout);
+    let last = said.lines().last().unwrap_or_default();
+    serde_json::from_str(last).map_err(|error| format!("said {last:?}: {error}"))
+}
+
+/// What a child does: a small run to warm up, then one that counts.
+///
+/// # Panics
+///
+/// If a result is not the reference's.
+pub(crate) fn measure(contender: &Contender, records: u64) -> Sample {
+    let (warm, expected) = contender.prepare(records.div_ceil(10));
+    assert_eq!(warm().checksum, expected, "the checksum of the small run");
+    let (run, expected) = contender.prepare(records);
+    let (start, cpu) = (Instant::now(), ProcessTime::now());
+    let outcome = run();
+    let (wall, cpu) = (start.elapsed(), cpu.elapsed());
+    assert_eq!(outcome.checksum, expected, "the checksum");
+    let each = |spent: std::time::Duration| spent.as_nanos() as f64 / records as f64;
+    Sample { wall: each(wall), cpu: each(cpu), peak: peak(), latency: outcome.latency }
+}
+
+/// The most memory that this process ever held, in MiB; zero where there is no `/proc`.
+fn peak() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kilobytes = field(&status, "VmHWM").split_whitespace().next().unwrap_or_default();
+    kilobytes.parse::<f64>().unwrap_or_default() / 1024.0
+}

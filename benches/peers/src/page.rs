@@ -1,0 +1,144 @@
+//! The page `RESULTS.md`: where peers win, a table and a plot for each workload, and what it was
+//! measured on.
+
+use std::fmt::Write as _;
+
+use crate::results::{Measure, Results, Row, Side, Table};
+use crate::tables::{figure, range, reaches};
+
+pub(crate) fn page(results: &Results) -> String {
+    let mut page = String::from(
+        "# Results\n\n\
+         Written by the command in [peers](peers/README.md), which also says what each workload \
+         is;\nnot by hand. Medians over interleaved rounds, each measurement in a process of its \
+         own, every\nresult checked. Judge by the ratios: absolute figures belong to one machine \
+         and minute.\n",
+    );
+    cautions(&mut page, results);
+    measured_on(&mut page, results);
+    let _ = writeln!(page, "\n## Where a peer wins\n");
+    let wins: Vec<String> = results.tables.iter().flat_map(wins).collect();
+    if wins.is_empty() {
+        page.push_str("Nowhere in this run.\n");
+    }
+    for win in wins {
+        let _ = writeln!(page, "- {win}");
+    }
+    let _ = writeln!(page, "\n## What is aimed at\n");
+    aims(&mut page, results);
+    for table in &results.tables {
+        section(&mut page, table);
+    }
+    page
+}
+
+/// What keeps the figures from being worth much.
+fn cautions(page: &mut String, results: &Results) {
+    if results.machine.was_busy() {
+        let cores = figure(results.machine.busy);
+        let _ = writeln!(
+            page,
+            "\n**{cores} cores were busy with other things when this was measured: the figures are \
+             worth nothing.**"
+        );
+    }
+    if results.scale != 1.0 {
+        let _ = writeln!(
+            page,
+            "\n**A trial with {} times the usual number of records: what it costs to start weighs \
+             too much.**",
+            results.scale
+        );
+    }
+}
+
+fn measured_on(page: &mut String, results: &Results) {
+    let machine = &results.machine;
+    let versions: Vec<String> =
+        results.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let _ = writeln!(
+        page,
+        "\n| | |\n|---|---|\n| machine | {}, {} cores, {} GiB, Linux {} |\n| compiler | {} |\n\
+         | versions | {} |\n| rounds | {} |\n| command | `{}` |",
+        machine.processor,
+        machine.cores,
+        machine.memory_gib,
+        machine.kernel,
+        machine.rustc,
+        versions.join(", "),
+        results.rounds,
+        results.command,
+    );
+}
+
+/// Every measure by which some peer does better than the best of Millstream.
+fn wins(table: &Table) -> Vec<String> {
+    let best = |side: Side, measure: Measure| {
+        let rows = table.rows.iter().filter(|row| row.side == side);
+        let figures = rows.filter_map(|row| Some((row, row.median(measure)?)));
+        figures.min_by(|one, other| one.1.total_cmp(&other.1))
+    };
+    let won = table.measures().iter().filter_map(|measure| {
+        let (peer, theirs) = best(Side::Peer, *measure)?;
+        let (own, ours) = best(Side::Millstream, *measure)?;
+        let unit = measure.unit();
+        (theirs < ours).then(|| {
+            format!(
+                "`{}`, {}: **{}** at {} {unit}, {} at {} {unit} ({:.2} times)",
+                table.name,
+                measure.name(),
+                peer.name,
+                figure(theirs),
+                own.name,
+                figure(ours),
+                ours / theirs
+            )
+        })
+    });
+    won.collect()
+}
+
+fn aims(page: &mut String, results: &Results) {
+    for table in &results.tables {
+        for row in &table.rows {
+            for reach in reaches(table, row) {
+                let _ = writeln!(page, "- `{}`, {}: {reach}", table.name, row.name);
+            }
+        }
+    }
+}
+
+fn section(page: &mut String, table: &Table) {
+    let _ = writeln!(page, "\n## {}: {}\n", table.name, table.question);
+    let _ = writeln!(page, "![{0}](plots/{0}.svg)\n", table.name);
+    let _ = writeln!(
+        page,
+        "{} records, fewer for who is slow; ÷ is to the first row.\n",
+        figure(table.records as f64)
+    );
+    let measures = table.measures();
+    page.push_str("| |");
+    for measure in measures {
+        let _ = write!(page, " {}, {} | min to max | ÷ |", measure.name(), measure.unit());
+    }
+    page.push_str("\n|---|");
+    page.push_str(&"---:|".repeat(3 * measures.len()));
+    page.push('\n');
+    for row in &table.rows {
+        line(page, table, row);
+    }
+}
+
+fn line(page: &mut String, table: &Table, row: &Row) {
+    let name = &row.name;
+    let name = if row.side == Side::Millstream { format!("**{name}**") } else { name.clone() };
+    let _ = write!(page, "| {name} |");
+    for measure in table.measures() {
+        let spread = row.spread(*measure).zip(table.ratio(row, *measure));
+        let cells = spread.map_or(" | | |".into(), |(spread, ratio)| {
+            format!(" {} | {} | {} |", figure(spread.median), range(spread), figure(ratio))
+        });
+        page.push_str(&cells);
+    }
+    page.push('\n');
+}

@@ -1,0 +1,161 @@
+//! What a run of the benches came to, as it is written to a file and read for the page.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::Machine;
+
+/// One run of the command.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Results {
+    pub(crate) machine: Machine,
+    /// As it was typed.
+    pub(crate) command: String,
+    pub(crate) rounds: usize,
+    /// The part of the usual number of records that was processed; anything but 1 is a trial.
+    pub(crate) scale: f64,
+    /// Of the peers and of Millstream, by crate.
+    pub(crate) versions: BTreeMap<String, String>,
+    pub(crate) tables: Vec<Table>,
+}
+
+/// One workload's contenders. The first is the limit.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Table {
+    pub(crate) name: String,
+    pub(crate) question: String,
+    pub(crate) records: u64,
+    pub(crate) rows: Vec<Row>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Side {
+    Hand,
+    Millstream,
+    Peer,
+}
+
+/// One contender, and a sample for each round.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) side: Side,
+    pub(crate) reaches: Vec<Reach>,
+    pub(crate) samples: Vec<Sample>,
+}
+
+/// What a contender aims at: at most `ratio` times the figure of another.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Reach {
+    pub(crate) measure: Measure,
+    pub(crate) ratio: f64,
+    pub(crate) against: String,
+}
+
+/// One measurement, in a process of its own.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Sample {
+    /// Nanoseconds a record.
+    pub(crate) wall: f64,
+    /// Nanoseconds a record of all threads together.
+    pub(crate) cpu: f64,
+    /// The most memory that the process ever held, its input included, in MiB.
+    pub(crate) peak: f64,
+    pub(crate) latency: Option<Latency>,
+}
+
+/// From the moment that a record was due until it came out, in microseconds.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Latency {
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    pub(crate) p999: f64,
+}
+
+/// A figure of a sample.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Measure {
+    Wall,
+    Cpu,
+    Peak,
+    P50,
+    P99,
+    P999,
+}
+
+impl Measure {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Wall => "wall",
+            Self::Cpu => "CPU",
+            Self::Peak => "peak",
+            Self::P50 => "p50",
+            Self::P99 => "p99",
+            Self::P999 => "p99.9",
+        }
+    }
+
+    pub(crate) fn unit(self) -> &'static str {
+        match self {
+            Self::Wall | Self::Cpu => "ns",
+            Self::Peak => "MiB",
+            Self::P50 | Self::P99 | Self::P999 => "µs",
+        }
+    }
+
+    fn of(self, sample: &Sample) -> Option<f64> {
+        match self {
+            Self::Wall => Some(sample.wall),
+            Self::Cpu => Some(sample.cpu),
+            Self::Peak => Some(sample.peak),
+            Self::P50 => sample.latency.map(|latency| latency.p50),
+            Self::P99 => sample.latency.map(|latency| latency.p99),
+            Self::P999 => sample.latency.map(|latency| latency.p999),
+        }
+    }
+}
+
+/// A measure over all rounds.
+#[derive(Clone, Copy)]
+pub(crate) struct Spread {
+    pub(crate) least: f64,
+    pub(crate) median: f64,
+    pub(crate) most: f64,
+}
+
+impl Row {
+    /// None if no sample has it.
+    pub(crate) fn spread(&self, measure: Measure) -> Option<Spread> {
+        let mut sorted: Vec<f64> =
+            self.samples.iter().filter_map(|sample| measure.of(sample)).collect();
+        sorted.sort_by(f64::total_cmp);
+        let (least, most) = (*sorted.first()?, *sorted.last()?);
+        Some(Spread { least, median: sorted[sorted.len() / 2], most })
+    }
+
+    pub(crate) fn median(&self, measure: Measure) -> Option<f64> {
+        self.spread(measure).map(|spread| spread.median)
+    }
+}
+
+impl Table {
+    pub(crate) fn row(&self, name: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.name == name)
+    }
+
+    /// How many times the limit a row takes.
+    pub(crate) fn ratio(&self, row: &Row, measure: Measure) -> Option<f64> {
+        Some(row.median(measure)? / self.rows.first()?.median(measure)?)
+    }
+
+    /// The first of the measures is the one that the contenders are ranked by.
+    pub(crate) fn measures(&self) -> &'static [Measure] {
+        let timed = |row: &Row| row.median(Measure::P50).is_some();
+        if self.rows.iter().any(timed) {
+            &[Measure::P50, Measure::P99, Measure::P999, Measure::Cpu, Measure::Peak]
+        } else {
+            &[Measure::Wall, Measure::Cpu, Measure::Peak]
+        }
+    }
+}

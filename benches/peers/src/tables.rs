@@ -1,0 +1,78 @@
+//! Tables of medians and of ratios to the limit, for the terminal.
+
+use std::fmt::Write as _;
+
+use crate::results::{Measure, Row, Spread, Table};
+
+/// A figure with as many digits as it has to say.
+pub(crate) fn figure(value: f64) -> String {
+    match value.abs() {
+        large if large >= 1_000.0 => grouped(&format!("{value:.0}")),
+        large if large >= 100.0 => format!("{value:.0}"),
+        middle if middle >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// With a comma before every three digits from the end.
+fn grouped(digits: &str) -> String {
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+pub(crate) fn range(spread: Spread) -> String {
+    format!("{} to {}", figure(spread.least), figure(spread.most))
+}
+
+/// How a row did what it aimed at: one line a reach.
+pub(crate) fn reaches(table: &Table, row: &Row) -> Vec<String> {
+    let told = row.reaches.iter().filter_map(|reach| {
+        let against = table.row(&reach.against)?.median(reach.measure)?;
+        let ratio = row.median(reach.measure)? / against;
+        let verdict = if ratio <= reach.ratio { "reached" } else { "missed" };
+        Some(format!(
+            "{} ÷ {}: {ratio:.2}, aimed at {}: {verdict}",
+            reach.measure.name(),
+            reach.against,
+            reach.ratio
+        ))
+    });
+    told.collect()
+}
+
+/// The table as lines of fixed width.
+pub(crate) fn plain(table: &Table) -> String {
+    let mut text = format!("\n{}\n", table.question);
+    let _ = writeln!(text, "{}: {} records; ÷ is to the first row\n", table.name, table.records);
+    let _ = write!(text, "{:<46}", "");
+    for measure in table.measures() {
+        let head = format!("{} {}", measure.name(), measure.unit());
+        let _ = write!(text, " {head:>9} {:>20} {:>6}", "min to max", "÷");
+    }
+    text.push('\n');
+    for row in &table.rows {
+        let _ = write!(text, "{:<46}", row.name);
+        for measure in table.measures() {
+            let _ = write!(text, " {}", cells(table, row, *measure));
+        }
+        text.push('\n');
+    }
+    for row in &table.rows {
+        for reach in reaches(table, row) {
+            let _ = writeln!(text, "{}: {reach}", row.name);
+        }
+    }
+    text
+}
+
+fn cells(table: &Table, row: &Row, measure: Measure) -> String {
+    let Some(spread) = row.spread(measure) else { return " ".repeat(37) };
+    let ratio = table.ratio(row, measure).map_or_else(String::new, |ratio| format!("{ratio:.2}"));
+    format!("{:>9} {:>20} {ratio:>6}", figure(spread.median), range(spread))
+}

@@ -1,0 +1,80 @@
+//! The workloads, each with its contenders as plain functions, and what those share.
+
+mod nexmark;
+mod text;
+mod w1_chain;
+mod w2_edge;
+mod w3_words;
+mod w4_fan;
+mod w5_calls;
+mod w6_windows;
+mod w7_latency;
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use renoir::{RuntimeConfig, StreamContext};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::contender::Workload;
+
+pub(crate) fn all() -> Vec<Workload> {
+    let mut all = vec![w1_chain::workload()];
+    all.extend(w2_edge::workloads());
+    all.extend(w3_words::workloads());
+    all.push(w4_fan::workload());
+    all.extend(w5_calls::workloads());
+    all.extend([w6_windows::workload(), w7_latency::workload()]);
+    all.extend(nexmark::workloads());
+    all
+}
+
+/// A tokio runtime with so many workers; one means the current thread.
+fn runtime(workers: usize) -> Runtime {
+    let mut builder = if workers == 1 {
+        Builder::new_current_thread()
+    } else {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(workers);
+        builder
+    };
+    builder.enable_all().build().expect("a runtime can be made")
+}
+
+/// A renoir environment of this process with so many replicas of each block.
+fn renoir(replicas: u64) -> StreamContext {
+    StreamContext::new(RuntimeConfig::local(replicas).expect("there are replicas"))
+}
+
+/// A sum that the closures of a single-threaded graph share.
+#[derive(Clone, Default)]
+struct Sum(Rc<Cell<u64>>);
+
+impl Sum {
+    fn add(&self, n: u64) {
+        self.0.set(self.0.get().wrapping_add(n));
+    }
+
+    fn get(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// Steps a timely worker until its dataflows are done, parked where it has nothing to do.
+fn finish(worker: &mut timely::worker::Worker) {
+    while worker.has_dataflows() {
+        worker.step_or_park(None);
+    }
+}
+
+/// Runs a timely computation on so many workers, and adds what they answer.
+fn timely<F>(workers: usize, work: F) -> u64
+where
+    F: Fn(&mut timely::worker::Worker) -> u64 + Send + Sync + 'static,
+{
+    let config =
+        if workers == 1 { timely::Config::thread() } else { timely::Config::process(workers) };
+    let guards = timely::execute(config, work).expect("the workers start");
+    let sums = guards.join().into_iter().map(|sum| sum.expect("no worker panics"));
+    sums.fold(0, u64::wrapping_add)
+}

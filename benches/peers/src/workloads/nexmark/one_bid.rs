@@ -1,0 +1,163 @@
+//! Queries 0, 1 and 2, which look at one bid at a time.
+
+use std::future::ready;
+
+use dfir_rs::dfir_syntax;
+use futures::StreamExt as _;
+use millstream::prelude::*;
+use timely::dataflow::operators::Inspect as _;
+use timely::dataflow::operators::vec::{Map as _, ToStream as _};
+
+use super::super::{Sum, finish, renoir, runtime};
+use super::{EVENTS, events, mark, q0, q1, q2};
+use crate::contender::{By, Contender, Workload};
+use crate::model::Event;
+
+/// What all but Millstream, which has operators for it, do with an event in one step: the mark of
+/// its row, if there is one.
+trait Query: Fn(Event) -> Option<u64> + Copy + Send + Sync + 'static {}
+
+impl<F: Fn(Event) -> Option<u64> + Copy + Send + Sync + 'static> Query for F {}
+
+fn pass_through(event: Event) -> Option<u64> {
+    let bid = event.bid()?;
+    Some(mark(&(bid.auction, bid.bidder, bid.price, bid.date_time, bid.extra)))
+}
+
+/// In thousandths of a euro.
+fn currency_conversion(event: Event) -> Option<u64> {
+    let bid = event.bid()?;
+    Some(mark(&(bid.auction, bid.bidder, bid.price * 908, bid.date_time, bid.extra)))
+}
+
+fn selection(event: Event) -> Option<u64> {
+    let bid = event.bid().filter(|bid| bid.auction % 123 == 0)?;
+    Some(mark(&(bid.auction, bid.price)))
+}
+
+/// Millstream's side of a query of the example.
+macro_rules! millstream {
+    ($query:ident) => {
+        |events: &'static [Event]| {
+            let flow = Dataflow::new(stringify!($query));
+            let rows =
+                $query::query(flow.source("events", source::from_iter(events.iter().cloned())));
+            let sum = rows.fold(0_u64, |sum, row| *sum = sum.wrapping_add(mark(&row)));
+            let report = runtime(1).block_on(flow.run()).expect("nothing fails");
+            report.take(sum).expect("it came to its end")
+        }
+    };
+}
+
+pub(super) fn workloads() -> [Workload; 3] {
+    [
+        workload(
+            "nexmark-q0",
+            "What does Nexmark's query 0 cost, every bid as it is?",
+            |event| pass_through(event),
+            millstream!(q0),
+        ),
+        workload(
+            "nexmark-q1",
+            "What does Nexmark's query 1 cost, every bid in euros?",
+            |event| currency_conversion(event),
+            millstream!(q1),
+        ),
+        workload(
+            "nexmark-q2",
+            "What does Nexmark's query 2 cost, bids for some auctions?",
+            |event| selection(event),
+            millstream!(q2),
+        ),
+    ]
+}
+
+fn workload(
+    name: &'static str,
+    question: &'static str,
+    query: impl Query,
+    millstream: fn(&'static [Event]) -> u64,
+) -> Workload {
+    let contenders = vec![
+        contender("loop by hand", By::Hand, query, by_hand),
+        contender("Millstream, fused", By::Millstream, query, move |events, _| millstream(events)),
+        contender("timely, 1 worker", By::Peer("timely"), query, timely),
+        contender("renoir", By::Peer("renoir"), query, renoir_assoc),
+        contender("dfir_rs", By::Peer("dfir_rs"), query, dfir_rs),
+        contender("futures StreamExt", By::Peer("futures"), query, stream_ext),
+    ];
+    Workload { name, question, records: EVENTS, contenders }
+}
+
+fn contender<Q: Query>(
+    name: &'static str,
+    by: By,
+    query: Q,
+    run: impl Fn(&'static [Event], Q) -> u64 + Copy + 'static,
+) -> Contender {
+    Contender::new(name, by, move |records| {
+        let events = events(records);
+        let expected = by_hand(events, query);
+        (move || run(events, query), expected)
+    })
+}
+
+fn by_hand(events: &'static [Event], query: impl Query) -> u64 {
+    let mut sum = 0_u64;
+    for event in events.iter().cloned() {
+        if let Some(row) = query(event) {
+            sum = sum.wrapping_add(row);
+        }
+    }
+    sum
+}
+
+fn timely(events: &'static [Event], query: impl Query) -> u64 {
+    timely::execute_directly(move |worker| {
+        let sum = Sum::default();
+        let total = sum.clone();
+        worker.dataflow::<u64, _, _>(|scope| {
+            events
+                .iter()
+                .cloned()
+                .to_stream(scope)
+                .flat_map(query)
+                .inspect(move |row| total.add(*row));
+        });
+        finish(worker);
+        sum.get()
+    })
+}
+
+fn renoir_assoc(events: &'static [Event], query: impl Query) -> u64 {
+    let environment = renoir(1);
+    let sum = environment
+        .stream_iter(events.iter().cloned())
+        .filter_map(query)
+        .fold_assoc(
+            0_u64,
+            |sum, row| *sum = sum.wrapping_add(row),
+            |sum, part| *sum = sum.wrapping_add(part),
+        )
+        .collect_vec();
+    environment.execute_blocking();
+    sum.get().expect("it came to its end").into_iter().fold(0, u64::wrapping_add)
+}
+
+fn dfir_rs(events: &'static [Event], query: impl Query) -> u64 {
+    let sum = Sum::default();
+    let total = sum.clone();
+    let mut flow = dfir_syntax! {
+        source_iter(events.iter().cloned())
+            -> filter_map(query)
+            -> for_each(|row: u64| total.add(row));
+    };
+    flow.run_available_sync();
+    sum.get()
+}
+
+fn stream_ext(events: &'static [Event], query: impl Query) -> u64 {
+    let rows =
+        futures::stream::iter(events.iter().cloned()).filter_map(|event| ready(query(event)));
+    runtime(1).block_on(rows.fold(0_u64, |sum, row| ready(sum.wrapping_add(row))))
+}

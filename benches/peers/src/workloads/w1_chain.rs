@@ -1,0 +1,279 @@
+//! W1: ten cheap steps over numbers, seven maps and three filters, and a sum.
+
+use std::future::ready;
+use std::hint::black_box;
+
+use dfir_rs::dfir_syntax;
+use futures::StreamExt as _;
+use millstream::prelude::*;
+use timely::dataflow::operators::Inspect as _;
+use timely::dataflow::operators::vec::{Filter as _, Map as _, ToStream as _};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use super::{Sum, finish, runtime};
+use crate::contender::{By, Contender, Workload};
+use crate::results::Measure::Wall;
+
+const LOOP: &str = "loop by hand";
+const CAPACITY: usize = 1024;
+
+pub(super) fn workload() -> Workload {
+    let on = |workers: usize, run: fn(&Runtime, u64) -> u64| {
+        move |records| {
+            let runtime = runtime(workers);
+            (move || run(&runtime, records), by_hand(records))
+        }
+    };
+    let alone = |run: fn(u64) -> u64| move |records| (move || run(records), by_hand(records));
+    Workload {
+        name: "w1",
+        question: "What does a chain of ten cheap operators cost?",
+        records: 100_000_000,
+        contenders: vec![
+            Contender::new(LOOP, By::Hand, alone(by_hand)),
+            Contender::new("Millstream, fused", By::Millstream, on(1, millstream_fused))
+                .reach(Wall, 1.25, LOOP),
+            Contender::new("Millstream, a task a stage", By::Millstream, on(1, millstream_tasks))
+                .share(4)
+                .reach(Wall, 8.0, LOOP),
+            Contender::new("dfir_rs", By::Peer("dfir_rs"), alone(dfir_rs)),
+            Contender::new("timely", By::Peer("timely"), alone(timely)).share(5),
+            Contender::new("timely, map_in_place", By::Peer("timely"), alone(timely_in_place))
+                .share(5),
+            Contender::new("futures StreamExt", By::Peer("futures"), on(1, stream_ext)).share(5),
+            Contender::new("renoir", By::Peer("renoir"), alone(renoir)).share(10),
+            Contender::new("tokio mpsc a stage, 1 thread", By::Peer("tokio"), on(1, tokio_mpsc))
+                .share(100),
+            Contender::new("tokio mpsc a stage, 2 workers", By::Peer("tokio"), on(2, tokio_mpsc))
+                .share(100),
+        ],
+    }
+}
+
+#[inline(never)]
+fn by_hand(records: u64) -> u64 {
+    let mut sum = 0_u64;
+    for n in 0..black_box(records) {
+        let n = n.wrapping_mul(3).wrapping_add(1);
+        if n.is_multiple_of(7) {
+            continue;
+        }
+        let n = (n ^ (n >> 3)).wrapping_add(11);
+        if n & 15 == 3 {
+            continue;
+        }
+        let n = n.wrapping_mul(5).rotate_left(7);
+        if n.is_multiple_of(5) {
+            continue;
+        }
+        sum = sum.wrapping_add((n ^ 0x55).wrapping_sub(9));
+    }
+    sum
+}
+
+fn millstream_fused(runtime: &Runtime, records: u64) -> u64 {
+    let flow = Dataflow::new("chain");
+    let sum = flow
+        .source("numbers", source::from_iter(0..records))
+        .map(|n: u64| n.wrapping_mul(3).wrapping_add(1))
+        .filter(|n| !n.is_multiple_of(7))
+        .map(|n| n ^ (n >> 3))
+        .map(|n| n.wrapping_add(11))
+        .filter(|n| n & 15 != 3)
+        .map(|n| n.wrapping_mul(5))
+        .map(|n| n.rotate_left(7))
+        .filter(|n| !n.is_multiple_of(5))
+        .map(|n| n ^ 0x55)
+        .map(|n| n.wrapping_sub(9))
+        .fold(0, |sum: &mut u64, n| *sum = sum.wrapping_add(n));
+    let report = runtime.block_on(flow.run()).expect("nothing fails");
+    report.take(sum).expect("it came to its end")
+}
+
+/// Ten edges: the last step and the sum share a task.
+fn millstream_tasks(runtime: &Runtime, records: u64) -> u64 {
+    let flow = Dataflow::new("tasks");
+    let sum = flow
+        .source("numbers", source::from_iter(0..records))
+        .boundary()
+        .map(|n: u64| n.wrapping_mul(3).wrapping_add(1))
+        .boundary()
+        .filter(|n| !n.is_multiple_of(7))
+        .boundary()
+        .map(|n| n ^ (n >> 3))
+        .boundary()
+        .map(|n| n.wrapping_add(11))
+        .boundary()
+        .filter(|n| n & 15 != 3)
+        .boundary()
+        .map(|n| n.wrapping_mul(5))
+        .boundary()
+        .map(|n| n.rotate_left(7))
+        .boundary()
+        .filter(|n| !n.is_multiple_of(5))
+        .boundary()
+        .map(|n| n ^ 0x55)
+        .boundary()
+        .map(|n| n.wrapping_sub(9))
+        .fold(0, |sum: &mut u64, n| *sum = sum.wrapping_add(n));
+    let report = runtime.block_on(flow.run()).expect("nothing fails");
+    report.take(sum).expect("it came to its end")
+}
+
+fn dfir_rs(records: u64) -> u64 {
+    let sum = Sum::default();
+    let total = sum.clone();
+    let mut flow = dfir_syntax! {
+        source_iter(0..records)
+            -> map(|n: u64| n.wrapping_mul(3).wrapping_add(1))
+            -> filter(|n: &u64| !n.is_multiple_of(7))
+            -> map(|n: u64| n ^ (n >> 3))
+            -> map(|n: u64| n.wrapping_add(11))
+            -> filter(|n: &u64| n & 15 != 3)
+            -> map(|n: u64| n.wrapping_mul(5))
+            -> map(|n: u64| n.rotate_left(7))
+            -> filter(|n: &u64| !n.is_multiple_of(5))
+            -> map(|n: u64| n ^ 0x55)
+            -> map(|n: u64| n.wrapping_sub(9))
+            -> for_each(|n: u64| total.add(n));
+    };
+    flow.run_available_sync();
+    sum.get()
+}
+
+fn timely(records: u64) -> u64 {
+    super::timely(1, move |worker| {
+        let sum = Sum::default();
+        let total = sum.clone();
+        worker.dataflow::<u64, _, _>(|scope| {
+            (0..records)
+                .to_stream(scope)
+                .map(|n: u64| n.wrapping_mul(3).wrapping_add(1))
+                .filter(|n| !n.is_multiple_of(7))
+                .map(|n| n ^ (n >> 3))
+                .map(|n| n.wrapping_add(11))
+                .filter(|n| n & 15 != 3)
+                .map(|n| n.wrapping_mul(5))
+                .map(|n| n.rotate_left(7))
+                .filter(|n| !n.is_multiple_of(5))
+                .map(|n| n ^ 0x55)
+                .map(|n| n.wrapping_sub(9))
+                .inspect(move |n| total.add(*n));
+        });
+        finish(worker);
+        sum.get()
+    })
+}
+
+/// The maps change the numbers where they lie.
+fn timely_in_place(records: u64) -> u64 {
+    super::timely(1, move |worker| {
+        let sum = Sum::default();
+        let total = sum.clone();
+        worker.dataflow::<u64, _, _>(|scope| {
+            (0..records)
+                .to_stream(scope)
+                .map_in_place(|n: &mut u64| *n = n.wrapping_mul(3).wrapping_add(1))
+                .filter(|n| !n.is_multiple_of(7))
+                .map_in_place(|n| *n ^= *n >> 3)
+                .map_in_place(|n| *n = n.wrapping_add(11))
+                .filter(|n| n & 15 != 3)
+                .map_in_place(|n| *n = n.wrapping_mul(5))
+                .map_in_place(|n| *n = n.rotate_left(7))
+                .filter(|n| !n.is_multiple_of(5))
+                .map_in_place(|n| *n ^= 0x55)
+                .map_in_place(|n| *n = n.wrapping_sub(9))
+                .inspect(move |n| total.add(*n));
+        });
+        finish(worker);
+        sum.get()
+    })
+}
+
+fn stream_ext(runtime: &Runtime, records: u64) -> u64 {
+    let chain = futures::stream::iter(0..records)
+        .map(|n: u64| n.wrapping_mul(3).wrapping_add(1))
+        .filter(|n| ready(!n.is_multiple_of(7)))
+        .map(|n| n ^ (n >> 3))
+        .map(|n| n.wrapping_add(11))
+        .filter(|n| ready(n & 15 != 3))
+        .map(|n| n.wrapping_mul(5))
+        .map(|n| n.rotate_left(7))
+        .filter(|n| ready(!n.is_multiple_of(5)))
+        .map(|n| n ^ 0x55)
+        .map(|n| n.wrapping_sub(9));
+    runtime.block_on(chain.fold(0_u64, |sum, n| ready(sum.wrapping_add(n))))
+}
+
+fn renoir(records: u64) -> u64 {
+    let environment = super::renoir(1);
+    let sum = environment
+        .stream_iter(0..records)
+        .map(|n: u64| n.wrapping_mul(3).wrapping_add(1))
+        .filter(|n| !n.is_multiple_of(7))
+        .map(|n| n ^ (n >> 3))
+        .map(|n| n.wrapping_add(11))
+        .filter(|n| n & 15 != 3)
+        .map(|n| n.wrapping_mul(5))
+        .map(|n| n.rotate_left(7))
+        .filter(|n| !n.is_multiple_of(5))
+        .map(|n| n ^ 0x55)
+        .map(|n| n.wrapping_sub(9))
+        .fold_assoc(
+            0_u64,
+            |sum, n| *sum = sum.wrapping_add(n),
+            |sum, part| *sum = sum.wrapping_add(part),
+        )
+        .collect_vec();
+    environment.execute_blocking();
+    sum.get().expect("it came to its end").into_iter().fold(0, u64::wrapping_add)
+}
+
+/// A task and a channel a step, with an item a send.
+fn tokio_mpsc(runtime: &Runtime, records: u64) -> u64 {
+    fn stage(
+        mut input: mpsc::Receiver<u64>,
+        step: impl Fn(u64) -> Option<u64> + Send + 'static,
+    ) -> mpsc::Receiver<u64> {
+        let (sender, output) = mpsc::channel(CAPACITY);
+        tokio::spawn(async move {
+            while let Some(n) = input.recv().await {
+                if let Some(n) = step(n)
+                    && sender.send(n).await.is_err()
+                {
+                    break;
+                }
+            }
+        });
+        output
+    }
+    runtime.block_on(async {
+        let (sender, numbers) = mpsc::channel(CAPACITY);
+        tokio::spawn(async move {
+            for n in 0..records {
+                if sender.send(n).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let numbers = stage(numbers, |n| Some(n.wrapping_mul(3).wrapping_add(1)));
+        let numbers = stage(numbers, |n| (!n.is_multiple_of(7)).then_some(n));
+        let numbers = stage(numbers, |n| Some(n ^ (n >> 3)));
+        let numbers = stage(numbers, |n| Some(n.wrapping_add(11)));
+        let numbers = stage(numbers, |n| (n & 15 != 3).then_some(n));
+        let numbers = stage(numbers, |n| Some(n.wrapping_mul(5)));
+        let numbers = stage(numbers, |n| Some(n.rotate_left(7)));
+        let numbers = stage(numbers, |n| (!n.is_multiple_of(5)).then_some(n));
+        let numbers = stage(numbers, |n| Some(n ^ 0x55));
+        let mut numbers = stage(numbers, |n| Some(n.wrapping_sub(9)));
+        let sum = tokio::spawn(async move {
+            let mut sum = 0_u64;
+            while let Some(n) = numbers.recv().await {
+                sum = sum.wrapping_add(n);
+            }
+            sum
+        });
+        sum.await.expect("nothing panics")
+    })
+}
