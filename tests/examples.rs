@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -189,23 +188,16 @@ fn the_first_examples_can_be_read_in_five_minutes() {
 
 #[test]
 fn the_first_examples_take_the_same_options() {
-    let profile = std::env::current_exe().unwrap();
-    let profile = profile.parent().and_then(Path::parent).unwrap();
     let examples = examples();
     for example in examples.iter().filter(|example| FIRST.contains(&example.name.as_str())) {
-        let name = &example.name;
-        let program = profile.join("examples").join(name);
-        assert!(program.exists(), "build it first: cargo build --example {name}");
-        let run = |argument: &str| {
-            let done = Command::new(&program).arg(argument).stdin(Stdio::null()).output().unwrap();
-            let text = String::from_utf8(done.stdout).unwrap();
-            assert!(done.status.success(), "{name} {argument}: {text}");
-            text
-        };
-        let help = run("--help");
-        assert!(help.contains("--graph"), "{help}");
-        assert!(help.contains("--metrics <ADDR>"), "{help}");
-        let graph = run("--graph");
-        assert!(graph.starts_with("flowchart"), "{graph}");
+        let (name, main) = (&example.name, read(&example.main));
+        let (_, options) = main.split_once("#[derive(Parser)]\nstruct Options {").unwrap();
+        let (options, program) = options.split_once("\n}").unwrap();
+        for option in ["    graph: bool,", "    metrics: Option<SocketAddr>,"] {
+            assert!(options.lines().any(|line| line == option), "`{name}` lacks `{option}`");
+        }
+        for used in ["if options.graph {", ".to_mermaid()", "options.metrics {", ".watch("] {
+            assert!(program.contains(used), "`{name}` has an option but no `{used}`");
+        }
     }
 }
