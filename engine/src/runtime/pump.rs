@@ -81,8 +81,8 @@ fn pump<I: Iterator>(
     before: impl Fn(&Seat),
     mut push: impl FnMut(I::Item) -> Flow,
 ) -> Flow {
-    let mut tally = Tally { records: 0, pulled };
-    while tally.records < limit {
+    let mut tally = Tally { left: limit, limit, pulled };
+    while tally.left > 0 {
         let guard = seat.guard();
         before(seat);
         let item = items.next();
@@ -91,7 +91,7 @@ fn pump<I: Iterator>(
             tally.pulled.ended = true;
             break;
         };
-        tally.records += 1;
+        tally.left -= 1;
         if push(item) == Flow::Stop {
             return Flow::Stop;
         }
@@ -101,14 +101,15 @@ fn pump<I: Iterator>(
 
 /// Counts in a register, and says how much it was after a panic too.
 struct Tally<'a> {
-    records: usize,
+    left: usize,
+    limit: usize,
     pulled: &'a mut Pulled,
 }
 
 impl Drop for Tally<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.pulled.records += self.records;
+        self.pulled.records += self.limit - self.left;
     }
 }
 

@@ -242,6 +242,12 @@ impl<'a, M> Run<'a, M> {
         self.core.shared.options.batch_records.unwrap_or(const { default_batch::<T>() })
     }
 
+    /// How many records of `T` a kernel that reads for itself reads at most, before it is looked
+    /// whether it should go on. None of them is kept, so they may be more than a batch.
+    pub(super) fn pull_records<T>(&self) -> usize {
+        self.core.shared.options.batch_records.unwrap_or(const { 16 * default_batch::<T>() })
+    }
+
     /// The outboxes of one producing instance, one for each instance that it writes to.
     #[must_use]
     pub fn outboxes<T: Send + 'static>(&mut self, port: Port, instance: usize) -> Vec<Outbox<T>> {

@@ -47,14 +47,15 @@ impl<F: SourceFactory> Chain for FromSource<F> {
         let seat = run.seat(self.operator, instance);
         let created = self.factory.create(instance);
         let source = created.map_err(|error| Error::operator(seat.name(), error))?;
-        let limit = run.batch_records::<Self::Item>();
         if F::Source::ITERATES {
+            let limit = run.pull_records::<Self::Item>();
             let head = PumpHead(Arc::clone(run.shared()));
             let pump = Pump::new(source.into_items(), next, seat);
             run.stage_that_pulls(limit, Box::new(head), Box::new(pump));
             return Ok(());
         }
         let context = SourceContext::of(run.clock(), &seat, run.random(&seat));
+        let limit = run.batch_records::<Self::Item>();
         let head = SourceHead::new(source, context, limit, seat, Arc::clone(run.shared()));
         run.stage(Box::new(head), Box::new(next));
         Ok(())
