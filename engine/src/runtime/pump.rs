@@ -51,7 +51,7 @@ impl<I: Iterator, N: Tail<I::Item>> Pump<I, N> {
         &mut self,
         limit: usize,
         pulled: &mut Pulled,
-        before: impl Fn(&Seat),
+        take: impl Fn(&mut I, &Seat) -> Option<I::Item>,
         push: impl Fn(&mut N, Record<I::Item>) -> Flow,
     ) -> Flow {
         let Self { items, next, seat, .. } = self;
@@ -59,13 +59,13 @@ impl<I: Iterator, N: Tail<I::Item>> Pump<I, N> {
         if size_of::<I>() > SMALL {
             return items
                 .as_mut()
-                .map_or(Flow::More, |items| pump(items, limit, pulled, seat, before, each));
+                .map_or(Flow::More, |items| pump(items, limit, pulled, seat, take, each));
         }
         // What lives behind a pointer would be stored for each record.
         let Some(mut local) = items.take() else {
             return Flow::More;
         };
-        let flow = pump(&mut local, limit, pulled, seat, before, each);
+        let flow = pump(&mut local, limit, pulled, seat, take, each);
         *items = Some(local);
         flow
     }
@@ -79,14 +79,13 @@ fn pump<I: Iterator>(
     limit: usize,
     pulled: &mut Pulled,
     seat: &Seat,
-    before: impl Fn(&Seat),
+    take: impl Fn(&mut I, &Seat) -> Option<I::Item>,
     mut push: impl FnMut(I::Item) -> Flow,
 ) -> Flow {
     let mut tally = Tally { left: limit, limit, pulled };
     while tally.left > 0 {
         let guard = seat.guard();
-        before(seat);
-        let item = items.next();
+        let item = take(items, seat);
         guard.disarm();
         let Some(item) = item else {
             tally.pulled.ended = true;
@@ -117,12 +116,16 @@ impl Drop for Tally<'_> {
 impl<I: Iterator<Item: Send> + Send, N: Tail<I::Item>> Tail<I::Item> for Pump<I, N> {
     fn pull(&mut self, limit: usize, pulled: &mut Pulled) -> Flow {
         if self.watched {
-            // Whoever looks why the stage is slow is to see the source at work, too.
-            let flow = self.pull_by(limit, pulled, Seat::begin_work, N::push_watched);
-            self.seat.end_work();
-            return flow;
+            // Whoever looks why the stage is slow is to see its source at work, too.
+            let take = |items: &mut I, seat: &Seat| {
+                seat.begin_work();
+                let item = items.next();
+                seat.end_work();
+                item
+            };
+            return self.pull_by(limit, pulled, take, N::push_watched);
         }
-        self.pull_by(limit, pulled, |_| {}, N::push)
+        self.pull_by(limit, pulled, |items, _| items.next(), N::push)
     }
 
     // Nothing comes from anywhere else, and the chain is compiled into one loop only.
