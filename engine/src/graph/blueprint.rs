@@ -265,6 +265,21 @@ impl Blueprint {
         self.graph().operators.get(operator.0).is_some_and(|node| node.name.is_some())
     }
 
+    /// Whether nothing has been said of an edge, nor of the operator that reads it: then another
+    /// stream may flow into the one and come out of the other. `kind` is the operator's.
+    #[must_use]
+    pub fn is_as_made(&self, edge: EdgeId, operator: OperatorId, kind: &str) -> bool {
+        let mut graph = self.graph();
+        let reader = graph.operators.get(operator.0);
+        let anonymous = reader.is_some_and(|node| {
+            node.kind == kind && node.name.is_none() && node.uid.is_none()
+        });
+        let plain = graph.edge(edge).is_some_and(|node| {
+            node.options == EdgeOptions::default() && node.weight.is_none() && node.rank.is_none()
+        });
+        anonymous && plain
+    }
+
     /// Gives an operator the identity under which its state is written, and found again by a later
     /// version of the program: it must not change when operators are added, moved or renamed. Two
     /// operators with the same one are a mistake, which [`validate`](Blueprint::validate) finds.

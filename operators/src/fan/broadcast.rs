@@ -77,8 +77,8 @@ impl<T: Clone + Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     pub fn broadcast_to(self, count: usize, on_cancel: OnCancel) -> Vec<DataStream<T>> {
         let options = EdgeOptions::default();
         match on_cancel {
-            OnCancel::Continue => branches(self, count, "broadcast", options, Broadcast),
-            OnCancel::CancelAll => branches(self, count, "broadcast", options, Eager(Broadcast)),
+            OnCancel::Continue => branches(self, count, "broadcast", options, Broadcast::new()),
+            OnCancel::CancelAll => branches(self, count, "broadcast", options, Eager(Broadcast::new())),
         }
     }
 }
