@@ -112,8 +112,14 @@ impl<T> Batch<T> {
         }
     }
 
-    /// Appends the records of `later`, and the watermarks among them.
+    /// Appends the records of `later`, and the watermarks among them: as they are, where there are
+    /// none before them.
     pub(crate) fn append(&mut self, later: &mut Self) {
+        if self.is_spent() {
+            std::mem::swap(&mut self.records, &mut later.records);
+            std::mem::swap(&mut self.marks, &mut later.marks);
+            return;
+        }
         let before = self.records.len();
         self.records.append(&mut later.records);
         self.append_marks(before, &later.marks);

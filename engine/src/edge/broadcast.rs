@@ -28,7 +28,6 @@ impl<T> Broadcast<T> {
         // Who is asked for the first record says how many there may be.
         Self { batch: Batch::new(), room: 1 }
     }
-
 }
 
 impl<T: Clone + Send> Broadcast<T> {
@@ -78,14 +77,27 @@ impl<T: Clone + Send> Router<T> for Broadcast<T> {
     }
 
     fn route_batch(&mut self, batch: &mut Batch<T>, outboxes: &mut [Outbox<T>]) -> Option<Flow> {
-        let collected = self.batch.records.len() + batch.records.len();
         // An outbox that has to be asked for each record gets them one by one, with no watermark
         // behind: that one may have to wait longer than it.
-        if collected > self.room || self.room == 1 {
+        if self.room == 1 {
             return None;
         }
+        if !batch.marks.is_empty() && self.batch.records.len() + batch.records.len() > self.room {
+            return None;
+        }
+        while self.batch.records.len() + batch.records.len() > self.room {
+            let free = self.room.saturating_sub(self.batch.records.len());
+            self.batch.records.extend(batch.records.drain(..free));
+            if self.share(outboxes) == Flow::Stop {
+                return Some(Flow::Stop);
+            }
+            if self.room == 1 {
+                return None;
+            }
+        }
         self.batch.append(batch);
-        Some(if collected < self.room { Flow::More } else { self.share(outboxes) })
+        let full = self.batch.records.len() >= self.room;
+        Some(if full { self.share(outboxes) } else { Flow::More })
     }
 
     fn watermark(&mut self, watermark: Timestamp, _outboxes: &mut [Outbox<T>]) -> Flow {

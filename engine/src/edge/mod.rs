@@ -22,8 +22,8 @@ pub use meter::EdgeTimes;
 pub use outbox::Outbox;
 pub use policy::{EdgeFull, Order, WhenFull};
 pub use route::{
-    Balance, Eager, HashRouter, KeyRouter, Keyed, NoSuchBranch, PortRouter, Rebalance,
-    Routed, Router,
+    Balance, Eager, HashRouter, KeyRouter, Keyed, NoSuchBranch, PortRouter, Rebalance, Routed,
+    Router,
 };
 pub use select::{Pick, Picker, Ports, Select};
 

@@ -300,12 +300,7 @@ impl<T> Outbox<T> {
     /// and the watermarks among them.
     pub(super) fn take(&mut self, batch: &mut Batch<T>) -> Flow {
         let grows = !batch.records.is_empty();
-        if self.batch.is_spent() {
-            std::mem::swap(&mut self.batch.records, &mut batch.records);
-            std::mem::swap(&mut self.batch.marks, &mut batch.marks);
-        } else {
-            self.batch.append(batch);
-        }
+        self.batch.append(batch);
         self.look(grows)
     }
 

@@ -25,7 +25,8 @@ pub trait Router<In>: Send {
     ) -> Result<Flow, OperatorError>;
 
     /// As [`route`](Router::route) of all records of `batch`, and of the watermarks among them, if
-    /// it takes them at once. It then leaves the batch empty.
+    /// it takes many at once. What a stop leaves over, and what it does not take so, stays in the
+    /// batch.
     fn route_batch(
         &mut self,
         batch: &mut Batch<In>,
@@ -36,11 +37,7 @@ pub trait Router<In>: Send {
     }
 
     /// Passes a watermark on, behind all records so far.
-    fn watermark(
-        &mut self,
-        watermark: Timestamp,
-        outboxes: &mut [Outbox<Self::Out>],
-    ) -> Flow {
+    fn watermark(&mut self, watermark: Timestamp, outboxes: &mut [Outbox<Self::Out>]) -> Flow {
         each(outboxes, |outbox| Tail::watermark(outbox, watermark))
     }
 

@@ -13,6 +13,7 @@ mod pause;
 mod report;
 mod run;
 mod seat;
+mod shared_task;
 mod signals;
 mod sink;
 mod source;

@@ -78,7 +78,9 @@ impl<T: Clone + Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         let options = EdgeOptions::default();
         match on_cancel {
             OnCancel::Continue => branches(self, count, "broadcast", options, Broadcast::new()),
-            OnCancel::CancelAll => branches(self, count, "broadcast", options, Eager(Broadcast::new())),
+            OnCancel::CancelAll => {
+                branches(self, count, "broadcast", options, Eager(Broadcast::new()))
+            }
         }
     }
 }
