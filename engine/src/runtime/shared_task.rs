@@ -4,8 +4,8 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -59,13 +59,13 @@ impl SharedTask {
         let woken = Arc::new(Woken::all(running.len()));
         let mut members = Vec::new();
         for (index, (stage, counters)) in running.into_iter().enumerate() {
-            let waker = Waker::from(Arc::new(Knock { woken: Arc::clone(&woken), bit: 1 << index }));
+            let knock = Arc::new(Knock::of(&woken, 1 << index));
             let home = (index > 0).then(|| {
                 let (home, guest) = oneshot::channel();
-                super::spawn::spawn(stages, await_guest(guest));
+                super::spawn::spawn(stages, await_guest(guest, Arc::clone(&knock)));
                 home
             });
-            let trial = Trial::default();
+            let (waker, trial) = (Waker::from(knock), Trial::default());
             members.push(Member { stage: Some(stage), waker, counters, home, trial });
         }
         super::spawn::spawn(stages, Self { stages: members, woken, clock });
@@ -73,8 +73,9 @@ impl SharedTask {
 }
 
 /// Runs the guest that moves in, or ends when it has ended elsewhere.
-async fn await_guest(guest: oneshot::Receiver<Running>) {
+async fn await_guest(guest: oneshot::Receiver<Running>, knock: Arc<Knock>) {
     if let Ok(stage) = guest.await {
+        std::future::poll_fn(|cx| Poll::Ready(knock.move_to(cx.waker()))).await;
         stage.await;
     }
 }
@@ -208,6 +209,18 @@ impl Woken {
 struct Knock {
     woken: Arc<Woken>,
     bit: u64,
+    /// That of the task it has moved into: whoever was to wake it there still finds it.
+    moved: OnceLock<Waker>,
+}
+
+impl Knock {
+    fn of(woken: &Arc<Woken>, bit: u64) -> Self {
+        Self { woken: Arc::clone(woken), bit, moved: OnceLock::new() }
+    }
+
+    fn move_to(&self, task: &Waker) {
+        self.moved.get_or_init(|| task.clone());
+    }
 }
 
 impl Wake for Knock {
@@ -216,12 +229,92 @@ impl Wake for Knock {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.wake(self.bit);
+        match self.moved.get() {
+            Some(task) => task.wake_by_ref(),
+            None => self.woken.wake(self.bit),
+        }
     }
 }
 
 impl fmt::Debug for SharedTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedTask").field("stages", &self.stages.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A task that counts how often it is woken.
+    #[derive(Default)]
+    struct Task(AtomicU64);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, AcqRel);
+        }
+    }
+
+    impl Task {
+        fn woken(&self) -> u64 {
+            self.0.swap(0, AcqRel)
+        }
+    }
+
+    #[test]
+    fn a_task_at_rest_is_woken_once_and_one_that_runs_is_not() {
+        let task = Arc::<Task>::default();
+        let woken = Arc::new(Woken::all(2));
+        let stages = [1, 2].map(|bit| Waker::from(Arc::new(Knock::of(&woken, bit))));
+        let waker = Waker::from(Arc::clone(&task));
+        woken.begin(&Context::from_waker(&waker));
+        assert!(woken.take(1) && woken.take(2), "all are polled at first");
+
+        stages[1].wake_by_ref();
+        assert_eq!(task.woken(), 0);
+        assert!(!woken.rest(), "one of them has been woken");
+        assert!(!woken.take(1) && woken.take(2));
+        assert!(woken.rest());
+
+        stages[0].wake_by_ref();
+        stages[1].wake_by_ref();
+        assert_eq!(task.woken(), 1);
+        woken.begin(&Context::from_waker(&waker));
+        assert!(woken.take(1) && woken.take(2));
+    }
+
+    #[test]
+    fn who_has_moved_is_woken_where_it_is() {
+        let (shared, own) = (Arc::<Task>::default(), Arc::<Task>::default());
+        let woken = Arc::new(Woken::all(1));
+        let knock = Arc::new(Knock::of(&woken, 1));
+        let waker = Waker::from(Arc::clone(&shared));
+        woken.begin(&Context::from_waker(&waker));
+        assert!(woken.take(1) && woken.rest());
+        knock.move_to(&Waker::from(Arc::clone(&own)));
+        Waker::from(knock).wake();
+        assert_eq!((shared.woken(), own.woken()), (0, 1));
+    }
+
+    #[test]
+    fn only_a_guest_that_is_slow_again_and_again_fails_its_trial() {
+        let (mut trial, mut records) = (Trial::default(), 0);
+        let mut poll = |spent: Duration, taken: u64| {
+            records += taken;
+            trial.fails(spent, records)
+        };
+        for _ in 0..100 {
+            assert!(!poll(TRIAL / 2, 0), "it has not worked for long enough, or was quick before");
+            assert!(!poll(TRIAL / 2, 100_000));
+        }
+        for _ in 1..TRIALS {
+            assert!(!poll(TRIAL, 1));
+        }
+        assert!(!poll(TRIAL, 100_000), "something else had held it up");
+        for _ in 1..TRIALS {
+            assert!(!poll(TRIAL, 1));
+        }
+        assert!(poll(TRIAL, 1));
     }
 }

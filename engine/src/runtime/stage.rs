@@ -22,7 +22,7 @@ use crate::time::{Clock, Instant, Sleep};
 pub(super) const POLL_MAX: Duration = Duration::from_micros(200);
 /// The same in steps, for a clock that stands still.
 const STEPS_MAX: usize = 1024;
-/// The steps of a stage that shares its task with those behind it, before they have their turn: some
+/// The steps of a stage that shares its task with those behind it before they have their turn: some
 /// two batches, so that what it hands them is still in the cache.
 const STEPS_SHARING: usize = 4;
 /// How long one uninterrupted run through the kernel should last at most.
