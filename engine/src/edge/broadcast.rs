@@ -77,12 +77,13 @@ impl<T: Clone + Send> Router<T> for Broadcast<T> {
     }
 
     fn route_batch(&mut self, batch: &mut Batch<T>, outboxes: &mut [Outbox<T>]) -> Option<Flow> {
-        // An outbox that has to be asked for each record gets them one by one, with no watermark
-        // behind: that one may have to wait longer than it.
+        // An outbox that has to be asked for each record gets them one by one. And behind one that
+        // there is no room for, no watermark is let in.
         if self.room == 1 {
             return None;
         }
-        if !batch.marks.is_empty() && self.batch.records.len() + batch.records.len() > self.room {
+        let full = self.batch.records.len() + batch.records.len() >= self.room;
+        if full && !batch.marks.is_empty() {
             return None;
         }
         while self.batch.records.len() + batch.records.len() > self.room {
