@@ -74,10 +74,14 @@ impl SharedTask {
 
 /// Runs the guest that moves in, or ends when it has ended elsewhere.
 async fn await_guest(guest: oneshot::Receiver<Running>, knock: Arc<Knock>) {
-    if let Ok(stage) = guest.await {
-        std::future::poll_fn(|cx| Poll::Ready(knock.move_to(cx.waker()))).await;
-        stage.await;
-    }
+    let Ok(mut stage) = guest.await else {
+        return;
+    };
+    std::future::poll_fn(|cx| {
+        knock.move_to(cx.waker());
+        stage.as_mut().poll(cx)
+    })
+    .await;
 }
 
 impl Future for SharedTask {
