@@ -112,11 +112,32 @@ impl<T> Batch<T> {
         }
     }
 
-    /// Appends the records of `later`, and the watermarks among them.
+    /// Appends the records of `later`, and the watermarks among them: as they are, where there are
+    /// none before them.
     pub(crate) fn append(&mut self, later: &mut Self) {
+        if self.is_spent() {
+            std::mem::swap(&mut self.records, &mut later.records);
+            std::mem::swap(&mut self.marks, &mut later.marks);
+            return;
+        }
         let before = self.records.len();
         self.records.append(&mut later.records);
-        for mark in later.marks.drain(..) {
+        self.append_marks(before, &later.marks);
+        later.marks.clear();
+    }
+
+    /// As [`append`](Batch::append), of clones.
+    pub(crate) fn append_clone(&mut self, later: &Self)
+    where
+        T: Clone,
+    {
+        let before = self.records.len();
+        self.records.extend_from_slice(&later.records);
+        self.append_marks(before, &later.marks);
+    }
+
+    fn append_marks(&mut self, before: usize, marks: &[Mark]) {
+        for mark in marks {
             let position = before + mark.position;
             match self.marks.last_mut() {
                 Some(last) if last.watermark >= mark.watermark => {}

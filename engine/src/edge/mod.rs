@@ -1,6 +1,7 @@
 //! Edges: the bounded channels between stages, the only places with a queue.
 #![doc = include_str!("README.md")]
 
+mod broadcast;
 mod channel;
 mod inputs;
 mod meter;
@@ -14,14 +15,15 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
+pub use broadcast::Broadcast;
 pub use channel::{Capacity, EdgeProbe, EdgeStats, Received, Receiver, Sender, Sent, channel};
 pub use inputs::{Discipline, Inputs};
 pub use meter::EdgeTimes;
 pub use outbox::Outbox;
 pub use policy::{EdgeFull, Order, WhenFull};
 pub use route::{
-    Balance, Broadcast, Eager, HashRouter, KeyRouter, Keyed, NoSuchBranch, PortRouter, Rebalance,
-    Routed, Router,
+    Balance, Eager, HashRouter, KeyRouter, Keyed, NoSuchBranch, PortRouter, Rebalance, Routed,
+    Router,
 };
 pub use select::{Pick, Picker, Ports, Select};
 

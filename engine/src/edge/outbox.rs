@@ -282,13 +282,40 @@ impl<T> Outbox<T> {
         self.bytes = 0;
     }
 
-    /// Counts a record that was not even pushed, because nobody here wants any more.
-    pub(super) fn cancel_one(&self) {
+    /// Counts records that were not even pushed, because nobody here wants any more.
+    pub(super) fn cancel(&self, records: usize) {
         if self.terms.as_ref().is_some_and(|terms| terms.cut) {
-            self.sender.lose(1);
+            self.sender.lose(records as u64);
         } else {
-            self.cancelled.add(1);
+            self.cancelled.add(records as u64);
         }
+    }
+
+    /// How many records it takes at once: up to the one that has to be looked at more closely.
+    pub(super) fn room(&self) -> usize {
+        self.attention.saturating_sub(self.batch.records.len()).max(1)
+    }
+
+    /// As a push of every record of `batch`, of which there is [room](Outbox::room) for no more,
+    /// and the watermarks among them.
+    pub(super) fn take(&mut self, batch: &mut Batch<T>) -> Flow {
+        let grows = !batch.records.is_empty();
+        self.batch.append(batch);
+        self.look(grows)
+    }
+
+    /// As [`take`](Outbox::take), of clones.
+    pub(super) fn take_clone(&mut self, batch: &Batch<T>) -> Flow
+    where
+        T: Clone,
+    {
+        self.batch.append_clone(batch);
+        self.look(!batch.records.is_empty())
+    }
+
+    fn look(&mut self, grown: bool) -> Flow {
+        let full = grown && self.batch.records.len() >= self.attention;
+        if full { self.attend() } else { Flow::More }
     }
 
     fn poll_deliver(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
@@ -344,13 +371,7 @@ impl<T: Send> Tail<T> for Outbox<T> {
             return run_each(self, batch, limit, spare, Self::push);
         }
         // Nothing to do a record at a time: a stage without operators, or one that only joins.
-        if self.batch.is_spent() {
-            std::mem::swap(&mut self.batch.records, &mut batch.records);
-            std::mem::swap(&mut self.batch.marks, &mut batch.marks);
-        } else {
-            self.batch.append(batch);
-        }
-        if self.is_filled() || self.is_due() { self.try_send() } else { Flow::More }
+        self.take(batch)
     }
 
     fn resume(&mut self) -> Flow {

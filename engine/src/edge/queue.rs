@@ -8,8 +8,9 @@ use super::sorted::Sorted;
 use crate::batch::Batch;
 use crate::record::Record;
 
-/// How many emptied buffers wait for reuse.
-const SPARE_BUFFERS_MAX: usize = 2;
+/// How many emptied buffers wait for reuse: as many as a stage may empty before its neighbour has
+/// its turn again.
+const SPARE_BUFFERS_MAX: usize = 4;
 
 /// What waits in a channel.
 pub(super) struct Queue<T> {

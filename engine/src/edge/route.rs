@@ -4,12 +4,12 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use super::Outbox;
-use crate::batch::Barrier;
+use crate::batch::{Barrier, Batch};
 use crate::error::{Error, OperatorError};
 use crate::key::{KeyOf, key_group, owner, stable_hash};
 use crate::record::Record;
 use crate::runtime::Seat;
-use crate::tail::{Flow, Flush, Tail};
+use crate::tail::{Flow, Flush, Tail, run_each};
 use crate::time::{Instant, Timestamp};
 
 /// Picks the channels for a record.
@@ -23,6 +23,30 @@ pub trait Router<In>: Send {
         record: Record<In>,
         outboxes: &mut [Outbox<Self::Out>],
     ) -> Result<Flow, OperatorError>;
+
+    /// As [`route`](Router::route) of all records of `batch`, and of the watermarks among them, if
+    /// it takes many at once. What a stop leaves over, and what it does not take so, stays in the
+    /// batch.
+    fn route_batch(
+        &mut self,
+        batch: &mut Batch<In>,
+        outboxes: &mut [Outbox<Self::Out>],
+    ) -> Option<Flow> {
+        let _ = (batch, outboxes);
+        None
+    }
+
+    /// Passes a watermark on, behind all records so far.
+    fn watermark(&mut self, watermark: Timestamp, outboxes: &mut [Outbox<Self::Out>]) -> Flow {
+        each(outboxes, |outbox| Tail::watermark(outbox, watermark))
+    }
+
+    /// Gives the outboxes what it has kept to give it all at once: asked before other control than
+    /// watermarks goes on, and when the stage has nothing else to do.
+    fn hand_out(&mut self, outboxes: &mut [Outbox<Self::Out>]) -> Flow {
+        let _ = outboxes;
+        Flow::More
+    }
 
     /// Whether it waits until there is room for the next record, rather than give a record to an
     /// outbox that is full. It then answers [`Flow::Stop`] to the record behind which there is no
@@ -66,16 +90,36 @@ impl<T, R> Routed<T, R> {
         Flow::Stop
     }
 
-    /// Does the same to every channel; `Stop` if any answers so.
-    fn each(&mut self, mut act: impl FnMut(&mut Outbox<T>) -> Flow) -> Flow {
-        let mut flow = Flow::More;
-        for outbox in &mut self.outboxes {
-            if act(outbox) == Flow::Stop {
-                flow = Flow::Stop;
-            }
-        }
+    /// Passes control on, behind what the router has kept.
+    fn pass<In>(&mut self, act: impl FnMut(&mut Outbox<T>) -> Flow) -> Flow
+    where
+        R: Router<In, Out = T>,
+    {
+        let handed_out = self.hand_out::<In>();
+        let flow = each(&mut self.outboxes, act);
+        if handed_out == Flow::Stop { Flow::Stop } else { flow }
+    }
+
+    fn hand_out<In>(&mut self) -> Flow
+    where
+        R: Router<In, Out = T>,
+    {
+        let guard = self.seat.guard();
+        let flow = self.router.hand_out(&mut self.outboxes);
+        guard.disarm();
         flow
     }
+}
+
+/// Does the same to every outbox; `Stop` if any answers so.
+fn each<T>(outboxes: &mut [Outbox<T>], mut act: impl FnMut(&mut Outbox<T>) -> Flow) -> Flow {
+    let mut flow = Flow::More;
+    for outbox in outboxes {
+        if act(outbox) == Flow::Stop {
+            flow = Flow::Stop;
+        }
+    }
+    flow
 }
 
 impl<In: Send, R: Router<In>> Tail<In> for Routed<R::Out, R> {
@@ -90,6 +134,18 @@ impl<In: Send, R: Router<In>> Tail<In> for Routed<R::Out, R> {
         }
     }
 
+    fn run(&mut self, batch: &mut Batch<In>, limit: usize, spare: &mut Vec<Record<In>>) -> Flow {
+        if batch.records.len() <= limit {
+            let guard = self.seat.guard();
+            let routed = self.router.route_batch(batch, &mut self.outboxes);
+            guard.disarm();
+            if let Some(flow) = routed {
+                return flow;
+            }
+        }
+        run_each(self, batch, limit, spare, Self::push)
+    }
+
     fn resume(&mut self) -> Flow {
         if self.error.is_some() {
             return Flow::Stop;
@@ -97,15 +153,15 @@ impl<In: Send, R: Router<In>> Tail<In> for Routed<R::Out, R> {
         if self.router.poll_room(None, &mut self.outboxes).is_pending() {
             return Flow::Stop;
         }
-        self.each(Tail::resume)
+        each(&mut self.outboxes, Tail::resume)
     }
 
     fn watermark(&mut self, watermark: Timestamp) -> Flow {
-        self.each(|outbox| Tail::watermark(outbox, watermark))
+        self.router.watermark(watermark, &mut self.outboxes)
     }
 
     fn idle(&mut self, idle: bool) -> Flow {
-        self.each(|outbox| Tail::idle(outbox, idle))
+        self.pass::<In>(|outbox| Tail::idle(outbox, idle))
     }
 
     fn timer(&mut self, _now: Instant) -> Flow {
@@ -121,11 +177,11 @@ impl<In: Send, R: Router<In>> Tail<In> for Routed<R::Out, R> {
     }
 
     fn barrier(&mut self, barrier: Barrier) -> Flow {
-        self.each(|outbox| Tail::barrier(outbox, barrier))
+        self.pass::<In>(|outbox| Tail::barrier(outbox, barrier))
     }
 
     fn end(&mut self) -> Flow {
-        self.each(Tail::end)
+        self.pass::<In>(Tail::end)
     }
 
     fn done(&self) -> bool {
@@ -137,6 +193,10 @@ impl<In: Send, R: Router<In>> Tail<In> for Routed<R::Out, R> {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
+        if flush == Flush::All {
+            // What comes of it, each outbox is asked right away.
+            let (Flow::More | Flow::Stop) = self.hand_out::<In>();
+        }
         // Every channel is asked, so that a full one doesn't keep the others waiting.
         let mut all = Poll::Ready(Ok(()));
         for outbox in &mut self.outboxes {
@@ -186,6 +246,22 @@ impl<T, R: Router<T>> Router<T> for Eager<R> {
         outboxes: &mut [Outbox<R::Out>],
     ) -> Result<Flow, OperatorError> {
         self.0.route(record, outboxes)
+    }
+
+    fn route_batch(
+        &mut self,
+        batch: &mut Batch<T>,
+        outboxes: &mut [Outbox<R::Out>],
+    ) -> Option<Flow> {
+        self.0.route_batch(batch, outboxes)
+    }
+
+    fn watermark(&mut self, watermark: Timestamp, outboxes: &mut [Outbox<R::Out>]) -> Flow {
+        self.0.watermark(watermark, outboxes)
+    }
+
+    fn hand_out(&mut self, outboxes: &mut [Outbox<R::Out>]) -> Flow {
+        self.0.hand_out(outboxes)
     }
 
     fn poll_room(&mut self, cx: Option<&Context<'_>>, outboxes: &mut [Outbox<R::Out>]) -> Poll<()> {
@@ -262,37 +338,6 @@ impl<T: Send> Router<T> for Balance {
             }
         }
         room
-    }
-}
-
-/// To every branch, each with a clone of its own.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Broadcast;
-
-impl<T: Clone + Send> Router<T> for Broadcast {
-    type Out = T;
-
-    #[inline]
-    fn route(
-        &mut self,
-        record: Record<T>,
-        outboxes: &mut [Outbox<T>],
-    ) -> Result<Flow, OperatorError> {
-        let Some((last, others)) = outboxes.split_last_mut() else {
-            return Ok(Flow::More);
-        };
-        let mut flow = Flow::More;
-        for outbox in others {
-            if outbox.done() {
-                outbox.cancel_one();
-            } else if outbox.push(record.clone()) == Flow::Stop {
-                flow = Flow::Stop;
-            }
-        }
-        if last.push(record) == Flow::Stop {
-            flow = Flow::Stop;
-        }
-        Ok(flow)
     }
 }
 

@@ -194,6 +194,13 @@ pub(crate) struct EdgeNode {
     pub(crate) default_batch: usize,
 }
 
+impl EdgeNode {
+    /// Whether nothing has been said of it.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.options == EdgeOptions::default() && self.weight.is_none() && self.rank.is_none()
+    }
+}
+
 /// What is known of a stage while it is being built.
 #[derive(Clone, Debug)]
 pub struct StageDraft {
@@ -263,6 +270,17 @@ impl Blueprint {
     #[must_use]
     pub fn is_named(&self, operator: OperatorId) -> bool {
         self.graph().operators.get(operator.0).is_some_and(|node| node.name.is_some())
+    }
+
+    /// Whether nothing has been said of an edge, nor of the operator that reads it: then another
+    /// stream may flow into the one and come out of the other. `kind` is the operator's.
+    #[must_use]
+    pub fn is_as_made(&self, edge: EdgeId, operator: OperatorId, kind: &str) -> bool {
+        let mut graph = self.graph();
+        let reader = graph.operators.get(operator.0);
+        let anonymous = reader
+            .is_some_and(|node| node.kind == kind && node.name.is_none() && node.uid.is_none());
+        anonymous && graph.edge(edge).is_some_and(|node| node.is_plain())
     }
 
     /// Gives an operator the identity under which its state is written, and found again by a later

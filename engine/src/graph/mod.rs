@@ -6,6 +6,7 @@ mod display;
 mod identity;
 mod live;
 mod plan;
+mod sharing;
 mod time;
 mod validate;
 mod view;

@@ -55,6 +55,8 @@ pub(crate) struct PlannedEdge {
     pub(crate) capacity: Capacity,
     pub(crate) when_full: WhenFull,
     pub(crate) order: Order,
+    /// Whether nobody has said anything of it.
+    pub(crate) plain: bool,
 }
 
 impl PlannedEdge {
@@ -100,6 +102,7 @@ impl Plan {
     }
 
     pub(crate) fn view(&self) -> GraphView {
+        let shared = self.shared_tasks();
         GraphView {
             name: self.name.to_string(),
             operators: self
@@ -115,10 +118,12 @@ impl Plan {
             stages: self
                 .stages
                 .iter()
-                .map(|stage| StageView {
+                .enumerate()
+                .map(|(index, stage)| StageView {
                     name: stage.name.to_string(),
                     operators: stage.operators.iter().map(|id| id.0).collect(),
                     instances: stage.parallelism,
+                    shared_task: shared.iter().position(|task| task.contains(&StageId(index))),
                 })
                 .collect(),
             edges: self.edges.iter().map(PlannedEdge::view).collect(),

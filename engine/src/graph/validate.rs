@@ -417,6 +417,7 @@ fn plan(graph: &Graph, options: &JobOptions, names: &[String]) -> Plan {
             discipline: edge.options.discipline,
             when_full: edge.options.when_full,
             order: edge.options.order,
+            plain: edge.is_plain(),
             capacity: Capacity {
                 records,
                 bytes: edge.options.capacity_bytes.unwrap_or(usize::MAX),

@@ -36,7 +36,7 @@ pub struct OperatorView {
     pub stage: usize,
 }
 
-/// A run of operators in one task.
+/// A run of operators, fused into one loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StageView {
@@ -46,6 +46,10 @@ pub struct StageView {
     pub operators: Vec<usize>,
     /// How many instances of it run.
     pub instances: usize,
+    /// Which of the shared tasks it begins in, counted from zero; most stages have tasks of their
+    /// own. Branches
+    /// that part and meet again share one for as long as they are cheap.
+    pub shared_task: Option<usize>,
 }
 
 /// The channels between the operators that write to them and the stage that reads.

@@ -1,6 +1,6 @@
 //! Starting a job, and watching over it until nothing of it is left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -18,6 +18,7 @@ use super::handle::{JobHandle, JobState};
 use super::pause::Gate;
 use super::report::{JobReport, Outcome};
 use super::run::{RunCore, StageTask};
+use super::shared_task::{Running, SharedTask};
 use super::signals::Signals;
 use super::watchdog::Watchdog;
 use super::{JobOptions, Outputs, Run};
@@ -186,14 +187,39 @@ pub fn start(blueprint: &Blueprint, options: &JobOptions) -> Result<JobHandle, E
     let mut stages = JoinSet::new();
     let job = tracing::info_span!("job", pipeline = %shared.registry.plan.name);
     let spans = spans(&job, &tasks, &shared.registry.plan);
-    for (task, span) in tasks.into_iter().zip(spans) {
-        task.counters.started.store(true, Relaxed);
-        super::spawn::spawn(&mut stages, run_stage(task, Arc::clone(&shared)).instrument(span));
-    }
+    spawn_stages(&mut stages, tasks.into_iter().zip(spans), &shared);
     let mut supervisor = JoinSet::new();
     let owned = Owned { stages, shared: Arc::clone(&shared) };
     super::spawn::spawn(&mut supervisor, supervise(owned, signals).instrument(job));
     Ok(JobHandle::new(shared, supervisor))
+}
+
+/// Gives each stage a task, or several of them one.
+fn spawn_stages(
+    stages: &mut JoinSet<()>,
+    tasks: impl Iterator<Item = (StageTask, Span)>,
+    shared: &Arc<JobShared>,
+) {
+    let planned = shared.registry.plan.shared_tasks();
+    let mut sharing: BTreeMap<StageId, _> = BTreeMap::new();
+    for (mut task, span) in tasks {
+        task.counters.started.store(true, Relaxed);
+        let (index, counters) = (task.index, Arc::clone(&task.counters));
+        if planned.iter().any(|one| one.first() == Some(&index)) {
+            task.stage.share();
+        }
+        let running = run_stage(task, Arc::clone(shared)).instrument(span);
+        if planned.iter().any(|one| one.contains(&index)) {
+            let running: Running = Box::pin(running);
+            sharing.insert(index, (running, counters));
+        } else {
+            super::spawn::spawn(stages, running);
+        }
+    }
+    for one in planned {
+        let running = one.iter().filter_map(|stage| sharing.remove(stage)).collect();
+        SharedTask::spawn(stages, running, shared.registry.clock.clone());
+    }
 }
 
 /// A span for each stage, a child of the job's. A stage has as many inputs as there are writers to

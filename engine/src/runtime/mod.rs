@@ -14,6 +14,7 @@ mod pump;
 mod report;
 mod run;
 mod seat;
+mod shared_task;
 mod signals;
 mod sink;
 mod source;

@@ -19,9 +19,12 @@ use crate::time::{Clock, Instant, Sleep};
 
 /// How long one poll may last before the stage lets others run. tokio looks at timers and sockets
 /// between polls only.
-const POLL_MAX: Duration = Duration::from_micros(200);
+pub(super) const POLL_MAX: Duration = Duration::from_micros(200);
 /// The same in steps, for a clock that stands still.
 const STEPS_MAX: usize = 1024;
+/// The steps of a stage that shares its task with those behind it before they have their turn: some
+/// two batches, so that what it hands them is still in the cache.
+const STEPS_SHARING: usize = 4;
 /// How long one uninterrupted run through the kernel should last at most.
 const SLICE_MAX: Duration = Duration::from_micros(100);
 /// How many records the first slice has, when nothing is known of their cost.
@@ -34,6 +37,9 @@ pub(super) trait RunnableStage: Send {
 
     /// How much the next poll may do: so many steps, and so many records in the first slice.
     fn limit(&mut self, steps: usize, slice: usize);
+
+    /// It shares its task with those behind it, and lets them go on after a few batches.
+    fn share(&mut self);
 
     /// After a panic in `poll`: saves what had been counted until then.
     fn publish(&mut self);
@@ -58,6 +64,8 @@ pub(super) struct Stage<T> {
     read: usize,
     /// The steps that a poll may take.
     steps: usize,
+    /// It lets those that share its task go on, and not the rest of the runtime.
+    shares: bool,
     /// Whether operators say when they are at work.
     watching: bool,
     /// The records that the next slice may take.
@@ -105,6 +113,7 @@ impl<T> Stage<T> {
             pulled: Pulled::default(),
             read: 0,
             steps: STEPS_MAX,
+            shares: false,
             watching: false,
             slice: SLICE_START,
             wanted: false,
@@ -381,12 +390,20 @@ impl<T: Send> RunnableStage for Stage<T> {
             }
         }
         self.kernel.publish();
-        super::spawn::yield_now(cx);
+        if self.shares {
+            cx.waker().wake_by_ref();
+        } else {
+            super::spawn::yield_now(cx);
+        }
         Poll::Pending
     }
 
     fn limit(&mut self, steps: usize, slice: usize) {
         (self.steps, self.slice) = (steps, slice);
+    }
+
+    fn share(&mut self) {
+        (self.steps, self.shares) = (STEPS_SHARING, true);
     }
 
     fn publish(&mut self) {

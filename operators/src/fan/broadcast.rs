@@ -15,6 +15,10 @@ impl<T: Clone + Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// [`when_full`](DataStream::when_full) says that it does not wait always has. A branch that
     /// has had enough drops out; when all have, the input is cancelled. Ends with its input.
     ///
+    /// Branches that meet again in a [`merge`](DataStream::merge) share a task with it and with
+    /// what is before them for as long as they are cheap: one that turns out to be slow moves into
+    /// a task of its own. With [`boundary`](DataStream::boundary) it has one from the beginning.
+    ///
     /// ```
     /// use millstream_operators::prelude::*;
     ///
@@ -77,8 +81,10 @@ impl<T: Clone + Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     pub fn broadcast_to(self, count: usize, on_cancel: OnCancel) -> Vec<DataStream<T>> {
         let options = EdgeOptions::default();
         match on_cancel {
-            OnCancel::Continue => branches(self, count, "broadcast", options, Broadcast),
-            OnCancel::CancelAll => branches(self, count, "broadcast", options, Eager(Broadcast)),
+            OnCancel::Continue => branches(self, count, "broadcast", options, Broadcast::new()),
+            OnCancel::CancelAll => {
+                branches(self, count, "broadcast", options, Eager(Broadcast::new()))
+            }
         }
     }
 }

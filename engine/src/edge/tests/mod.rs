@@ -1,5 +1,6 @@
 //! What an edge promises, piece by piece and without a runtime.
 
+mod broadcast;
 mod channel;
 mod inputs;
 mod outbox;

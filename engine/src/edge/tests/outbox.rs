@@ -236,7 +236,7 @@ fn an_idle_outbox_hears_that_the_consumer_has_enough() {
 fn a_branch_that_has_enough_is_counted_and_does_not_end_its_siblings() {
     let (left, right) = (plain(8, 1), plain(8, 1));
     let outboxes = vec![left.outbox, right.outbox];
-    let mut routed = Routed::new(outboxes, Broadcast, Seat::alone("broadcast"));
+    let mut routed = Routed::new(outboxes, Broadcast::new(), Seat::alone("broadcast"));
     let (mut left, mut right, cancelled) = (left.receiver, right.receiver, left.cancelled);
     assert_eq!(routed.push(Record::new(1)), Flow::More);
     left.finish();

@@ -330,7 +330,7 @@ fn a_stuck_lossy_branch_costs_its_siblings_nothing() {
     for when_full in LOSSY {
         let (stuck, free) = (plain(2, 1, when_full), plain(200, 1, WhenFull::Block));
         let outboxes = vec![stuck.outbox, free.outbox];
-        let mut routed = Routed::new(outboxes, Broadcast, Seat::alone("broadcast"));
+        let mut routed = Routed::new(outboxes, Broadcast::new(), Seat::alone("broadcast"));
         for value in 0..100 {
             assert_eq!(routed.push(Record::new(value)), Flow::More);
         }

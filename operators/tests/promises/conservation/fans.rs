@@ -151,7 +151,7 @@ impl Draft {
             edge
         });
         let all: Vec<_> = edges.into_iter().chain(lossy).collect();
-        stream.route(&all, Broadcast);
+        stream.route(&all, Broadcast::new());
         if let Some(edge) = lossy {
             let branch = DataStream::behind(self.flow.clone(), edge, parallelism, "copy");
             let times = self.below(3);

@@ -1,0 +1,150 @@
+//! Branches that part and meet again: which of them share a task, and who leaves it.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use millstream_engine::edge::WhenFull;
+use millstream_engine::testing::probe_sink;
+use millstream_engine::time::{Clock, VirtualClock};
+use millstream_operators::prelude::*;
+use tokio::task::{Id, try_id};
+
+/// By which tasks a closure was called.
+#[derive(Clone, Default)]
+struct Tasks(Arc<Mutex<BTreeSet<Id>>>);
+
+impl Tasks {
+    fn note(&self) {
+        self.0.lock().unwrap().extend(try_id());
+    }
+
+    fn take(&self) -> BTreeSet<Id> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+/// How many stages each shared task has.
+fn shared(flow: &Dataflow) -> Vec<usize> {
+    let mut tasks = Vec::new();
+    for task in flow.graph().unwrap().stages.iter().filter_map(|stage| stage.shared_task) {
+        tasks.resize(tasks.len().max(task + 1), 0);
+        tasks[task] += 1;
+    }
+    tasks
+}
+
+fn numbers(flow: &Dataflow) -> DataStream<u32> {
+    flow.source("numbers", source::from_iter(0..10_000_u32)).boxed()
+}
+
+#[test]
+fn f1_branches_that_meet_again_share_a_task_with_both_ends() {
+    let flow = Dataflow::new("diamond");
+    let [a, b, c, d] = numbers(&flow).broadcast();
+    let (a, b, c, d) = (a.map(|n| n + 1), b.map(|n| n + 2), c.map(|n| n + 3), d.map(|n| n + 4));
+    a.merge(b).merge(c.merge(d)).ignore();
+    assert_eq!(shared(&flow), [flow.graph().unwrap().stages.len()]);
+
+    let flow = Dataflow::new("by index");
+    let [even, odd] = numbers(&flow).partition(|n| *n as usize % 2);
+    even.merge(odd).ignore();
+    assert_eq!(shared(&flow), [4]);
+}
+
+#[test]
+fn f1_what_was_asked_for_has_a_task_of_its_own() {
+    let two = |flow: &Dataflow| -> [DataStream<u32>; 2] { numbers(flow).broadcast() };
+    let flow = Dataflow::new("they never meet");
+    two(&flow).into_iter().for_each(DataStream::ignore);
+    assert!(shared(&flow).is_empty());
+
+    let flow = Dataflow::new("one behind a boundary");
+    let [a, b] = two(&flow);
+    a.boundary().merge(b).ignore();
+    assert!(shared(&flow).is_empty());
+
+    let flow = Dataflow::new("one that drops");
+    let [a, b] = two(&flow);
+    a.when_full(WhenFull::DropOldest).merge(b).ignore();
+    assert!(shared(&flow).is_empty());
+
+    let flow = Dataflow::new("one of several instances");
+    let [a, b] = two(&flow);
+    a.parallel(2).merge(b).ignore();
+    assert!(shared(&flow).is_empty());
+
+    let flow = Dataflow::new("one that waits");
+    let [a, b] = two(&flow);
+    a.map_async(2, |n| async move { n }).merge(b).ignore();
+    assert!(shared(&flow).is_empty());
+
+    let flow = Dataflow::new("whoever is ready");
+    let [a, b] = numbers(&flow).balance();
+    a.merge(b).ignore();
+    assert!(shared(&flow).is_empty());
+}
+
+/// A fan-out of which one branch takes `cost` for each record, by a clock that it moves itself.
+/// Tells in which tasks that branch, and the other one, have run.
+async fn tasks_of_branches(cost: Duration) -> [BTreeSet<Id>; 2] {
+    let hand = VirtualClock::new();
+    let options = JobOptions::default().with_clock(hand.clock());
+    let (costly, cheap) = (Tasks::default(), Tasks::default());
+    let (notes, others) = (costly.clone(), cheap.clone());
+    let flow = Dataflow::new("one is slow");
+    let [a, b] = numbers(&flow).broadcast();
+    let a = a.inspect(move |_| {
+        notes.note();
+        hand.advance(cost);
+    });
+    let count = a.merge(b.inspect(move |_| others.note())).count();
+    assert_eq!(flow.run_with(options).await.unwrap().take(count), Some(20_000));
+    [costly.take(), cheap.take()]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f1_a_branch_that_is_slow_moves_into_a_task_of_its_own() {
+    let [slow, other] = tasks_of_branches(Duration::from_micros(1)).await;
+    assert_eq!(slow.len(), 2, "it began with the others");
+    assert_eq!(other.len(), 1);
+    assert!(other.is_subset(&slow));
+}
+
+#[tokio::test]
+async fn f1_branches_that_are_cheap_stay() {
+    let [one, other] = tasks_of_branches(Duration::from_nanos(10)).await;
+    assert_eq!(one.len(), 1);
+    assert_eq!(one, other);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f1_a_branch_that_waits_holds_nobody_up_who_shares_its_task() {
+    let flow = Dataflow::new("one is throttled");
+    let (probe, end) = probe_sink();
+    let [a, b] = flow.source("numbers", source::from_iter(0..100_u32)).broadcast();
+    let a = a.delay(Duration::from_secs(3600), 100).map(|n| n + 1000);
+    a.merge(b.map(|n| n)).sink("probe", end);
+    let job = flow.start().unwrap();
+    probe.request(200);
+    probe.expect(0..100).await;
+    Clock::system().sleep(Duration::from_secs(7200)).await;
+    probe.expect(1000..1100).await;
+    probe.expect_end().await;
+    job.await.unwrap();
+}
+
+#[tokio::test]
+async fn f1_the_failure_of_one_is_heard_while_those_beside_it_wait() {
+    let flow = Dataflow::new("one fails");
+    let endless = source::from_stream(stream::iter([1_u32]).chain(stream::pending()));
+    let [a, b] = flow.source("numbers", endless).broadcast();
+    let a = a.try_map(OnError::fail(), |n: &u32| n.to_string().parse::<bool>().map(u32::from));
+    let a = a.named("refuses");
+    a.merge(b.map(|n| n)).ignore();
+    let error = flow.run().await.unwrap_err();
+    assert_eq!(error.operator_name(), Some("refuses"));
+}
