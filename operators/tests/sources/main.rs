@@ -6,6 +6,7 @@
     reason = "the helpers of a test may fail it"
 )]
 
+mod parallel;
 #[cfg(feature = "files")]
 mod read_lines;
 mod small;
