@@ -51,14 +51,15 @@ pub struct Combine<T, K: KeyOf<T>, P, G: Accumulate<T>> {
 type Part<T, K, G> = Keyed<Combined<T, <K as KeyOf<T>>::Owned, <G as Accumulate<T>>::State>>;
 
 impl<T, K: KeyOf<T>, P, G: Accumulate<T>> Combine<T, K, P, G> {
-    /// The operator for records whose key `key` finds. It holds so many `entries`, one at least.
+    /// The operator for records whose key `key` finds. It holds so many `entries`, one at least and
+    /// four billion at most.
     #[must_use]
     pub fn new(key: K, panes: P, aggregate: G, entries: usize) -> Self {
         Self {
             key,
             panes,
             aggregate,
-            entries: entries.max(1),
+            entries: entries.clamp(1, u32::MAX as usize),
             sends_late: false,
             held: Held::new(),
             leaving: Backlog::new(),
