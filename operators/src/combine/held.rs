@@ -11,7 +11,7 @@ use millstream_engine::time::Timestamp;
 use super::WindowPane;
 use crate::window::TimeWindow;
 
-/// What is held of one key.
+/// What is held of one key. Its hash is not: a table of many keys is as fast as it is small.
 pub(super) struct Slot<K, A> {
     pub(super) key: K,
     pub(super) accumulator: A,
@@ -20,60 +20,7 @@ pub(super) struct Slot<K, A> {
     pub(super) records: u64,
 }
 
-/// Slots in the order in which their keys first came, and a table of where they are.
-///
-/// It is combined where few keys have most records. Those come early: so they lie close together
-/// and stay in the cache, where a table of slots would strew them among all others. Hashes are not
-/// kept, since keys that lie in order are quickly hashed again.
-struct Slots<K, A> {
-    places: HashTable<u32>,
-    slots: Vec<Slot<K, A>>,
-}
-
-impl<K, A> Slots<K, A> {
-    const fn new() -> Self {
-        Self { places: HashTable::new(), slots: Vec::new() }
-    }
-
-    #[inline]
-    fn find_mut(&mut self, hash: u64, same: impl Fn(&K) -> bool) -> Option<&mut Slot<K, A>> {
-        let Self { places, slots } = self;
-        let at = |place: &u32| slots.get(*place as usize).is_some_and(|slot| same(&slot.key));
-        let place = *places.find(hash, at)?;
-        slots.get_mut(place as usize)
-    }
-
-    /// Adds the slot of a key that has none.
-    fn insert(&mut self, hash: u64, slot: Slot<K, A>, rehash: impl Fn(&K) -> u64) {
-        let Self { places, slots } = self;
-        let hash_at = |place: &u32| slots.get(*place as usize).map_or(0, |slot| rehash(&slot.key));
-        if places.len() == places.capacity() {
-            // In the order of the slots, rather than in that of the table.
-            let mut more = HashTable::with_capacity((places.len() * 2).max(4));
-            for (place, slot) in (0..).zip(slots.iter()) {
-                more.insert_unique(rehash(&slot.key), place, hash_at);
-            }
-            *places = more;
-        }
-        let place = u32::try_from(slots.len()).unwrap_or(u32::MAX);
-        places.insert_unique(hash, place, hash_at);
-        slots.push(slot);
-    }
-
-    fn len(&self) -> usize {
-        self.slots.len()
-    }
-
-    fn capacity(&self) -> usize {
-        self.slots.capacity()
-    }
-
-    /// Takes all slots out, and keeps the memory.
-    fn drain(&mut self) -> impl Iterator<Item = Slot<K, A>> {
-        self.places.clear();
-        self.slots.drain(..)
-    }
-}
+type Slots<K, A> = HashTable<Slot<K, A>>;
 
 /// The keys of one pane. There is one at least.
 pub(super) struct HeldPane<K, A> {
@@ -89,7 +36,7 @@ impl<K, A> HeldPane<K, A> {
         K: Borrow<Q>,
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let found = self.slots.find_mut(hash, |other| other.borrow() == key);
+        let found = self.slots.find_mut(hash, |slot| slot.key.borrow() == key);
         found.ok_or_else(|| key.to_owned())
     }
 }
@@ -111,7 +58,13 @@ const NO_SPAN: TimeWindow = TimeWindow::new(Timestamp::MAX, Timestamp::MIN);
 
 impl<K, A> Held<K, A> {
     pub(super) const fn new() -> Self {
-        Self { panes: VecDeque::new(), keys: 0, last: 0, last_span: NO_SPAN, spare: Slots::new() }
+        Self {
+            panes: VecDeque::new(),
+            keys: 0,
+            last: 0,
+            last_span: NO_SPAN,
+            spare: HashTable::new(),
+        }
     }
 
     pub(super) const fn keys(&self) -> usize {
@@ -155,12 +108,13 @@ impl<K, A> Held<K, A> {
         let start = pane.span.start;
         let place = self.panes.partition_point(|held| held.pane.span.start < start);
         if self.panes.get(place).is_none_or(|held| held.pane.span.start != start) {
-            let slots = std::mem::replace(&mut self.spare, Slots::new());
+            let slots = std::mem::take(&mut self.spare);
             self.panes.insert(place, HeldPane { pane, slots });
             (self.last, self.last_span) = (place, pane.span);
         }
         if let Some(held) = self.panes.get_mut(place) {
-            held.slots.insert(hash, slot, |key| stable_hash::<Q>(key.borrow()));
+            let rehash = |slot: &Slot<K, A>| stable_hash::<Q>(slot.key.borrow());
+            held.slots.insert_unique(hash, slot, rehash);
             self.keys += 1;
         }
     }

@@ -51,15 +51,14 @@ pub struct Combine<T, K: KeyOf<T>, P, G: Accumulate<T>> {
 type Part<T, K, G> = Keyed<Combined<T, <K as KeyOf<T>>::Owned, <G as Accumulate<T>>::State>>;
 
 impl<T, K: KeyOf<T>, P, G: Accumulate<T>> Combine<T, K, P, G> {
-    /// The operator for records whose key `key` finds. It holds so many `entries`, one at least and
-    /// four billion at most.
+    /// The operator for records whose key `key` finds. It holds so many `entries`, one at least.
     #[must_use]
     pub fn new(key: K, panes: P, aggregate: G, entries: usize) -> Self {
         Self {
             key,
             panes,
             aggregate,
-            entries: entries.clamp(1, u32::MAX as usize),
+            entries: entries.max(1),
             sends_late: false,
             held: Held::new(),
             leaving: Backlog::new(),
