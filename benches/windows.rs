@@ -12,6 +12,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use millstream::aggregate::Count;
 use millstream::prelude::*;
+use millstream::runtime::Output;
 use support::{compare, must, runtime, shown};
 
 const EVENTS: u64 = 10_000_000;
@@ -75,25 +76,58 @@ fn by_hand() -> u64 {
     sum
 }
 
+/// Every second stretch of the events, for one of two instances.
+fn part(instance: usize) -> impl Iterator<Item = Event> + Clone + Send {
+    const STRETCH: u64 = 1024;
+    let nth = move |n| (n / STRETCH * 2 + instance as u64) * STRETCH + n % STRETCH;
+    (0..EVENTS).map(nth).take_while(|n| *n < EVENTS).map(event)
+}
+
+/// The events with their times, and with a watermark.
+fn timed<C: Chain<Item = Event>>(
+    events: DataStream<Event, C>,
+) -> DataStream<Event, impl Chain<Item = Event>> {
+    let disorder = Duration::from_millis(DISORDER.unsigned_abs());
+    let time = |event: &Event| Timestamp::from_millis(event.millis);
+    events.event_time(time, Watermarks::bounded_disorder(disorder))
+}
+
+fn windows() -> Tumbling {
+    Tumbling::of(Duration::from_millis(WINDOW.unsigned_abs()))
+}
+
+fn add(sum: &mut u64, told: Windowed<u64, TimeWindow, u64>) {
+    *sum = sum.wrapping_add(checksum(told.window.start.as_millis(), told.key, told.value));
+}
+
+fn run(runtime: &tokio::runtime::Runtime, flow: &Dataflow, sum: Output<u64>) -> u64 {
+    runtime.block_on(flow.run()).expect("nothing fails").take(sum).expect("it came to its end")
+}
+
 fn ours(runtime: &tokio::runtime::Runtime, instances: usize) -> u64 {
     let flow = Dataflow::new("windows");
-    let disorder = Duration::from_millis(DISORDER.unsigned_abs());
-    let sum = flow
-        .source("events", source::from_iter((0..EVENTS).map(event)))
-        .event_time(
-            |event| Timestamp::from_millis(event.millis),
-            Watermarks::bounded_disorder(disorder),
-        )
-        .key_by(|event| event.key)
-        .parallel(instances)
-        .window(Tumbling::of(Duration::from_millis(WINDOW.unsigned_abs())))
-        .aggregate(Count)
-        .fold(0_u64, |sum, told| {
-            let window = told.window.start.as_millis();
-            *sum = sum.wrapping_add(checksum(window, told.key, told.value));
-        });
-    let report = runtime.block_on(flow.run()).expect("nothing fails");
-    report.take(sum).expect("it came to its end")
+    let events = timed(flow.source("events", source::from_iter((0..EVENTS).map(event))));
+    let keyed = events.key_by(|event| event.key).parallel(instances);
+    let sum = keyed.window(windows()).aggregate(Count).fold(0, add);
+    run(runtime, &flow, sum)
+}
+
+/// Two instances that make events as well, so that both have the same to do.
+fn in_two_parts(runtime: &tokio::runtime::Runtime) -> u64 {
+    let flow = Dataflow::new("windows");
+    let part = |instance| source::from_iter(part(instance));
+    let keyed = timed(flow.parallel_source("events", 2, part)).key_by(|event| event.key);
+    let sum = keyed.window(windows()).aggregate(Count).fold(0, add);
+    run(runtime, &flow, sum)
+}
+
+/// The same, counted on both sides of the shuffle.
+fn combined(runtime: &tokio::runtime::Runtime) -> u64 {
+    let flow = Dataflow::new("windows");
+    let part = |instance| source::from_iter(part(instance));
+    let keyed = timed(flow.parallel_source("events", 2, part)).key_by(|event| event.key);
+    let sum = keyed.combined(1 << 15).window(windows()).aggregate(Count).fold(0, add);
+    run(runtime, &flow, sum)
 }
 
 fn main() {
@@ -104,8 +138,9 @@ fn main() {
         vec![
             shown("by hand, a map of maps", by_hand),
             must(1.5, "Tumbling and Count, one thread", || ours(&one, 1)),
-            shown("Tumbling and Count, two workers", || ours(&two, 1)),
-            shown("two instances, two workers", || ours(&two, 2)),
+            shown("two instances, two workers, one source", || ours(&two, 2)),
+            shown("two instances, two workers", || in_two_parts(&two)),
+            shown("two instances, two workers, combined", || combined(&two)),
         ],
     );
 }

@@ -126,7 +126,27 @@ fn by_hand(text: &'static Text) -> u64 {
     })
 }
 
+/// The words, made in two instances as they are by hand.
+fn words(flow: &Dataflow, text: &'static Text) -> DataStream<String, impl Chain<Item = String>> {
+    let half = text.order.len() / 2;
+    let part = move |part: usize| {
+        source::from_iter(text.order[part * half..(part + 1) * half].iter().copied())
+    };
+    flow.parallel_source("words", 2, part).map(|index| text.word(index))
+}
+
 fn ours(runtime: &tokio::runtime::Runtime, text: &'static Text) -> u64 {
+    let flow = Dataflow::new("words");
+    let sum = words(&flow, text)
+        .key_by_ref(|word: &String| word.as_str())
+        .count()
+        .fold(0_u64, |sum, (word, count)| *sum = sum.wrapping_add(checksum(&word, count)));
+    let report = runtime.block_on(flow.run()).expect("nothing fails");
+    report.take(sum).expect("it came to its end")
+}
+
+/// The same where one instance reads what there is, and gives it to both in turn.
+fn from_one_source(runtime: &tokio::runtime::Runtime, text: &'static Text) -> u64 {
     let flow = Dataflow::new("words");
     let sum = flow
         .source("words", source::from_iter(text.order.iter().copied()))
@@ -191,10 +211,7 @@ fn combined_by_hand(text: &'static Text) -> u64 {
 
 fn combined(runtime: &tokio::runtime::Runtime, text: &'static Text, entries: usize) -> u64 {
     let flow = Dataflow::new("words");
-    let sum = flow
-        .source("words", source::from_iter(text.order.iter().copied()))
-        .parallel(2)
-        .map(|index| text.word(index))
+    let sum = words(&flow, text)
         .key_by_ref(|word: &String| word.as_str())
         .combined(entries)
         .count()
@@ -221,6 +238,7 @@ fn main() {
         vec![
             shown("two threads make words, two count them", || by_hand(text)),
             must(1.5, "key_by_ref and count, two instances", || ours(&two, text)),
+            shown("the same from one source", || from_one_source(&two, text)),
             shown("one thread, one map, no shuffle", || one_map(text)),
         ],
     );

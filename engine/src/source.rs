@@ -232,6 +232,9 @@ pub trait SourceFactory: Send + 'static {
     /// What it makes.
     type Source: Source;
 
+    /// Whether it is asked for one instance only.
+    const ALONE: bool = true;
+
     /// Makes the source for one instance of one run.
     fn create(&self, instance: usize) -> Result<Self::Source, OperatorError>;
 }
@@ -241,6 +244,25 @@ impl<S: Source + Clone> SourceFactory for S {
 
     fn create(&self, _instance: usize) -> Result<S, OperatorError> {
         Ok(self.clone())
+    }
+}
+
+/// Makes each of several instances by its number, which begins at zero.
+#[derive(Clone, Copy)]
+pub struct ByInstance<F>(pub F);
+
+impl<S: Source, F: Fn(usize) -> S + Send + 'static> SourceFactory for ByInstance<F> {
+    type Source = S;
+    const ALONE: bool = false;
+
+    fn create(&self, instance: usize) -> Result<S, OperatorError> {
+        Ok((self.0)(instance))
+    }
+}
+
+impl<F> fmt::Debug for ByInstance<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ByInstance")
     }
 }
 

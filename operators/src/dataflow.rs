@@ -5,7 +5,7 @@ use std::future::Future;
 use millstream_engine::Error;
 use millstream_engine::graph::{Blueprint, EventTimeUse, GraphView, Role, StageDraft};
 use millstream_engine::runtime::{FromSource, JobHandle, JobOptions, JobReport, start};
-use millstream_engine::source::{Source, SourceFactory};
+use millstream_engine::source::{ByInstance, Source, SourceFactory};
 
 use crate::DataStream;
 
@@ -54,10 +54,57 @@ impl Dataflow {
         self.unnamed_source("source", factory).named(name)
     }
 
+    /// Adds a source that runs in `instances` instances, one at least: each is what `source` makes
+    /// for its number, from zero on, and reads a part of the input that is nobody else's. `name` is
+    /// as with [`source`](Dataflow::source).
+    ///
+    /// What is said on the stream runs in as many instances, each with the records of its own
+    /// source and in their order, and nothing in between. Where the instances meet, their records
+    /// come in no particular order, the watermark is the earliest of theirs, and the end comes when
+    /// all have ended. Keep event time together: an instance that reads far ahead of the others
+    /// makes windows wait for them.
+    ///
+    /// ```
+    /// use millstream_operators::prelude::*;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), millstream_engine::Error> {
+    /// let flow = Dataflow::new("squares");
+    /// let every_second = |instance| source::from_iter((instance as u64..10).step_by(2));
+    /// let sum = flow
+    ///     .parallel_source("numbers", 2, every_second)
+    ///     .map(|n| n * n)
+    ///     .fold(0, |sum, n| *sum += n);
+    /// assert_eq!(flow.run().await?.take(sum), Some(285));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn parallel_source<S, F>(
+        &self,
+        name: &str,
+        instances: usize,
+        source: F,
+    ) -> DataStream<S::Item, FromSource<ByInstance<F>>>
+    where
+        S: Source,
+        F: Fn(usize) -> S + Send + 'static,
+    {
+        self.source_in("source", instances, ByInstance(source)).named(name)
+    }
+
     /// Adds a source that is called after its kind, and numbered where there are several.
     pub(crate) fn unnamed_source<F: SourceFactory>(
         &self,
         kind: &'static str,
+        factory: F,
+    ) -> DataStream<<F::Source as Source>::Item, FromSource<F>> {
+        self.source_in(kind, 1, factory)
+    }
+
+    fn source_in<F: SourceFactory>(
+        &self,
+        kind: &'static str,
+        instances: usize,
         factory: F,
     ) -> DataStream<<F::Source as Source>::Item, FromSource<F>> {
         let operator = self.blueprint.add_operator(Role::Source, kind, None);
@@ -65,7 +112,7 @@ impl Dataflow {
         if F::Source::SETS_TIME {
             self.blueprint.use_event_time(operator, EventTimeUse::Sets);
         }
-        let draft = StageDraft { operators: vec![operator], input: None, parallelism: 1 };
+        let draft = StageDraft { operators: vec![operator], input: None, parallelism: instances };
         DataStream::from_parts(self.clone(), FromSource::new(factory, operator), draft)
     }
 

@@ -37,7 +37,7 @@ impl<F: SourceFactory> FromSource<F> {
 
 impl<F: SourceFactory> Chain for FromSource<F> {
     type Item = <F::Source as Source>::Item;
-    const ALONE: bool = true;
+    const ALONE: bool = F::ALONE;
 
     fn finish<M: Counting, N: Tail<Self::Item> + 'static>(
         &self,

@@ -2,16 +2,17 @@
 
 use std::borrow::Borrow;
 use std::collections::VecDeque;
+use std::hash::Hash;
 
 use hashbrown::HashTable;
+use millstream_engine::key::stable_hash;
 use millstream_engine::time::Timestamp;
 
 use super::WindowPane;
 use crate::window::TimeWindow;
 
-/// What is held of one key.
+/// What is held of one key. Its hash is not: a table of many keys is as fast as it is small.
 pub(super) struct Slot<K, A> {
-    pub(super) hash: u64,
     pub(super) key: K,
     pub(super) accumulator: A,
     /// The latest event time of its records.
@@ -35,8 +36,8 @@ impl<K, A> HeldPane<K, A> {
         K: Borrow<Q>,
         Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let same = |slot: &Slot<K, A>| slot.hash == hash && slot.key.borrow() == key;
-        self.slots.find_mut(hash, same).ok_or_else(|| key.to_owned())
+        let found = self.slots.find_mut(hash, |slot| slot.key.borrow() == key);
+        found.ok_or_else(|| key.to_owned())
     }
 }
 
@@ -99,7 +100,11 @@ impl<K, A> Held<K, A> {
     }
 
     /// Adds the slot of a key that has none in its pane.
-    pub(super) fn insert(&mut self, pane: WindowPane, slot: Slot<K, A>) {
+    pub(super) fn insert<Q>(&mut self, pane: WindowPane, hash: u64, slot: Slot<K, A>)
+    where
+        K: Borrow<Q>,
+        Q: Hash + ?Sized,
+    {
         let start = pane.span.start;
         let place = self.panes.partition_point(|held| held.pane.span.start < start);
         if self.panes.get(place).is_none_or(|held| held.pane.span.start != start) {
@@ -108,7 +113,8 @@ impl<K, A> Held<K, A> {
             (self.last, self.last_span) = (place, pane.span);
         }
         if let Some(held) = self.panes.get_mut(place) {
-            held.slots.insert_unique(slot.hash, slot, |slot| slot.hash);
+            let rehash = |slot: &Slot<K, A>| stable_hash::<Q>(slot.key.borrow());
+            held.slots.insert_unique(hash, slot, rehash);
             self.keys += 1;
         }
     }

@@ -1,5 +1,6 @@
 //! The operator in front of the shuffle.
 
+use std::borrow::Borrow as _;
 use std::fmt;
 
 use millstream_engine::edge::Keyed;
@@ -145,7 +146,8 @@ where
         }
         let Record { value, time } = record;
         let accumulator = self.aggregate.first(value);
-        self.held.insert(pane, Slot { hash, key, accumulator, time, records: 1 });
+        let slot = Slot { key, accumulator, time, records: 1 };
+        self.held.insert::<K::Key>(pane, hash, slot);
     }
 
     /// Lets go of the first pane. Where few records have been merged lately, of all of them, and
@@ -168,8 +170,9 @@ where
     fn let_go(&mut self, out: &mut impl Collector<Part<T, K, G>>) -> (u64, u64) {
         let (mut keys, mut of_keys) = (0, 0);
         let leaving = &mut self.leaving;
-        self.held.take_first(|Slot { hash, key, accumulator, time, records }| {
+        self.held.take_first(|Slot { key, accumulator, time, records }| {
             (keys, of_keys) = (keys + 1, of_keys + records);
+            let hash = stable_hash::<K::Key>(key.borrow());
             let value = Combined::Partial(Partial { key, accumulator, records });
             leaving.emit(Record::at(Keyed { hash, value }, time), out);
         });

@@ -7,6 +7,7 @@
 )]
 
 mod iterators;
+mod parallel;
 #[cfg(feature = "files")]
 mod read_lines;
 mod small;

@@ -203,12 +203,15 @@ fn combine_by_hand(text: &'static Text) -> u64 {
     })
 }
 
+/// The words, made in two instances as they are by hand.
+fn words(flow: &Dataflow, text: &'static Text) -> DataStream<String, impl Chain<Item = String>> {
+    let part = move |part| source::from_iter(text.part(part, 2).iter().copied());
+    flow.parallel_source("words", 2, part).map(|index| text.word(index))
+}
+
 fn millstream(runtime: &Runtime, text: &'static Text) -> u64 {
     let flow = Dataflow::new("words");
-    let sum = flow
-        .source("words", source::from_iter(text.order().iter().copied()))
-        .parallel(2)
-        .map(|index| text.word(index))
+    let sum = words(&flow, text)
         .key_by_ref(|word: &String| word.as_str())
         .count()
         .fold(0_u64, |sum, (word, count)| *sum = sum.wrapping_add(checksum(&word, count)));
@@ -218,10 +221,7 @@ fn millstream(runtime: &Runtime, text: &'static Text) -> u64 {
 
 fn millstream_combined(runtime: &Runtime, text: &'static Text) -> u64 {
     let flow = Dataflow::new("words");
-    let sum = flow
-        .source("words", source::from_iter(text.order().iter().copied()))
-        .parallel(2)
-        .map(|index| text.word(index))
+    let sum = words(&flow, text)
         .key_by_ref(|word: &String| word.as_str())
         .combined(1 << 17)
         .count()

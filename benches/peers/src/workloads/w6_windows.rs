@@ -6,6 +6,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use millstream::aggregate::Count;
 use millstream::prelude::*;
+use millstream::runtime::Output;
 use serde::{Deserialize, Serialize};
 use timely::dataflow::InputHandle;
 use timely::dataflow::channels::pact::Exchange;
@@ -46,6 +47,7 @@ pub(super) fn workload() -> Workload {
                 .reach(Wall, 1.2, MAPS),
             Contender::new("Millstream, two instances", By::Millstream, on(2, two_instances))
                 .reach(Wall, 1.2, MAPS),
+            Contender::new("Millstream, two instances, combined", By::Millstream, on(2, combined)),
             Contender::new("timely, 1 worker", peer, alone(|records| timely(1, records))),
             Contender::new("timely, 2 workers", peer, alone(|records| timely(2, records))),
             Contender::new("tokio mpsc, two shards", By::Peer("tokio"), on(2, tokio_mpsc))
@@ -135,32 +137,54 @@ fn by_hand(records: u64) -> u64 {
     sum
 }
 
+/// The events with their times, and with a watermark.
+fn timed<C: Chain<Item = Event>>(
+    events: DataStream<Event, C>,
+) -> DataStream<Event, impl Chain<Item = Event>> {
+    let time = |event: &Event| Timestamp::from_millis(event.time as i64);
+    events.event_time(time, Watermarks::bounded_disorder(Duration::from_millis(DISORDER)))
+}
+
+/// Every second chunk of the events, as with timely, for one of two instances.
+fn part(instance: usize, records: u64) -> impl Iterator<Item = Event> + Clone + Send {
+    let nth = move |n| (n / CHUNK * 2 + instance as u64) * CHUNK + n % CHUNK;
+    (0..records).map(nth).take_while(move |n| *n < records).map(event)
+}
+
+fn add(sum: &mut u64, told: Windowed<u64, TimeWindow, u64>) {
+    let start = told.window.start.as_millis() as u64;
+    *sum = sum.wrapping_add(checksum(start, told.key, told.value));
+}
+
+fn run(runtime: &Runtime, flow: &Dataflow, sum: Output<u64>) -> u64 {
+    runtime.block_on(flow.run()).expect("nothing fails").take(sum).expect("it came to its end")
+}
+
 fn fused(runtime: &Runtime, records: u64) -> u64 {
-    millstream(runtime, records, 1)
+    let flow = Dataflow::new("windows");
+    let events = timed(flow.source("events", source::from_iter((0..records).map(event))));
+    let windows = Tumbling::of(Duration::from_millis(WINDOW));
+    let sum = events.key_by(|event| event.key).window(windows).aggregate(Count).fold(0, add);
+    run(runtime, &flow, sum)
 }
 
 fn two_instances(runtime: &Runtime, records: u64) -> u64 {
-    millstream(runtime, records, 2)
+    let flow = Dataflow::new("windows");
+    let part = move |instance| source::from_iter(part(instance, records));
+    let events = timed(flow.parallel_source("events", 2, part));
+    let windows = Tumbling::of(Duration::from_millis(WINDOW));
+    let sum = events.key_by(|event| event.key).window(windows).aggregate(Count).fold(0, add);
+    run(runtime, &flow, sum)
 }
 
-fn millstream(runtime: &Runtime, records: u64, instances: usize) -> u64 {
+/// The same, counted on both sides of the shuffle.
+fn combined(runtime: &Runtime, records: u64) -> u64 {
     let flow = Dataflow::new("windows");
-    let sum = flow
-        .source("events", source::from_iter((0..records).map(event)))
-        .event_time(
-            |event| Timestamp::from_millis(event.time as i64),
-            Watermarks::bounded_disorder(Duration::from_millis(DISORDER)),
-        )
-        .key_by(|event| event.key)
-        .parallel(instances)
-        .window(Tumbling::of(Duration::from_millis(WINDOW)))
-        .aggregate(Count)
-        .fold(0_u64, |sum, told| {
-            let start = told.window.start.as_millis() as u64;
-            *sum = sum.wrapping_add(checksum(start, told.key, told.value));
-        });
-    let report = runtime.block_on(flow.run()).expect("nothing fails");
-    report.take(sum).expect("it came to its end")
+    let part = move |instance| source::from_iter(part(instance, records));
+    let keyed = timed(flow.parallel_source("events", 2, part)).key_by(|event| event.key);
+    let windows = Tumbling::of(Duration::from_millis(WINDOW));
+    let sum = keyed.combined(1 << 15).window(windows).aggregate(Count).fold(0, add);
+    run(runtime, &flow, sum)
 }
 
 /// Each worker makes every so-many-th chunk of the events; windows close by the frontier.
