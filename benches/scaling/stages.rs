@@ -1,5 +1,8 @@
 //! Stages of one job: what a record costs in each, and what one takes while it has nothing to do.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use millstream::prelude::*;
 use millstream::runtime::Output;
 
@@ -21,7 +24,7 @@ pub(crate) const CURVES: &[Curve] = &[
         measure: |stages| {
             // Enough for full batches everywhere, and for the start to weigh little.
             let records = (20_000_000 / stages).max(200_000);
-            let (flow, _) = flow_of(stages, |flow| counted_to(flow, records));
+            let (flow, _) = flow_of(stages, records);
             Ok(nanoseconds(&flow, JobOptions::default()) / records as f64 / stages as f64)
         },
     },
@@ -33,7 +36,7 @@ pub(crate) const CURVES: &[Curve] = &[
         aim: Aim::Flat(3.0),
         points: COUNTS,
         measure: |stages| {
-            let (flow, _) = flow_of(stages, |flow| counted_to(flow, 0));
+            let (flow, _) = flow_of(stages, 0);
             // The first job of a process is not like the others.
             nanoseconds(&flow, JobOptions::default());
             Ok(nanoseconds(&flow, JobOptions::default()) / 1_000.0 / stages as f64)
@@ -59,52 +62,53 @@ pub(crate) const CURVES: &[Curve] = &[
     },
 ];
 
-fn counted_to(flow: &Dataflow, records: u64) -> DataStream<u64> {
-    flow.source("numbers", source::from_iter(0..records)).boxed()
-}
-
-/// So many stages with an edge between each two, and the number of records at the end.
-fn flow_of(
-    stages: u64,
-    source: impl FnOnce(&Dataflow) -> DataStream<u64>,
-) -> (Dataflow, Output<u64>) {
+/// So many stages, and the number of records at the end.
+fn flow_of(stages: u64, records: u64) -> (Dataflow, Output<u64>) {
     let flow = Dataflow::new("stages");
-    let mut stream = source(&flow);
-    for _ in 1..stages {
-        stream = stream.boundary().map(|n| n.wrapping_add(1)).boxed();
-    }
-    let count = stream.fold(0, |count, _| *count += 1);
+    let numbers = flow.source("numbers", source::from_iter(0..records)).boxed();
+    let count = many_stages(numbers, stages).fold(0, |count, _| *count += 1);
     (flow, count)
 }
 
-/// Bytes in KiB that a stage takes once all of them have nothing to do.
+/// With an edge between each two.
+fn many_stages(mut stream: DataStream<u64>, stages: u64) -> DataStream<u64> {
+    for _ in 1..stages {
+        stream = stream.boundary().map(|n| n.wrapping_add(1)).boxed();
+    }
+    stream
+}
+
+/// KiB that a stage takes when all records have gone through.
 fn idle(stages: u64, records: u64) -> Result<f64, String> {
     let (sender, source) = source::queue(256);
     let mut taken = Err("it never ran".into());
     timed(async {
         let before = resident();
-        let (flow, _) = flow_of(stages, |flow| flow.source("queue", source).boxed());
+        let (flow, arrived) = flow_to_the_end(stages, source);
         let job = flow.start().expect("it starts");
-        let mut last = job.metrics();
         for n in 0..records {
             while !sender.offer(n).is_accepted() {
                 tokio::task::yield_now().await;
             }
         }
-        // Until nothing moves any more.
-        loop {
-            settle().await;
-            let now = job.metrics();
-            if format!("{now:?}") == format!("{last:?}") {
-                break;
-            }
-            last = now;
+        while arrived.load(Relaxed) < records {
+            tokio::task::yield_now().await;
         }
-        drop(last);
+        settle().await;
         taken = before.and_then(|before| Ok((resident()? - before) / 1024.0 / stages as f64));
         job.abort();
     });
     taken
+}
+
+/// With the number of records that have come to the end, while it runs.
+fn flow_to_the_end(stages: u64, source: source::Queue<u64>) -> (Dataflow, Arc<AtomicU64>) {
+    let arrived = Arc::new(AtomicU64::new(0));
+    let at_the_end = Arc::clone(&arrived);
+    let flow = Dataflow::new("stages");
+    let stream = many_stages(flow.source("queue", source).boxed(), stages);
+    stream.inspect(move |_| _ = at_the_end.fetch_add(1, Relaxed)).ignore();
+    (flow, arrived)
 }
 
 /// Lets every stage run often enough.
