@@ -82,7 +82,8 @@ impl Comparison {
             self.faults.push(format!("`{name}` has no baseline yet: {RENEW} {name}"));
             return;
         };
-        let change = (now / before - 1.0) * 100.0;
+        // As it is told: nobody is refused for 5.0 %.
+        let change = ((now / before - 1.0) * 1_000.0).round() / 10.0;
         self.table.push(format!("{name:<24} {before:>10.2} {now:>10.2} {change:>+7.1}%"));
         if change > MOST {
             self.faults.push(format!(

@@ -54,7 +54,8 @@ pub(crate) fn section(page: &mut String, curves: &[Measured]) {
 
 /// Sizes on a logarithmic axis, so that ten times as many are always as far away; costs from zero.
 pub(crate) fn plot(curve: &Measured) -> String {
-    let highest = curve.points.iter().map(|point| point.range().1).fold(0.0, f64::max);
+    let aim = if let Aim::AtMost(most) = curve.aim { most } else { 0.0 };
+    let highest = curve.points.iter().map(|point| point.range().1).fold(aim, f64::max);
     let place = Place::of(&curve.points, highest);
     let mut svg = String::new();
     let _ = writeln!(
@@ -69,17 +70,15 @@ pub(crate) fn plot(curve: &Measured) -> String {
         escaped(&curve.y),
         escaped(&curve.x),
     );
-    if let Aim::AtMost(most) = curve.aim
-        && most <= place.highest
-    {
-        let y = place.y(most);
+    if aim > 0.0 {
+        let y = place.y(aim);
         let _ = writeln!(
             svg,
             "<path d=\"M{LEFT} {y:.1}H{RIGHT}\" stroke=\"#b43a1f\" stroke-dasharray=\"4\"/>\n\
              <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#b43a1f\">{}</text>",
             LEFT - 6.0,
             y + 4.0,
-            figure(most)
+            figure(aim)
         );
     }
     let corners: Vec<String> = curve
