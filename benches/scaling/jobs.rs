@@ -19,7 +19,7 @@ pub(crate) const CURVES: &[Curve] = &[
         name: "jobs",
         question: "What does a job of two stages and a thousand records cost among so many others?",
         x: "jobs at a time",
-        y: "µs a job",
+        y: "µs of CPU time a job",
         aim: Aim::Flat(3.0),
         points: COUNTS,
         measure: |jobs| {

@@ -19,7 +19,7 @@ pub(crate) const CURVES: &[Curve] = &[
         name: "keys",
         question: "What does counting by key cost, each key four times, on one thread?",
         x: "keys",
-        y: "ns a record",
+        y: "ns of CPU time a record",
         // A table that is larger than the caches costs some misses for each record.
         aim: Aim::Flat(6.0),
         points: COUNTS,

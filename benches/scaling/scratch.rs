@@ -19,6 +19,7 @@ impl Scratch {
         let manifest = format!(
             "[package]\nname = \"scratch\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
              [dependencies]\nmillstream = {{ path = {root:?}, default-features = false }}\n\
+             cpu-time = \"1\"\n\
              tokio = {{ version = \"1\", features = [\"macros\", \"rt\"] }}\n\n[workspace]\n"
         );
         let write = || {

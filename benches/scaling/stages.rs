@@ -18,7 +18,7 @@ pub(crate) const CURVES: &[Curve] = &[
         name: "stages",
         question: "What does a record cost in each of many stages of a job, on one thread?",
         x: "stages",
-        y: "ns a record and stage",
+        y: "ns of CPU time a record and stage",
         aim: Aim::Flat(3.0),
         points: COUNTS,
         measure: |stages| {
@@ -32,7 +32,7 @@ pub(crate) const CURVES: &[Curve] = &[
         name: "starts",
         question: "What does it cost to start and end a job of many stages that has no records?",
         x: "stages",
-        y: "µs a stage",
+        y: "µs of CPU time a stage",
         aim: Aim::Flat(3.0),
         points: COUNTS,
         measure: |stages| {
