@@ -184,6 +184,16 @@ fn a_cycle_is_refused() {
 }
 
 #[test]
+fn a_stage_that_a_cycle_feeds_is_not_named_for_it() {
+    let sketch = Sketch::new();
+    let [around, out] = [(); 2].map(|()| sketch.edge(EdgeOptions::default()));
+    sketch.stage("out", 1, Some(out), &[]);
+    sketch.stage("itself", 1, Some(around), &[around, out]);
+    let operator = name("itself");
+    assert_eq!(sketch.mistakes(), [BuildError::Cycle { operator }]);
+}
+
+#[test]
 fn branches_that_meet_in_turn_are_refused_and_other_inputs_are_not() {
     let concat = EdgeOptions { discipline: Discipline::Concat, ..EdgeOptions::default() };
     let sketch = Sketch::new();

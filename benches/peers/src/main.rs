@@ -4,6 +4,10 @@
 //! `cargo run --release -- report results.json` makes the page and its plots.
 
 mod contender;
+#[path = "../../scaling/curve.rs"]
+#[allow(dead_code, reason = "the bench measures with more of it")]
+mod curve;
+mod curves;
 #[path = "../../../examples/nexmark/generator.rs"]
 #[allow(dead_code, reason = "the example looks at more of it")]
 mod generator;
@@ -12,6 +16,7 @@ mod machine;
 #[path = "../../../examples/nexmark/model.rs"]
 #[allow(dead_code, reason = "the example looks at more of it")]
 mod model;
+mod notes;
 mod page;
 mod plot;
 mod results;
@@ -20,15 +25,18 @@ mod tables;
 mod tests;
 mod workloads;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
 use clap::{Args, Parser, Subcommand};
+use serde::de::DeserializeOwned;
 
 use contender::{By, Workload};
+use curve::Measured;
 use harness::Extent;
 use machine::Machine;
+use notes::Notes;
 use results::Results;
 
 #[derive(Parser)]
@@ -46,6 +54,12 @@ enum Task {
     Report {
         /// What `run --json` wrote.
         json: PathBuf,
+        /// What the bench `scaling` wrote with `--json`.
+        #[arg(long)]
+        scaling: Option<PathBuf>,
+        /// What there is to say of aims that are missed.
+        #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/notes.md"))]
+        notes: PathBuf,
         /// The folder of the page; the plots are put beside it, into `plots`.
         #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.."))]
         folder: PathBuf,
@@ -76,7 +90,9 @@ struct RunArguments {
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Run(arguments) => run(&arguments),
-        Task::Report { json, folder } => report(&json, &folder),
+        Task::Report { json, scaling, notes, folder } => {
+            report(&json, scaling.as_deref(), &notes, &folder)
+        }
         Task::Measure { workload, contender, records } => measure(&workload, contender, records),
         Task::List => {
             list();
@@ -128,18 +144,30 @@ fn run(arguments: &RunArguments) -> Result<(), String> {
     Ok(())
 }
 
-fn report(json: &PathBuf, folder: &PathBuf) -> Result<(), String> {
-    let text = fs::read_to_string(json).map_err(|error| format!("{}: {error}", json.display()))?;
-    let results: Results = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+fn report(json: &Path, scaling: Option<&Path>, notes: &Path, folder: &Path) -> Result<(), String> {
+    let results: Results = parsed(json)?;
+    let curves: Vec<Measured> = scaling.map_or(Ok(Vec::new()), parsed)?;
+    let page = page::page(&results, &curves, &Notes::parse(&text(notes)?))?;
     let plots = folder.join("plots");
     let write = || {
         fs::create_dir_all(&plots)?;
         for table in &results.tables {
             fs::write(plots.join(format!("{}.svg", table.name)), plot::bars(table))?;
         }
-        fs::write(folder.join("RESULTS.md"), page::page(&results))
+        for curve in curves.iter().filter(|curve| curves::is_plotted(curve)) {
+            fs::write(plots.join(curves::plot_file(curve)), curves::plot(curve))?;
+        }
+        fs::write(folder.join("RESULTS.md"), page)
     };
     write().map_err(|error| format!("{}: {error}", folder.display()))
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn parsed<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
+    serde_json::from_str(&text(path)?).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn measure(workload: &str, contender: usize, records: u64) -> Result<(), String> {

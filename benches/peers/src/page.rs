@@ -1,12 +1,26 @@
-//! The page `RESULTS.md`: where peers win, a table and a plot for each workload, and what it was
-//! measured on.
+//! The page `RESULTS.md`: where peers win, what is aimed at and why it is missed, a table and a plot
+//! for each workload and curve, and what it was measured on.
 
 use std::fmt::Write as _;
 
+use crate::curve::Measured;
+use crate::curves;
+use crate::notes::Notes;
 use crate::results::{Measure, Results, Row, Side, Table};
-use crate::tables::{figure, range, reaches};
+use crate::tables::{figure, misses, range, reaches};
 
-pub(crate) fn page(results: &Results) -> String {
+/// # Errors
+///
+/// If an aim is missed and `notes` don't say why.
+pub(crate) fn page(
+    results: &Results,
+    scaling: &[Measured],
+    notes: &Notes,
+) -> Result<String, String> {
+    let workloads = results.tables.iter().filter(|table| misses(table)).map(|table| &table.name);
+    let missing = scaling.iter().filter(|curve| !curve.missed().is_empty());
+    let missed = workloads.chain(missing.map(|curve| &curve.name)).map(String::as_str);
+    let reasons = notes.about(missed)?;
     let mut page = String::from(
         "# Results\n\n\
          Written by the command in [peers](peers/README.md), which also says what each workload \
@@ -25,11 +39,18 @@ pub(crate) fn page(results: &Results) -> String {
         let _ = writeln!(page, "- {win}");
     }
     let _ = writeln!(page, "\n## What is aimed at\n");
-    aims(&mut page, results);
+    aims(&mut page, results, scaling);
+    if !reasons.is_empty() {
+        let _ = writeln!(page, "\n## Why aims are missed");
+    }
+    for (name, reason) in reasons {
+        let _ = writeln!(page, "\n### {name}\n\n{reason}");
+    }
     for table in &results.tables {
         section(&mut page, table);
     }
-    page
+    curves::section(&mut page, scaling);
+    Ok(page)
 }
 
 /// What keeps the figures from being worth much.
@@ -98,13 +119,16 @@ fn wins(table: &Table) -> Vec<String> {
     won.collect()
 }
 
-fn aims(page: &mut String, results: &Results) {
+fn aims(page: &mut String, results: &Results, scaling: &[Measured]) {
     for table in &results.tables {
         for row in &table.rows {
             for reach in reaches(table, row) {
                 let _ = writeln!(page, "- `{}`, {}: {reach}", table.name, row.name);
             }
         }
+    }
+    for missed in scaling.iter().flat_map(Measured::missed) {
+        let _ = writeln!(page, "- {missed}: missed");
     }
 }
 

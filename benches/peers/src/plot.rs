@@ -115,6 +115,6 @@ fn bar(svg: &mut String, scale: &Scale, y: f64, row: &Row, spread: Option<Spread
     );
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use crate::results::{Measure, Row, Spread, Table};
 
+const MISSED: &str = "missed";
+
 /// A figure with as many digits as it has to say.
 pub(crate) fn figure(value: f64) -> String {
     match value.abs() {
@@ -35,7 +37,7 @@ pub(crate) fn reaches(table: &Table, row: &Row) -> Vec<String> {
     let told = row.reaches.iter().filter_map(|reach| {
         let against = table.row(&reach.against)?.median(reach.measure)?;
         let ratio = row.median(reach.measure)? / against;
-        let verdict = if ratio <= reach.ratio { "reached" } else { "missed" };
+        let verdict = if ratio <= reach.ratio { "reached" } else { MISSED };
         Some(format!(
             "{} ÷ {}: {ratio:.2}, aimed at {}: {verdict}",
             reach.measure.name(),
@@ -44,6 +46,12 @@ pub(crate) fn reaches(table: &Table, row: &Row) -> Vec<String> {
         ))
     });
     told.collect()
+}
+
+/// Whether a row of the table has missed an aim.
+pub(crate) fn misses(table: &Table) -> bool {
+    let told = table.rows.iter().flat_map(|row| reaches(table, row));
+    told.into_iter().any(|line| line.ends_with(MISSED))
 }
 
 /// The table as lines of fixed width.

@@ -1,10 +1,12 @@
 //! Whether all contenders are right, and whether the page says what a run came to.
 
 use crate::contender::{By, Contender};
+use crate::curve::{Aim, Measured, Point};
 use crate::machine::{Machine, versions};
+use crate::notes::Notes;
 use crate::results::Measure::{self, Cpu, P50, P99, Wall};
 use crate::results::{Latency, Reach, Results, Row, Sample, Side, Table};
-use crate::{crates, harness, page, plot, tables, workloads};
+use crate::{crates, curves, harness, page, plot, tables, workloads};
 
 #[test]
 fn every_contender_comes_to_the_result_of_the_reference() {
@@ -78,6 +80,10 @@ fn results(table: Table) -> Results {
     Results { machine, command, rounds: 3, scale: 1.0, versions: [].into(), tables: vec![table] }
 }
 
+fn page_of(results: &Results) -> String {
+    page::page(results, &[], &Notes::parse("\n## w0\n\nFor the test.\n")).expect("a page")
+}
+
 #[test]
 fn medians_and_ranges_are_those_of_the_rounds() {
     let table = table();
@@ -90,7 +96,7 @@ fn medians_and_ranges_are_those_of_the_rounds() {
 
 #[test]
 fn the_page_says_where_a_peer_wins_and_what_was_missed() {
-    let page = page::page(&results(table()));
+    let page = page_of(&results(table()));
     let win = "`w0`, wall: **quick & <small>** at 15.0 ns, Millstream at 20.0 ns (1.33 times)";
     assert!(page.contains(win), "{page}");
     assert!(page.contains("missed"), "{page}");
@@ -102,7 +108,7 @@ fn the_page_says_where_a_peer_wins_and_what_was_missed() {
 fn a_page_from_a_busy_machine_or_a_trial_says_so() {
     let mut busy = results(table());
     (busy.machine.busy, busy.scale) = (1.5, 0.1);
-    let page = page::page(&busy);
+    let page = page_of(&busy);
     assert!(page.contains("worth nothing") && page.contains("A trial with 0.1 times"), "{page}");
 }
 
@@ -115,7 +121,7 @@ fn who_is_timed_by_latency_is_ranked_by_it() {
     }
     assert_eq!(table.measures().first().map(|measure| measure.name()), Some("p50"));
     assert_eq!(table.ratio(&table.rows[2], P99), Some(4.0));
-    let page = page::page(&results(table));
+    let page = page_of(&results(table));
     assert!(!page.contains("`w0`, p50: **"), "no peer is quicker: {page}");
 }
 
@@ -134,4 +140,91 @@ fn figures_have_as_many_digits_as_they_have_to_say() {
     let told = [0.123, 9.876, 12.34, 567.8, 1_234.5, 1_234_567.0].map(tables::figure);
     assert_eq!(told, ["0.12", "9.88", "12.3", "568", "1,234", "1,234,567"]);
     assert_eq!(Measure::P999.name(), "p99.9");
+}
+
+#[test]
+fn a_missed_aim_needs_a_paragraph() {
+    let results = results(table());
+    let refused = |notes: &str| {
+        let made = page::page(&results, &[], &Notes::parse(notes));
+        made.expect_err("nothing says why").contains("w0 missed an aim")
+    };
+    assert!(refused("# Notes\n\n## w1\n\nAnother.\n"));
+    assert!(refused("# Notes\n\n## w0\n\n## w1\n\nNothing of w0.\n"), "a heading is no reason");
+    let notes = Notes::parse("# Notes\n\n## w0\n\nIt yields.\n\n## w1\n\nNot missed.\n");
+    let page = page::page(&results, &[], &notes).expect("it says why");
+    assert!(page.contains("## Why aims are missed\n\n### w0\n\nIt yields.\n"), "{page}");
+    assert!(!page.contains("Not missed."), "{page}");
+}
+
+#[test]
+fn a_page_without_a_missed_aim_needs_no_notes() {
+    let mut table = table();
+    table.rows[1].reaches[0].ratio = 3.0;
+    let page = page::page(&results(table), &[], &Notes::parse("")).expect("nothing is missed");
+    assert!(!page.contains("Why aims are missed"), "{page}");
+}
+
+/// Costs at sizes, in three rounds each.
+fn curve(aim: Aim, costs: &[(u64, f64)]) -> Measured {
+    let point = |(at, cost): &(u64, f64)| Point {
+        at: *at,
+        label: format!("<{at}>"),
+        samples: vec![*cost, cost * 2.0, cost / 2.0],
+    };
+    let [name, question, x, y] = ["stages", "How?", "stages", "ns"].map(str::to_owned);
+    Measured { name, question, x, y, aim, points: costs.iter().map(point).collect() }
+}
+
+#[test]
+fn a_cliff_is_found_however_gently_it_begins() {
+    let flat = curve(Aim::Flat(3.0), &[(1, 8.0), (10, 2.0), (100, 5.0)]);
+    assert!(flat.missed().is_empty(), "{:?}", flat.missed());
+    let cliff = curve(Aim::Flat(3.0), &[(1, 2.0), (10, 5.0), (100, 6.5)]);
+    assert_eq!(cliff.missed().len(), 1, "each is near the one before: {:?}", cliff.missed());
+    let high = curve(Aim::AtMost(4.0), &[(1, 4.0), (10, 4.5)]);
+    assert!(
+        high.missed()[0].contains("stages, <10>: 4.50 ns, aimed at 4.00"),
+        "{:?}",
+        high.missed()
+    );
+}
+
+#[test]
+fn the_page_shows_how_costs_grow_and_asks_why_when_they_grow_too_much() {
+    let mut reached = results(table());
+    reached.tables.clear();
+    let curves = [curve(Aim::Flat(3.0), &[(1, 2.0), (10, 8.0)])];
+    let made = page::page(&reached, &curves, &Notes::parse(""));
+    assert!(made.expect_err("a cliff").contains("stages missed an aim"));
+    let page = page::page(&reached, &curves, &Notes::parse("\n## stages\n\nCaches.\n"));
+    let page = page.expect("it says why");
+    for part in [
+        "## Scaling",
+        "![stages](plots/scaling-stages.svg)",
+        "| <10> | 8.00 | 4.00 to 16.0 |",
+        "### stages\n\nCaches.",
+        "aimed at 6.00: missed",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+}
+
+#[test]
+fn a_curve_is_drawn_through_every_point() {
+    let svg = curves::plot(&curve(Aim::AtMost(9.0), &[(0, 2.0), (10, 4.0), (1_000, 3.0)]));
+    assert_eq!(svg.matches("<circle").count(), 3, "{svg}");
+    assert!(svg.contains("&lt;10&gt;") && svg.contains("stroke-dasharray"), "{svg}");
+    assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    let cases = Measured { x: String::new(), ..curve(Aim::Shown, &[(0, 2.0), (1, 4.0)]) };
+    assert!(!curves::is_plotted(&cases), "a line from case to case means nothing");
+}
+
+/// What the bench writes is what is read here.
+#[test]
+fn a_curve_survives_its_file() {
+    let curves = vec![curve(Aim::Flat(3.0), &[(1, 2.0)]), curve(Aim::Shown, &[(1, 2.0)])];
+    let text = serde_json::to_string(&curves).expect("it can be written");
+    let read: Vec<Measured> = serde_json::from_str(&text).expect("and read");
+    assert_eq!(serde_json::to_string(&read).expect("and written"), text);
 }

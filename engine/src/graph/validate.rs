@@ -94,11 +94,12 @@ fn find_loose_ends(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError
             (Some(_), Some(_)) => {}
         }
     }
+    let producers: BTreeSet<_> = graph.edges.iter().flat_map(|edge| &edge.producers).collect();
     for stage in &graph.stages {
         let last = stage.operators.last();
         let ends = |id: &&OperatorId| {
             graph.operators.get(id.0).is_some_and(|node| node.role == Role::Sink)
-                || graph.edges.iter().any(|edge| edge.producers.contains(id))
+                || producers.contains(*id)
         };
         mistakes.extend(last.filter(|id| !ends(id)).map(|last| goes_nowhere(last.0, name)));
     }
@@ -187,30 +188,59 @@ fn feeding(graph: &Graph, edge: &EdgeNode) -> impl Iterator<Item = StageId> {
     edge.producers.iter().filter_map(|&id| producer_stage(graph, id).map(|(stage, _)| stage))
 }
 
-/// Every stage from which `stage` can be reached over edges that `follow` accepts, itself included
-/// only if it feeds itself.
-fn ancestors(graph: &Graph, stage: StageId, follow: fn(&EdgeNode) -> bool) -> BTreeSet<StageId> {
+/// Every stage from which `stage` can be reached, itself included only if it feeds itself.
+fn ancestors(graph: &Graph, stage: StageId) -> BTreeSet<StageId> {
     let mut found = BTreeSet::new();
     let mut open = vec![stage];
     while let Some(stage) = open.pop() {
         let edge = graph.stages.get(stage.0).and_then(|node| node.input);
-        let Some(edge) = edge.and_then(|id| graph.edges.get(id.0)).filter(|edge| follow(edge))
-        else {
-            continue;
-        };
+        let Some(edge) = edge.and_then(|id| graph.edges.get(id.0)) else { continue };
         open.extend(feeding(graph, edge).filter(|&stage| found.insert(stage)));
     }
     found
 }
 
 fn find_cycles(graph: &Graph, name: &Name<'_>, mistakes: &mut Vec<BuildError>) {
-    for (index, stage) in graph.stages.iter().enumerate() {
-        if ancestors(graph, StageId(index), |_| true).contains(&StageId(index)) {
-            let operator = stage.operators.first().map_or_else(String::new, |&id| name(id));
-            mistakes.push(BuildError::Cycle { operator });
+    for stage in without_order(graph) {
+        if ancestors(graph, stage).contains(&stage) {
+            let first = graph.stages.get(stage.0).and_then(|node| node.operators.first());
+            mistakes.push(BuildError::Cycle {
+                operator: first.map_or_else(String::new, |&id| name(id)),
+            });
             return;
         }
     }
+}
+
+/// The stages that are fed by a cycle, or part of one: none of a graph that can run, in which every
+/// stage has its place behind all that feed it. To look for the ancestors of each stage would take
+/// as many steps as a long graph has pairs of stages.
+fn without_order(graph: &Graph) -> Vec<StageId> {
+    let mut awaited = vec![0_usize; graph.stages.len()];
+    let mut fed = vec![Vec::new(); graph.stages.len()];
+    for (index, stage) in graph.stages.iter().enumerate() {
+        let edge = stage.input.and_then(|id| graph.edges.get(id.0));
+        for producer in edge.into_iter().flat_map(|edge| feeding(graph, edge)) {
+            if let (Some(awaited), Some(fed)) = (awaited.get_mut(index), fed.get_mut(producer.0)) {
+                *awaited += 1;
+                fed.push(index);
+            }
+        }
+    }
+    let none_awaited = awaited.iter().enumerate().filter(|(_, awaited)| **awaited == 0);
+    let mut open: Vec<usize> = none_awaited.map(|(index, _)| index).collect();
+    while let Some(stage) = open.pop() {
+        for index in fed.get(stage).into_iter().flatten() {
+            if let Some(awaited) = awaited.get_mut(*index) {
+                *awaited -= 1;
+                if *awaited == 0 {
+                    open.push(*index);
+                }
+            }
+        }
+    }
+    let left = awaited.iter().enumerate().filter(|(_, awaited)| **awaited > 0);
+    left.map(|(index, _)| StageId(index)).collect()
 }
 
 /// Whether a full channel of this edge stops who writes to it, for ever if need be. One that drops

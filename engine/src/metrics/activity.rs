@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::counters::UNCOUNTED;
 use crate::graph::OperatorId;
 use crate::time::Instant;
 
@@ -85,6 +86,9 @@ fn nanos(at: Instant) -> u64 {
 
 impl Activity {
     pub(crate) fn enter(&self, doing: Doing, now: Instant) {
+        if UNCOUNTED {
+            return;
+        }
         let before = Doing::from_code(self.doing.load(Relaxed));
         if before == doing {
             return;
@@ -100,6 +104,9 @@ impl Activity {
 
     /// Begins a poll.
     pub(crate) fn work(&self, now: Instant) {
+        if UNCOUNTED {
+            return;
+        }
         self.polled.store(nanos(now), Relaxed);
         self.at.store(0, Relaxed);
         self.enter(Doing::Working, now);
@@ -108,6 +115,9 @@ impl Activity {
     /// Enters a wait. Having been woken in between does not make it a new one, unless `progress`,
     /// which counts whatever moves, has grown.
     pub(crate) fn wait(&self, doing: Doing, now: Instant, progress: u64) {
+        if UNCOUNTED {
+            return;
+        }
         let same = self.waited.load(Relaxed) == doing.code();
         if !same || self.progress.load(Relaxed) != progress {
             self.waited.store(doing.code(), Relaxed);

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::Counter;
+use super::counters::UNCOUNTED;
 
 /// Each doubling of the time is cut into this many buckets.
 const PER_DOUBLING: usize = 4;
@@ -45,6 +46,9 @@ impl Default for Histogram {
 
 impl Histogram {
     pub(crate) fn record(&self, took: Duration, weight: u64) {
+        if UNCOUNTED {
+            return;
+        }
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         if let Some(bucket) = self.buckets.get(bucket_of(nanos)) {
             bucket.add(weight);

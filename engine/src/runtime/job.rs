@@ -235,10 +235,11 @@ fn spans(job: &Span, tasks: &[StageTask], plan: &Plan) -> Vec<Span> {
         )
     };
     let spans: Vec<_> = tasks.iter().map(span).collect();
-    let of = |stage: StageId| {
-        let pairs = tasks.iter().zip(&spans);
-        pairs.filter(move |(task, _)| task.index == stage).map(|(_, span)| span)
-    };
+    let mut by_stage = BTreeMap::<_, Vec<_>>::new();
+    for (task, span) in tasks.iter().zip(&spans) {
+        by_stage.entry(task.index).or_default().push(span);
+    }
+    let of = |stage: StageId| by_stage.get(&stage).into_iter().flatten().copied();
     for edge in &plan.edges {
         let writers = edge.producers.iter().filter_map(|id| plan.operators.get(id.0));
         let writers: BTreeSet<_> = writers.map(|operator| operator.stage).collect();
