@@ -71,7 +71,7 @@ pub(super) struct Stage<T> {
 
 enum Step {
     Again,
-    /// As `Again`, by one who has just read the clock.
+    /// As `Again`, by one who has just read the clock, or done nothing since.
     AgainAt(Instant),
     Wait(Doing),
     Finished,
@@ -149,7 +149,7 @@ impl<T> Stage<T> {
                 Poll::Pending => Ok(Step::Wait(Doing::AwaitsRoom)),
             };
         }
-        self.next_batch(cx)
+        self.next_batch(cx, now)
     }
 
     /// Runs the kernel over part of the batch, and learns how much to give it the next time. Tells
@@ -169,9 +169,7 @@ impl<T> Stage<T> {
         }
         let after = self.clock.now();
         let spent = after.saturating_since(before);
-        if let (Ok(records), true) = (u32::try_from(taken), taken > 0) {
-            self.counters.running.record(spent / records, taken as u64);
-        }
+        self.counters.running.record_mean(spent, taken as u64);
         if spent > SLICE_MAX {
             let affordable = taken as u128 * SLICE_MAX.as_nanos() / spent.as_nanos().max(1);
             self.slice = usize::try_from(affordable).unwrap_or(usize::MAX).max(1);
@@ -261,7 +259,7 @@ impl<T> Stage<T> {
         self.stopped = self.kernel.end() == Flow::Stop;
     }
 
-    fn next_batch(&mut self, cx: &mut Context<'_>) -> Result<Step, Error> {
+    fn next_batch(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<Step, Error> {
         let records = std::mem::take(&mut self.batch.records);
         if records.capacity() > 0 {
             self.head.recycle(records);
@@ -277,7 +275,8 @@ impl<T> Stage<T> {
                     self.idle = false;
                     self.stopped = self.kernel.idle(false) == Flow::Stop;
                 }
-                Ok(Step::Again)
+                let untimed = self.stopped || self.batch.is_spent() || !self.head.is_quick();
+                Ok(if untimed { Step::Again } else { Step::AgainAt(self.run_slice(now)) })
             }
             Poll::Pending => {
                 let flushed = self.kernel.poll_flush(cx, Flush::All)?;
@@ -320,6 +319,7 @@ impl<T: Send> RunnableStage for Stage<T> {
             self.kernel.publish();
             return Poll::Ready(Err(error));
         }
+        let enough = started + POLL_MAX;
         let mut now = started;
         for _ in 0..self.steps {
             now = match self.step(cx, now) {
@@ -342,7 +342,7 @@ impl<T: Send> RunnableStage for Stage<T> {
                     return Poll::Ready(Err(error));
                 }
             };
-            if now.saturating_since(started) >= POLL_MAX {
+            if now >= enough {
                 break;
             }
         }
