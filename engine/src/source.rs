@@ -51,6 +51,20 @@ pub trait Source: Send + 'static {
     /// which work by event time need no `event_time` behind it.
     const SETS_TIME: bool = false;
 
+    /// Whether it is an iterator in all but name: it has nothing to open, never waits, and knows
+    /// neither watermarks nor positions. Then it is asked for
+    /// [`into_items`](Source::into_items) and nothing else, and what that gives goes straight
+    /// through the chain, with no batch between. When the job drains it just ends.
+    const ITERATES: bool = false;
+
+    /// What it reads, if it [iterates](Source::ITERATES).
+    fn into_items(self) -> impl Iterator<Item = Self::Item> + Send + 'static
+    where
+        Self: Sized,
+    {
+        std::iter::empty()
+    }
+
     /// Makes ready to read, from `context.position` where there is one.
     fn open(
         &mut self,

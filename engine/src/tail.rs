@@ -28,6 +28,15 @@ pub enum Flush {
     All,
 }
 
+/// What a [pull](Tail::pull) has read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pulled {
+    /// How many records, also if one of them brought about a panic.
+    pub records: usize,
+    /// The input is complete.
+    pub ended: bool,
+}
+
 /// The rest of a stage behind some point of it. Object safe: one trait is the fused kernel, an
 /// edge's outbox, a sink and the erased chain behind `.boxed()`.
 ///
@@ -69,6 +78,14 @@ pub trait Tail<T>: Send {
     #[inline]
     fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
         run_each(self, batch, limit, spare, Self::push)
+    }
+
+    /// Reads up to `limit` records from the source that is a part of it, and pushes them: the hot
+    /// loop of a stage that begins with an [iterator](crate::source::Source::ITERATES). No other
+    /// has one.
+    fn pull(&mut self, limit: usize, pulled: &mut Pulled) -> Flow {
+        let _ = (limit, pulled);
+        Flow::More
     }
 
     /// Goes on with what is pending, the end of the chain first.
@@ -204,6 +221,10 @@ impl<T, N: Tail<T> + ?Sized> Tail<T> for Box<N> {
 
     fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
         (**self).run(batch, limit, spare)
+    }
+
+    fn pull(&mut self, limit: usize, pulled: &mut Pulled) -> Flow {
+        (**self).pull(limit, pulled)
     }
 
     fn resume(&mut self) -> Flow {

@@ -10,6 +10,7 @@ mod link;
 mod options;
 mod output;
 mod pause;
+mod pump;
 mod report;
 mod run;
 mod seat;

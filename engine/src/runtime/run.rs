@@ -242,6 +242,12 @@ impl<'a, M> Run<'a, M> {
         self.core.shared.options.batch_records.unwrap_or(const { default_batch::<T>() })
     }
 
+    /// How many records of `T` a kernel that reads for itself reads at most, before it is looked
+    /// whether it should go on. None of them is kept, so they may be more than a batch.
+    pub(super) fn pull_records<T>(&self) -> usize {
+        self.core.shared.options.batch_records.unwrap_or(const { 16 * default_batch::<T>() })
+    }
+
     /// The outboxes of one producing instance, one for each instance that it writes to.
     #[must_use]
     pub fn outboxes<T: Send + 'static>(&mut self, port: Port, instance: usize) -> Vec<Outbox<T>> {
@@ -282,9 +288,20 @@ impl<'a, M> Run<'a, M> {
 
     /// Puts a finished stage into the run.
     pub fn stage<T: Send + 'static>(&mut self, head: Box<dyn Head<T>>, kernel: Box<dyn Tail<T>>) {
+        self.stage_that_pulls(0, head, kernel);
+    }
+
+    /// The same of a stage whose kernel reads up to `records` for itself whenever the head lets it.
+    pub(super) fn stage_that_pulls<T: Send + 'static>(
+        &mut self,
+        records: usize,
+        head: Box<dyn Head<T>>,
+        kernel: Box<dyn Tail<T>>,
+    ) {
         let counters = self.core.stage_counters();
         let end = Arc::clone(&self.core.end);
-        let stage = Stage::new(head, kernel, self.clock(), Arc::clone(&counters), end);
+        let stage =
+            Stage::new(head, kernel, self.clock(), Arc::clone(&counters), end).pulling(records);
         let planned = self.core.shared.registry.plan.stages.get(self.core.stage.0);
         self.core.tasks.push(StageTask {
             name: planned.map_or_else(|| Arc::from("?"), |stage| Arc::clone(&stage.name)),

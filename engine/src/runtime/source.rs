@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use tokio_util::sync::CancellationToken;
 
 use super::job::JobShared;
+use super::pump::{Pump, PumpHead};
 use super::{Head, Run, Seat};
 use crate::batch::Batch;
 use crate::chain::Chain;
@@ -46,6 +47,13 @@ impl<F: SourceFactory> Chain for FromSource<F> {
         let seat = run.seat(self.operator, instance);
         let created = self.factory.create(instance);
         let source = created.map_err(|error| Error::operator(seat.name(), error))?;
+        if F::Source::ITERATES {
+            let limit = run.pull_records::<Self::Item>();
+            let head = PumpHead(Arc::clone(run.shared()));
+            let pump = Pump::new(source.into_items(), next, seat);
+            run.stage_that_pulls(limit, Box::new(head), Box::new(pump));
+            return Ok(());
+        }
         let context = SourceContext::of(run.clock(), &seat, run.random(&seat));
         let limit = run.batch_records::<Self::Item>();
         let head = SourceHead::new(source, context, limit, seat, Arc::clone(run.shared()));

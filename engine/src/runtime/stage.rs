@@ -14,7 +14,7 @@ use crate::batch::Batch;
 use crate::error::Error;
 use crate::metrics::{Doing, StageCounters};
 use crate::record::Record;
-use crate::tail::{Flow, Flush, Tail};
+use crate::tail::{Flow, Flush, Pulled, Tail};
 use crate::time::{Clock, Instant, Sleep};
 
 /// How long one poll may last before the stage lets others run. tokio looks at timers and sockets
@@ -49,6 +49,11 @@ pub(super) struct Stage<T> {
     spare: Vec<Record<T>>,
     /// How many records the batch had when the kernel was given it.
     offered: usize,
+    /// Of a kernel that reads for itself: how many records the head's leave is for, how many of
+    /// them it has not read yet, and what it has and nobody has counted.
+    leave: usize,
+    unread: usize,
+    pulled: Pulled,
     /// The steps that a poll may take.
     steps: usize,
     /// Whether operators say when they are at work.
@@ -93,6 +98,9 @@ impl<T> Stage<T> {
             batch: Batch::new(),
             spare: Vec::new(),
             offered: 0,
+            leave: 0,
+            unread: 0,
+            pulled: Pulled::default(),
             steps: STEPS_MAX,
             watching: false,
             slice: SLICE_START,
@@ -104,6 +112,12 @@ impl<T> Stage<T> {
             timer: None,
             end,
         }
+    }
+
+    /// Lets the kernel read up to `records` for itself whenever the head gives a batch.
+    pub(super) const fn pulling(mut self, records: usize) -> Self {
+        self.leave = records;
+        self
     }
 
     fn step(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<Step, Error> {
@@ -125,7 +139,7 @@ impl<T> Stage<T> {
         // A flush may have heard it: then an operator may hold output that nobody wants, and must
         // not get a record on top of that.
         self.look_for_enough();
-        if !self.batch.is_spent() {
+        if !self.batch.is_spent() || self.unread > 0 {
             return Ok(Step::AgainAt(self.run_slice(now)));
         }
         if !self.ending && self.batch.idle != self.idle {
@@ -162,7 +176,12 @@ impl<T> Stage<T> {
             self.kernel.watch(slow);
         }
         let last_mark = self.batch.marks.last().map(|mark| mark.watermark);
-        self.stopped = self.kernel.run(&mut self.batch, self.slice, &mut self.spare) == Flow::Stop;
+        let flow = if self.unread > 0 {
+            self.kernel.pull(self.slice.min(self.unread), &mut self.pulled)
+        } else {
+            self.kernel.run(&mut self.batch, self.slice, &mut self.spare)
+        };
+        self.stopped = flow == Flow::Stop;
         let taken = self.count_taken();
         if let Some(watermark) = last_mark.filter(|_| self.batch.marks.is_empty()) {
             self.counters.watermark.set(watermark);
@@ -181,10 +200,17 @@ impl<T> Stage<T> {
         after
     }
 
-    /// Counts what the kernel has taken of the batch it was given.
+    /// Counts what the kernel has taken of the batch it was given, or read.
     fn count_taken(&mut self) -> usize {
         let left = self.batch.records.len() + self.spare.len();
-        let taken = std::mem::take(&mut self.offered).saturating_sub(left);
+        let pulled = std::mem::take(&mut self.pulled);
+        self.unread = self.unread.saturating_sub(pulled.records);
+        if pulled.ended {
+            self.unread = 0;
+            self.batch.end = true;
+        }
+        self.counters.given.add(pulled.records as u64);
+        let taken = std::mem::take(&mut self.offered).saturating_sub(left) + pulled.records;
         self.counters.records_in.add(taken as u64);
         taken
     }
@@ -246,6 +272,7 @@ impl<T> Stage<T> {
         self.enough = true;
         self.head.finish();
         self.counters.unwanted.add(self.batch.records.len() as u64);
+        self.unread = 0;
         let (end, idle) = (true, self.idle);
         self.batch = Batch { end, idle, ..Batch::new() };
     }
@@ -266,10 +293,11 @@ impl<T> Stage<T> {
         }
         match self.head.poll_next(cx)? {
             Poll::Ready(batch) => {
+                self.unread = if batch.end { 0 } else { self.leave };
                 self.batch = batch;
                 self.counters.batches.add(1);
                 self.counters.given.add(self.batch.records.len() as u64);
-                if self.idle && !self.batch.is_spent() {
+                if self.idle && (!self.batch.is_spent() || self.unread > 0) {
                     // Before the first record, or an edge that fills up midway carries them on
                     // as those of an idle input.
                     self.idle = false;

@@ -32,6 +32,11 @@ pub struct FromIter<I> {
 
 impl<I: Iterator<Item: Send + 'static> + Send + 'static> Source for FromIter<I> {
     type Item = I::Item;
+    const ITERATES: bool = true;
+
+    fn into_items(self) -> impl Iterator<Item = I::Item> + Send + 'static {
+        self.items
+    }
 
     async fn next(
         &mut self,

@@ -1,0 +1,192 @@
+//! A stage whose source is an iterator: pumped straight into the chain, with no batch between.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::job::JobShared;
+use super::{Head, Seat};
+use crate::batch::{Barrier, Batch};
+use crate::error::Error;
+use crate::graph::OperatorId;
+use crate::record::Record;
+use crate::tail::{Flow, Flush, Pulled, Tail};
+use crate::time::{Instant, Timestamp};
+
+/// The head of such a stage: all that is left for it is to say when there is nothing more to read.
+pub(super) struct PumpHead(pub(super) Arc<JobShared>);
+
+impl<T> Head<T> for PumpHead {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Batch<T>, Error>> {
+        if self.0.drain.is_cancelled() {
+            return Poll::Ready(Ok(Batch { end: true, ..Batch::new() }));
+        }
+        self.0.gate.poll_open(cx).map(|()| Ok(Batch::new()))
+    }
+
+    fn recycle(&mut self, _records: Vec<Record<T>>) {}
+
+    fn finish(&mut self) {}
+}
+
+/// The kernel of such a stage: the iterator, and the chain behind it.
+pub(super) struct Pump<I, N> {
+    /// Taken while it is in the loop: after a panic there is none.
+    items: Option<I>,
+    next: N,
+    seat: Seat,
+    watched: bool,
+}
+
+/// The largest iterator that is worth being kept in registers, in bytes.
+const SMALL: usize = 64;
+
+impl<I: Iterator, N: Tail<I::Item>> Pump<I, N> {
+    pub(super) const fn new(items: I, next: N, seat: Seat) -> Self {
+        Self { items: Some(items), next, seat, watched: false }
+    }
+
+    #[inline]
+    fn pull_by(
+        &mut self,
+        limit: usize,
+        pulled: &mut Pulled,
+        before: impl Fn(&Seat),
+        push: impl Fn(&mut N, Record<I::Item>) -> Flow,
+    ) -> Flow {
+        let Self { items, next, seat, .. } = self;
+        let each = |item| push(next, Record::new(item));
+        if size_of::<I>() > SMALL {
+            return items.as_mut().map_or(Flow::More, |items| {
+                pump(items, limit, pulled, seat, before, each)
+            });
+        }
+        // What lives behind a pointer would be stored for each record.
+        let Some(mut local) = items.take() else {
+            return Flow::More;
+        };
+        let flow = pump(&mut local, limit, pulled, seat, before, each);
+        *items = Some(local);
+        flow
+    }
+}
+
+/// The hot loop, which the whole chain is compiled into.
+#[allow(clippy::inline_always, reason = "the iterator would live in memory")]
+#[inline(always)]
+fn pump<I: Iterator>(
+    items: &mut I,
+    limit: usize,
+    pulled: &mut Pulled,
+    seat: &Seat,
+    before: impl Fn(&Seat),
+    mut push: impl FnMut(I::Item) -> Flow,
+) -> Flow {
+    let mut tally = Tally { left: limit, limit, pulled };
+    while tally.left > 0 {
+        let guard = seat.guard();
+        before(seat);
+        let item = items.next();
+        guard.disarm();
+        let Some(item) = item else {
+            tally.pulled.ended = true;
+            break;
+        };
+        tally.left -= 1;
+        if push(item) == Flow::Stop {
+            return Flow::Stop;
+        }
+    }
+    Flow::More
+}
+
+/// Counts in a register, and says how much it was after a panic too.
+struct Tally<'a> {
+    left: usize,
+    limit: usize,
+    pulled: &'a mut Pulled,
+}
+
+impl Drop for Tally<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.pulled.records += self.limit - self.left;
+    }
+}
+
+impl<I: Iterator<Item: Send> + Send, N: Tail<I::Item>> Tail<I::Item> for Pump<I, N> {
+    fn pull(&mut self, limit: usize, pulled: &mut Pulled) -> Flow {
+        if self.watched {
+            // Whoever looks why the stage is slow is to see the source at work, too.
+            let flow = self.pull_by(limit, pulled, Seat::begin_work, N::push_watched);
+            self.seat.end_work();
+            return flow;
+        }
+        self.pull_by(limit, pulled, |_| {}, N::push)
+    }
+
+    // Nothing comes from anywhere else, and the chain is compiled into one loop only.
+    fn push(&mut self, record: Record<I::Item>) -> Flow {
+        self.next.push_apart(record)
+    }
+
+    fn resume(&mut self) -> Flow {
+        self.next.resume()
+    }
+
+    fn watermark(&mut self, watermark: Timestamp) -> Flow {
+        self.next.watermark(watermark)
+    }
+
+    fn idle(&mut self, idle: bool) -> Flow {
+        self.next.idle(idle)
+    }
+
+    fn timer(&mut self, now: Instant) -> Flow {
+        self.next.timer(now)
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        self.next.next_timer()
+    }
+
+    fn waiting(&self) -> bool {
+        self.next.waiting()
+    }
+
+    fn holder(&self) -> Option<OperatorId> {
+        self.next.holder()
+    }
+
+    fn barrier(&mut self, barrier: Barrier) -> Flow {
+        self.next.barrier(barrier)
+    }
+
+    fn end(&mut self) -> Flow {
+        self.next.end()
+    }
+
+    fn done(&self) -> bool {
+        self.next.done()
+    }
+
+    fn take_error(&mut self) -> Option<Error> {
+        self.next.take_error()
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
+        self.next.poll_flush(cx, flush)
+    }
+
+    fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.next.poll_wanted(cx)
+    }
+
+    fn watch(&mut self, on: bool) {
+        self.watched = on;
+        self.next.watch(on);
+    }
+
+    fn publish(&mut self) {
+        self.next.publish();
+    }
+}
