@@ -353,6 +353,17 @@ impl<T: Send> Tail<T> for Outbox<T> {
         if self.is_filled() || self.is_due() { self.try_send() } else { Flow::More }
     }
 
+    fn collecting(&mut self) -> Option<(&mut Vec<Record<T>>, usize)> {
+        let room = self.sender.batch_limit().checked_sub(self.batch.records.len())?;
+        // Weighed, or wanted by nobody: each record has to be looked at.
+        let plain = room > 0 && self.weight.is_none() && !self.finished && self.terms.is_none();
+        plain.then_some((&mut self.batch.records, room))
+    }
+
+    fn collected(&mut self) -> Flow {
+        if self.is_filled() { self.try_send() } else { Flow::More }
+    }
+
     fn resume(&mut self) -> Flow {
         if self.failed || self.has_failed() || (!self.finished && self.is_due()) {
             Flow::Stop

@@ -23,6 +23,10 @@ impl<T> Head<T> for PumpHead {
         self.0.gate.poll_open(cx).map(|()| Ok(Batch::new()))
     }
 
+    fn is_quick(&self) -> bool {
+        true
+    }
+
     fn recycle(&mut self, _records: Vec<Record<T>>) {}
 
     fn finish(&mut self) {}
@@ -67,6 +71,58 @@ impl<I: Iterator, N: Tail<I::Item>> Pump<I, N> {
         let flow = pump(&mut local, limit, pulled, seat, before, each);
         *items = Some(local);
         flow
+    }
+
+    /// Fills the buffer of a chain that is nothing else. Answers how many records of `limit` are
+    /// still to be pushed one by one.
+    fn collect(&mut self, limit: usize, pulled: &mut Pulled) -> Result<usize, Flow> {
+        let mut left = limit;
+        let Some(mut items) = self.items.take() else {
+            return Ok(left);
+        };
+        let mut flow = Flow::More;
+        while flow == Flow::More
+            && left > 0
+            && !pulled.ended
+            && let Some((records, room)) = self.next.collecting()
+        {
+            let wanted = room.min(left);
+            let guard = self.seat.guard();
+            let taken = extend(records, &mut items, wanted, pulled);
+            guard.disarm();
+            left -= taken;
+            pulled.ended = taken < wanted;
+            flow = self.next.collected();
+        }
+        self.items = Some(items);
+        if flow == Flow::Stop || pulled.ended { Err(flow) } else { Ok(left) }
+    }
+}
+
+/// Moves up to `wanted` items, and counts them, after a panic too.
+#[inline]
+fn extend<T>(
+    records: &mut Vec<Record<T>>,
+    items: &mut impl Iterator<Item = T>,
+    wanted: usize,
+    pulled: &mut Pulled,
+) -> usize {
+    let before = records.len();
+    let growth = Growth { records, before, pulled };
+    growth.records.extend(items.take(wanted).map(Record::new));
+    growth.records.len() - before
+}
+
+/// A buffer that is being filled.
+struct Growth<'a, T> {
+    records: &'a mut Vec<Record<T>>,
+    before: usize,
+    pulled: &'a mut Pulled,
+}
+
+impl<T> Drop for Growth<'_, T> {
+    fn drop(&mut self) {
+        self.pulled.records += self.records.len() - self.before;
     }
 }
 
@@ -121,7 +177,10 @@ impl<I: Iterator<Item: Send> + Send, N: Tail<I::Item>> Tail<I::Item> for Pump<I,
             self.seat.end_work();
             return flow;
         }
-        self.pull_by(limit, pulled, |_| {}, N::push)
+        match self.collect(limit, pulled) {
+            Ok(left) => self.pull_by(left, pulled, |_| {}, N::push),
+            Err(flow) => flow,
+        }
     }
 
     // Nothing comes from anywhere else, and the chain is compiled into one loop only.

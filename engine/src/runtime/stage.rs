@@ -303,7 +303,8 @@ impl<T> Stage<T> {
                     self.idle = false;
                     self.stopped = self.kernel.idle(false) == Flow::Stop;
                 }
-                let untimed = self.stopped || self.batch.is_spent() || !self.head.is_quick();
+                let idle = self.batch.is_spent() && self.unread == 0;
+                let untimed = self.stopped || idle || !self.head.is_quick();
                 Ok(if untimed { Step::Again } else { Step::AgainAt(self.run_slice(now)) })
             }
             Poll::Pending => {
