@@ -5,6 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use crate::batcher::Batcher;
+use crate::delegate::Whole;
 use crate::edge::Inputs;
 use crate::error::Error;
 use crate::graph::{EdgeId, OperatorId};
@@ -130,9 +131,9 @@ impl<T: Send + 'static> Chain for Boundary<T> {
         next: N,
     ) -> Result<(), Error> {
         if M::BY_OPERATOR {
-            self.0.finish_by_operator(&mut run.recount(), instance, Box::new(next))
+            self.0.finish_by_operator(&mut run.recount(), instance, Box::new(Whole(next)))
         } else {
-            self.0.finish_by_stage(&mut run.recount(), instance, Box::new(next))
+            self.0.finish_by_stage(&mut run.recount(), instance, Box::new(Whole(next)))
         }
     }
 }

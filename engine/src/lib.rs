@@ -12,6 +12,7 @@
 pub mod batch;
 mod batcher;
 pub mod chain;
+mod delegate;
 pub mod edge;
 mod error;
 pub mod graph;

@@ -3,6 +3,8 @@
 
 use std::task::{Context, Poll};
 
+pub use crate::delegate::EitherTail;
+
 use crate::batch::{Barrier, Batch};
 use crate::error::Error;
 use crate::graph::OperatorId;
@@ -223,87 +225,4 @@ fn push_all<T, N: Tail<T> + ?Sized>(
         }
     }
     Flow::More
-}
-
-impl<T, N: Tail<T> + ?Sized> Tail<T> for Box<N> {
-    #[inline]
-    fn push(&mut self, record: Record<T>) -> Flow {
-        (**self).push(record)
-    }
-
-    fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
-        (**self).run(batch, limit, spare)
-    }
-
-    fn pull(&mut self, limit: usize, pulled: &mut Pulled) -> Flow {
-        (**self).pull(limit, pulled)
-    }
-
-    fn collecting(&mut self) -> Option<(&mut Vec<Record<T>>, usize)> {
-        (**self).collecting()
-    }
-
-    fn collected(&mut self) -> Flow {
-        (**self).collected()
-    }
-
-    fn resume(&mut self) -> Flow {
-        (**self).resume()
-    }
-
-    fn watermark(&mut self, watermark: Timestamp) -> Flow {
-        (**self).watermark(watermark)
-    }
-
-    fn idle(&mut self, idle: bool) -> Flow {
-        (**self).idle(idle)
-    }
-
-    fn timer(&mut self, now: Instant) -> Flow {
-        (**self).timer(now)
-    }
-
-    fn next_timer(&self) -> Option<Instant> {
-        (**self).next_timer()
-    }
-
-    fn waiting(&self) -> bool {
-        (**self).waiting()
-    }
-
-    fn holder(&self) -> Option<OperatorId> {
-        (**self).holder()
-    }
-
-    fn barrier(&mut self, barrier: Barrier) -> Flow {
-        (**self).barrier(barrier)
-    }
-
-    fn end(&mut self) -> Flow {
-        (**self).end()
-    }
-
-    fn done(&self) -> bool {
-        (**self).done()
-    }
-
-    fn take_error(&mut self) -> Option<Error> {
-        (**self).take_error()
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
-        (**self).poll_flush(cx, flush)
-    }
-
-    fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        (**self).poll_wanted(cx)
-    }
-
-    fn watch(&mut self, on: bool) {
-        (**self).watch(on);
-    }
-
-    fn publish(&mut self) {
-        (**self).publish();
-    }
 }

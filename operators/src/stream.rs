@@ -215,7 +215,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     }
 
     /// The operator that a stage's edges start from. Every stage begins with one.
-    fn last_operator(&self) -> OperatorId {
+    pub(crate) fn last_operator(&self) -> OperatorId {
         let unknown = || self.flow.blueprint().add_operator(Role::Operator, "stage", None);
         self.draft.operators.last().copied().unwrap_or_else(unknown)
     }

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use super::job::JobShared;
 use super::{Head, Seat};
 use crate::batch::{Barrier, Batch};
+use crate::delegate::delegate;
 use crate::error::Error;
 use crate::graph::OperatorId;
 use crate::record::Record;
@@ -60,9 +61,9 @@ impl<I: Iterator, N: Tail<I::Item>> Pump<I, N> {
         let Self { items, next, seat, .. } = self;
         let each = |item| push(next, Record::new(item));
         if size_of::<I>() > SMALL {
-            return items.as_mut().map_or(Flow::More, |items| {
-                pump(items, limit, pulled, seat, before, each)
-            });
+            return items
+                .as_mut()
+                .map_or(Flow::More, |items| pump(items, limit, pulled, seat, before, each));
         }
         // What lives behind a pointer would be stored for each record.
         let Some(mut local) = items.take() else {
@@ -188,64 +189,10 @@ impl<I: Iterator<Item: Send> + Send, N: Tail<I::Item>> Tail<I::Item> for Pump<I,
         self.next.push_apart(record)
     }
 
-    fn resume(&mut self) -> Flow {
-        self.next.resume()
-    }
-
-    fn watermark(&mut self, watermark: Timestamp) -> Flow {
-        self.next.watermark(watermark)
-    }
-
-    fn idle(&mut self, idle: bool) -> Flow {
-        self.next.idle(idle)
-    }
-
-    fn timer(&mut self, now: Instant) -> Flow {
-        self.next.timer(now)
-    }
-
-    fn next_timer(&self) -> Option<Instant> {
-        self.next.next_timer()
-    }
-
-    fn waiting(&self) -> bool {
-        self.next.waiting()
-    }
-
-    fn holder(&self) -> Option<OperatorId> {
-        self.next.holder()
-    }
-
-    fn barrier(&mut self, barrier: Barrier) -> Flow {
-        self.next.barrier(barrier)
-    }
-
-    fn end(&mut self) -> Flow {
-        self.next.end()
-    }
-
-    fn done(&self) -> bool {
-        self.next.done()
-    }
-
-    fn take_error(&mut self) -> Option<Error> {
-        self.next.take_error()
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
-        self.next.poll_flush(cx, flush)
-    }
-
-    fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.next.poll_wanted(cx)
-    }
-
     fn watch(&mut self, on: bool) {
         self.watched = on;
         self.next.watch(on);
     }
 
-    fn publish(&mut self) {
-        self.next.publish();
-    }
+    delegate!(self: Self { next, .. } => next);
 }

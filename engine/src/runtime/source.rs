@@ -12,6 +12,7 @@ use super::pump::{Pump, PumpHead};
 use super::{Head, Run, Seat};
 use crate::batch::Batch;
 use crate::chain::Chain;
+use crate::delegate::Whole;
 use crate::error::{Error, OperatorError};
 use crate::graph::OperatorId;
 use crate::metrics::Counting;
@@ -57,7 +58,7 @@ impl<F: SourceFactory> Chain for FromSource<F> {
         let context = SourceContext::of(run.clock(), &seat, run.random(&seat));
         let limit = run.batch_records::<Self::Item>();
         let head = SourceHead::new(source, context, limit, seat, Arc::clone(run.shared()));
-        run.stage(Box::new(head), Box::new(next));
+        run.stage(Box::new(head), Box::new(Whole(next)));
         Ok(())
     }
 }

@@ -47,12 +47,7 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// first.
     pub(crate) fn result<G: Gather<T>>(self, kind: &'static str, gather: G) -> Output<G::Result> {
         let consumer = Gathering { gather: Some(gather), leave: None };
-        let operator = if C::ALONE || self.parallelism() == 1 {
-            self.consume(kind, consumer)
-        } else {
-            self.gather().consume(kind, consumer)
-        };
-        Output::of(operator)
+        Output::of(self.consume_in_one(kind, consumer))
     }
 }
 

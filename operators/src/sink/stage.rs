@@ -2,10 +2,11 @@
 
 use millstream_engine::Error;
 use millstream_engine::chain::Chain;
-use millstream_engine::graph::{OperatorId, Role, StageBlueprint};
+use millstream_engine::graph::{EdgeOptions, OperatorId, Port, Role, StageBlueprint};
 use millstream_engine::metrics::Counting;
 use millstream_engine::runtime::{Consumer, ConsumerTail, Run, SinkTail};
 use millstream_engine::sink::{Sink, SinkFactory};
+use millstream_engine::tail::EitherTail;
 
 use crate::DataStream;
 
@@ -64,6 +65,56 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
         draft.operators.push(operator);
         flow.blueprint().add_stage(draft, ToConsumer { chain, operator, consumer });
         operator
+    }
+
+    /// The same in one instance, into which those of a parallel stream are gathered first.
+    pub(super) fn consume_in_one<S>(self, kind: &'static str, consumer: S) -> OperatorId
+    where
+        S: Consumer<T>,
+    {
+        if C::ALONE {
+            return self.consume(kind, consumer);
+        }
+        let (alone, last) = (self.parallelism() == 1, self.last_operator());
+        let (flow, chain, mut draft) = self.into_parts();
+        let blueprint = flow.blueprint();
+        if alone {
+            let operator = blueprint.add_operator(Role::Sink, kind, None);
+            draft.operators.push(operator);
+            blueprint.add_stage(draft, ToOne { chain, end: End::Here(operator, consumer) });
+            return operator;
+        }
+        let edge = blueprint.add_edge::<T>("gather", EdgeOptions::default());
+        let port = blueprint.connect(edge, last);
+        blueprint.add_stage(draft, ToOne { chain, end: End::<S>::There(port) });
+        DataStream::behind(flow, edge, 1, "gather").consume(kind, consumer)
+    }
+}
+
+/// A stage that ends in synchronous code, or in an edge to the one instance that does. Which of the
+/// two it is only the graph knows, and the chain is compiled once for both.
+struct ToOne<C, S> {
+    chain: C,
+    end: End<S>,
+}
+
+enum End<S> {
+    Here(OperatorId, S),
+    There(Port),
+}
+
+impl<C: Chain, S: Consumer<C::Item>> StageBlueprint for ToOne<C, S> {
+    fn build<M: Counting>(&self, run: &mut Run<'_, M>, instance: usize) -> Result<(), Error> {
+        let tail = match &self.end {
+            End::Here(operator, consumer) => {
+                Some(EitherTail::First(ConsumerTail::new(run, *operator, instance, consumer)))
+            }
+            // Validation has seen to it that there is one.
+            End::There(port) => {
+                run.outboxes(*port, instance).into_iter().next().map(EitherTail::Second)
+            }
+        };
+        tail.map_or(Ok(()), |tail| self.chain.finish(run, instance, tail))
     }
 }
 
