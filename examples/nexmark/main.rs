@@ -30,6 +30,7 @@ mod table;
 mod tests;
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
@@ -46,30 +47,47 @@ use rates::Rates;
 use run::Run;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::parse();
+    println!("{}", told(&Options::parse(), in_a_process)?);
+    Ok(())
+}
+
+/// Does what the options ask for, and answers what there is to say. `program` is this program with
+/// other arguments: it answers what that has to say.
+fn told(
+    options: &Options,
+    program: impl Fn(Vec<OsString>) -> Result<String, Box<dyn Error>>,
+) -> Result<String, Box<dyn Error>> {
     let mut rates = Rates::new(options.events);
     match options.queries {
         Queries::One(number) => {
-            let (elapsed, rows) = one(number, &options)?;
+            let (elapsed, rows) = one(number, options)?;
             if options.plain {
-                println!("{} {rows}", elapsed.as_nanos());
-                return Ok(());
+                return Ok(format!("{} {rows}", elapsed.as_nanos()));
             }
             rates.add(number, elapsed, rows);
         }
         Queries::All => {
             if options.dump.is_some() {
-                events(&options)?;
+                events(options)?;
             }
             options.output.as_ref().map_or(Ok(()), fs::create_dir_all)?;
             for number in queries::ALL {
-                let (elapsed, rows) = apart(number, &options)?;
-                rates.add(number, elapsed, rows);
+                let said = program(options.for_one(number))?;
+                let numbers = said.trim().split_once(' ');
+                let (nanos, rows) = numbers.ok_or(format!("q{number} has failed"))?;
+                rates.add(number, Duration::from_nanos(nanos.parse()?), rows.parse()?);
             }
         }
     }
-    println!("{rates}");
-    Ok(())
+    Ok(rates.to_string())
+}
+
+/// Runs the program in a process of its own: in one that has had events before, new ones lie where
+/// the old ones have left gaps, and to walk through them takes several times as long.
+fn in_a_process(arguments: Vec<OsString>) -> Result<String, Box<dyn Error>> {
+    let mut program = Command::new(std::env::current_exe()?);
+    let said = program.args(arguments).stderr(Stdio::inherit()).output()?;
+    Ok(String::from_utf8(said.stdout)?)
 }
 
 /// Runs a query, and writes its result if there is somewhere to write it. Answers how long it took,
@@ -86,16 +104,6 @@ fn one(number: u8, options: &Options) -> Result<(Duration, u64), Box<dyn Error>>
         file.flush()?;
     }
     Ok((ran.elapsed, rows))
-}
-
-/// The same in a process of its own: in one that has had events before, new ones lie where the old
-/// ones have left gaps, and to walk through them takes several times as long.
-fn apart(number: u8, options: &Options) -> Result<(Duration, u64), Box<dyn Error>> {
-    let mut program = Command::new(std::env::current_exe()?);
-    let said = program.args(options.for_one(number)).stderr(Stdio::inherit()).output()?;
-    let said = String::from_utf8(said.stdout)?;
-    let numbers = said.trim().split_once(' ').ok_or(format!("q{number} has failed"))?;
-    Ok((Duration::from_nanos(numbers.0.parse()?), numbers.1.parse()?))
 }
 
 /// Makes the events, and writes them down if that is asked for.

@@ -75,6 +75,10 @@ impl Event {
         matches!(self, Self::Auction(_))
     }
 
+    pub(crate) const fn is_bid(&self) -> bool {
+        matches!(self, Self::Bid(_))
+    }
+
     pub(crate) fn person(self) -> Option<Person> {
         match self {
             Self::Person(person) => Some(*person),

@@ -27,7 +27,8 @@ pub(crate) fn query(
     events: DataStream<Event, impl Chain<Item = Event>>,
     instances: usize,
 ) -> DataStream<Row, impl Chain<Item = Row>> {
-    let (people, others) = events.split(Event::is_person);
+    // Most events are bids: they need not travel.
+    let (people, others) = events.filter(|event| !event.is_bid()).split(Event::is_person);
     let people = people
         .filter_map(Event::person)
         .filter(|person| ["OR", "ID", "CA"].contains(&person.state.as_str()));

@@ -30,7 +30,8 @@ pub(crate) fn query(
     events: DataStream<Event, impl Chain<Item = Event>>,
     instances: usize,
 ) -> DataStream<Row, impl Chain<Item = Row>> {
-    let (people, others) = events.split(Event::is_person);
+    // Most events are bids: they need not travel.
+    let (people, others) = events.filter(|event| !event.is_bid()).split(Event::is_person);
     let auctions = others.filter_map(Event::auction);
     people
         .filter_map(Event::person)

@@ -1,6 +1,7 @@
 //! Every query against a plain evaluation of the same events, and what the files look like.
 
 mod plain;
+mod program;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,10 +1,12 @@
 //! Queries 0, 1 and 2, which look at one bid at a time.
 
 use std::future::ready;
+use std::hash::Hash;
 
 use dfir_rs::dfir_syntax;
 use futures::StreamExt as _;
 use millstream::prelude::*;
+use renoir::operator::ExchangeData;
 use timely::dataflow::operators::Inspect as _;
 use timely::dataflow::operators::vec::{Map as _, ToStream as _};
 
@@ -13,26 +15,32 @@ use super::{EVENTS, events, mark, q0, q1, q2};
 use crate::contender::{By, Contender, Workload};
 use crate::model::Event;
 
-/// What all but Millstream, which has operators for it, do with an event in one step: the mark of
-/// its row, if there is one.
-trait Query: Fn(Event) -> Option<u64> + Copy + Send + Sync + 'static {}
+/// What all but Millstream, which has operators for it, do with an event in one step: its row, if
+/// there is one. The result marks the rows, as Millstream's does.
+trait Query<R>: Fn(Event) -> Option<R> + Copy + Send + Sync + 'static {}
 
-impl<F: Fn(Event) -> Option<u64> + Copy + Send + Sync + 'static> Query for F {}
+impl<R, F: Fn(Event) -> Option<R> + Copy + Send + Sync + 'static> Query<R> for F {}
 
-fn pass_through(event: Event) -> Option<u64> {
+trait Row: ExchangeData + Hash {}
+
+impl<R: ExchangeData + Hash> Row for R {}
+
+type Bid = (u64, u64, u64, i64, String);
+
+fn pass_through(event: Event) -> Option<Bid> {
     let bid = event.bid()?;
-    Some(mark(&(bid.auction, bid.bidder, bid.price, bid.date_time, bid.extra)))
+    Some((bid.auction, bid.bidder, bid.price, bid.date_time, bid.extra))
 }
 
 /// In thousandths of a euro.
-fn currency_conversion(event: Event) -> Option<u64> {
+fn currency_conversion(event: Event) -> Option<Bid> {
     let bid = event.bid()?;
-    Some(mark(&(bid.auction, bid.bidder, bid.price * 908, bid.date_time, bid.extra)))
+    Some((bid.auction, bid.bidder, bid.price * 908, bid.date_time, bid.extra))
 }
 
-fn selection(event: Event) -> Option<u64> {
+fn selection(event: Event) -> Option<(u64, u64)> {
     let bid = event.bid().filter(|bid| bid.auction % 123 == 0)?;
-    Some(mark(&(bid.auction, bid.price)))
+    Some((bid.auction, bid.price))
 }
 
 /// Millstream's side of a query of the example.
@@ -54,28 +62,28 @@ pub(super) fn workloads() -> [Workload; 3] {
         workload(
             "nexmark-q0",
             "What does Nexmark's query 0 cost, every bid as it is?",
-            |event| pass_through(event),
+            pass_through,
             millstream!(q0),
         ),
         workload(
             "nexmark-q1",
             "What does Nexmark's query 1 cost, every bid in euros?",
-            |event| currency_conversion(event),
+            currency_conversion,
             millstream!(q1),
         ),
         workload(
             "nexmark-q2",
             "What does Nexmark's query 2 cost, bids for some auctions?",
-            |event| selection(event),
+            selection,
             millstream!(q2),
         ),
     ]
 }
 
-fn workload(
+fn workload<R: Row>(
     name: &'static str,
     question: &'static str,
-    query: impl Query,
+    query: impl Query<R>,
     millstream: fn(&'static [Event]) -> u64,
 ) -> Workload {
     let contenders = vec![
@@ -89,7 +97,7 @@ fn workload(
     Workload { name, question, records: EVENTS, contenders }
 }
 
-fn contender<Q: Query>(
+fn contender<R: Row, Q: Query<R>>(
     name: &'static str,
     by: By,
     query: Q,
@@ -102,17 +110,17 @@ fn contender<Q: Query>(
     })
 }
 
-fn by_hand(events: &'static [Event], query: impl Query) -> u64 {
+fn by_hand<R: Row>(events: &'static [Event], query: impl Query<R>) -> u64 {
     let mut sum = 0_u64;
     for event in events.iter().cloned() {
         if let Some(row) = query(event) {
-            sum = sum.wrapping_add(row);
+            sum = sum.wrapping_add(mark(&row));
         }
     }
     sum
 }
 
-fn timely(events: &'static [Event], query: impl Query) -> u64 {
+fn timely<R: Row>(events: &'static [Event], query: impl Query<R>) -> u64 {
     timely::execute_directly(move |worker| {
         let sum = Sum::default();
         let total = sum.clone();
@@ -122,21 +130,21 @@ fn timely(events: &'static [Event], query: impl Query) -> u64 {
                 .cloned()
                 .to_stream(scope)
                 .flat_map(query)
-                .inspect(move |row| total.add(*row));
+                .inspect(move |row| total.add(mark(row)));
         });
         finish(worker);
         sum.get()
     })
 }
 
-fn renoir_assoc(events: &'static [Event], query: impl Query) -> u64 {
+fn renoir_assoc<R: Row>(events: &'static [Event], query: impl Query<R>) -> u64 {
     let environment = renoir(1);
     let sum = environment
         .stream_iter(events.iter().cloned())
         .filter_map(query)
         .fold_assoc(
             0_u64,
-            |sum, row| *sum = sum.wrapping_add(row),
+            |sum, row| *sum = sum.wrapping_add(mark(&row)),
             |sum, part| *sum = sum.wrapping_add(part),
         )
         .collect_vec();
@@ -144,20 +152,20 @@ fn renoir_assoc(events: &'static [Event], query: impl Query) -> u64 {
     sum.get().expect("it came to its end").into_iter().fold(0, u64::wrapping_add)
 }
 
-fn dfir_rs(events: &'static [Event], query: impl Query) -> u64 {
+fn dfir_rs<R: Row>(events: &'static [Event], query: impl Query<R>) -> u64 {
     let sum = Sum::default();
     let total = sum.clone();
     let mut flow = dfir_syntax! {
         source_iter(events.iter().cloned())
             -> filter_map(query)
-            -> for_each(|row: u64| total.add(row));
+            -> for_each(|row| total.add(mark(&row)));
     };
     flow.run_available_sync();
     sum.get()
 }
 
-fn stream_ext(events: &'static [Event], query: impl Query) -> u64 {
+fn stream_ext<R: Row>(events: &'static [Event], query: impl Query<R>) -> u64 {
     let rows =
         futures::stream::iter(events.iter().cloned()).filter_map(|event| ready(query(event)));
-    runtime(1).block_on(rows.fold(0_u64, |sum, row| ready(sum.wrapping_add(row))))
+    runtime(1).block_on(rows.fold(0_u64, |sum, row| ready(sum.wrapping_add(mark(&row)))))
 }

@@ -1,19 +1,24 @@
-//! The example `nexmark` as a program: what it writes, and what it says. Its queries are tested
-//! where they are.
+//! The program: what it writes, and what it says.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panicking")]
-
+use std::error::Error;
+use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
 
-/// Runs the example, as cargo builds it beside the tests.
-fn nexmark(options: &str) -> Output {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let program = profile.join("examples").join("nexmark");
-    assert!(program.exists(), "build it first: cargo build --example nexmark");
-    Command::new(program).args(options.split_whitespace()).output().unwrap()
+use clap::Parser as _;
+
+use crate::options::Options;
+use crate::told;
+
+/// What the program has to say to these arguments.
+fn said(arguments: &str) -> Result<String, Box<dyn Error>> {
+    program(arguments.split_whitespace().map(OsString::from).collect())
+}
+
+fn program(arguments: Vec<OsString>) -> Result<String, Box<dyn Error>> {
+    told(
+        &Options::try_parse_from([OsString::from("nexmark")].into_iter().chain(arguments))?,
+        program,
+    )
 }
 
 #[test]
@@ -21,8 +26,7 @@ fn a_result_and_its_events_can_be_compared_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
     let (result, events) = (folder.path().join("q2.csv"), folder.path().join("events.jsonl"));
     let (result, events) = (result.to_str().unwrap(), events.to_str().unwrap());
-    let ran = nexmark(&format!("q2 --events 5000 --output {result} --dump {events}"));
-    assert!(ran.status.success(), "{ran:?}");
+    said(&format!("q2 --events 5000 --output {result} --dump {events}")).unwrap();
     let events = fs::read_to_string(events).unwrap();
     let mut expected = Vec::new();
     for line in events.lines() {
@@ -44,9 +48,8 @@ fn all_queries_are_run_and_written() {
     let folder = tempfile::tempdir().unwrap();
     let results = folder.path().join("results");
     let results = results.to_str().unwrap();
-    let ran = nexmark(&format!("all --events 1000 --rate 20 --batch 16 --output {results}"));
-    assert!(ran.status.success(), "{ran:?}");
-    let table = String::from_utf8(ran.stdout).unwrap();
+    let all = format!("all --events 1000 --rate 20 --batch 16 --output {results}");
+    let table = said(&all).unwrap();
     for query in 0..=22 {
         let name = format!("│ {:>5} ┆", format!("q{query}"));
         let line = table.lines().find(|line| line.starts_with(&name)).unwrap();
@@ -58,8 +61,7 @@ fn all_queries_are_run_and_written() {
 
 #[test]
 fn what_can_not_be_done_is_said() {
-    let missing = nexmark("q0 --events 10 --output missing-folder/q0.csv");
-    assert!(!missing.status.success());
-    assert!(String::from_utf8(missing.stderr).unwrap().contains("missing-folder/q0.csv"));
-    assert_eq!(nexmark("q23").status.code(), Some(2));
+    let missing = said("q0 --events 10 --output missing-folder/q0.csv").unwrap_err();
+    assert!(missing.to_string().contains("missing-folder/q0.csv"), "{missing}");
+    assert!(said("q23").unwrap_err().to_string().contains("q0 to q22"));
 }
