@@ -6,6 +6,7 @@
     reason = "the helpers of a test may fail it"
 )]
 
+mod iterators;
 #[cfg(feature = "files")]
 mod read_lines;
 mod small;
