@@ -27,7 +27,7 @@ where
 /// The source behind [`from_iter`].
 #[derive(Clone, Debug)]
 pub struct FromIter<I> {
-    items: I,
+    pub(super) items: I,
 }
 
 impl<I: Iterator<Item: Send + 'static> + Send + 'static> Source for FromIter<I> {

@@ -1,7 +1,6 @@
 //! `iterate`: a seed, and what follows from each value.
 
-use millstream_engine::OperatorError;
-use millstream_engine::source::{Source, SourceBatch, SourceStatus};
+use super::FromIter;
 
 /// A source of a seed and then of what a closure makes of each value before; `None` completes it.
 /// Each run begins with clones of the seed and the closure.
@@ -21,15 +20,15 @@ use millstream_engine::source::{Source, SourceBatch, SourceStatus};
 /// # Ok(())
 /// # }
 /// ```
-pub const fn iterate<T, F>(seed: T, step: F) -> Iterate<T, F>
+pub const fn iterate<T, F>(seed: T, step: F) -> FromIter<Iterate<T, F>>
 where
     T: Clone + Send + 'static,
     F: FnMut(&T) -> Option<T> + Clone + Send + 'static,
 {
-    Iterate { seed: Some(seed), last: None, step }
+    FromIter { items: Iterate { seed: Some(seed), last: None, step } }
 }
 
-/// The source behind [`iterate`].
+/// The values of [`iterate`].
 #[derive(Clone, Debug)]
 pub struct Iterate<T, F> {
     /// What to begin with, until it has been emitted.
@@ -38,30 +37,22 @@ pub struct Iterate<T, F> {
     step: F,
 }
 
-impl<T, F> Source for Iterate<T, F>
-where
-    T: Clone + Send + 'static,
-    F: FnMut(&T) -> Option<T> + Send + 'static,
-{
+impl<T: Clone, F: FnMut(&T) -> Option<T>> Iterator for Iterate<T, F> {
     type Item = T;
 
-    async fn next(&mut self, batch: &mut SourceBatch<T>) -> Result<SourceStatus, OperatorError> {
-        while !batch.is_full() {
-            let first = self.seed.take();
-            let next = first.or_else(|| self.last.take().and_then(|last| (self.step)(&last)));
-            let Some(value) = next else {
-                return Ok(SourceStatus::End);
-            };
-            self.last = Some(value.clone());
-            batch.push(value);
-        }
-        Ok(SourceStatus::More)
+    #[inline]
+    fn next(&mut self) -> Option<T> {
+        let first = self.seed.take();
+        let value = first.or_else(|| self.last.take().and_then(|last| (self.step)(&last)))?;
+        self.last = Some(value.clone());
+        Some(value)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
+    use millstream_engine::source::{Source, SourceBatch, SourceStatus};
 
     use super::*;
 

@@ -81,7 +81,7 @@ pub use queue::{Offer, Queue, QueueHandle, ReadQueue, queue};
 pub use read_lines::{LinesOf, ReadLines, read_lines};
 pub use recover::{on_error_complete, recover};
 pub use recover_with::{RecoverWith, recover_with};
-pub use repeat::{Cycle, ReadCycle, Repeat, cycle, repeat};
+pub use repeat::{Cycle, Repeat, cycle, repeat};
 pub use retry_stream::{RetryStream, retry_stream};
 pub use splits::{ReadSplits, Split, SplitEnumerator, Splits};
 #[cfg(feature = "files")]

@@ -1,7 +1,6 @@
 //! `once`: a single value.
 
-use millstream_engine::OperatorError;
-use millstream_engine::source::{Source, SourceBatch, SourceStatus};
+use super::FromIter;
 
 /// A source of one value. Each run begins with a clone of it.
 ///
@@ -19,24 +18,21 @@ use millstream_engine::source::{Source, SourceBatch, SourceStatus};
 /// # Ok(())
 /// # }
 /// ```
-pub const fn once<T: Clone + Send + 'static>(value: T) -> Once<T> {
-    Once { value: Some(value) }
+pub const fn once<T: Clone + Send + 'static>(value: T) -> FromIter<Once<T>> {
+    FromIter { items: Once { value: Some(value) } }
 }
 
-/// The source behind [`once`].
+/// The value of [`once`].
 #[derive(Clone, Debug)]
 pub struct Once<T> {
     value: Option<T>,
 }
 
-impl<T: Send + 'static> Source for Once<T> {
+impl<T> Iterator for Once<T> {
     type Item = T;
 
-    async fn next(&mut self, batch: &mut SourceBatch<T>) -> Result<SourceStatus, OperatorError> {
-        if let Some(value) = self.value.take() {
-            batch.push(value);
-        }
-        Ok(SourceStatus::End)
+    fn next(&mut self) -> Option<T> {
+        self.value.take()
     }
 }
 

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use millstream_engine::OperatorError;
-use millstream_engine::source::{Source, SourceBatch, SourceFactory, SourceStatus};
+use millstream_engine::source::SourceFactory;
+
+use super::FromIter;
 
 /// A source that emits clones of one value for as long as somebody asks.
 ///
@@ -21,24 +23,22 @@ use millstream_engine::source::{Source, SourceBatch, SourceFactory, SourceStatus
 /// # Ok(())
 /// # }
 /// ```
-pub const fn repeat<T: Clone + Send + 'static>(value: T) -> Repeat<T> {
-    Repeat { value }
+pub const fn repeat<T: Clone + Send + 'static>(value: T) -> FromIter<Repeat<T>> {
+    FromIter { items: Repeat { value } }
 }
 
-/// The source behind [`repeat`].
+/// The values of [`repeat`].
 #[derive(Clone, Debug)]
 pub struct Repeat<T> {
     value: T,
 }
 
-impl<T: Clone + Send + 'static> Source for Repeat<T> {
+impl<T: Clone> Iterator for Repeat<T> {
     type Item = T;
 
-    async fn next(&mut self, batch: &mut SourceBatch<T>) -> Result<SourceStatus, OperatorError> {
-        while !batch.is_full() {
-            batch.push(self.value.clone());
-        }
-        Ok(SourceStatus::More)
+    #[inline]
+    fn next(&mut self) -> Option<T> {
+        Some(self.value.clone())
     }
 }
 
@@ -78,38 +78,15 @@ where
     I: IntoIterator<IntoIter: Clone + Send + 'static, Item: Send + 'static>,
     I: Clone + Send + 'static,
 {
-    type Source = ReadCycle<I::IntoIter>;
+    type Source = FromIter<std::iter::Cycle<I::IntoIter>>;
 
     fn create(&self, _instance: usize) -> Result<Self::Source, OperatorError> {
-        Ok(ReadCycle(self.items.clone().into_iter().cycle()))
+        Ok(FromIter { items: self.items.clone().into_iter().cycle() })
     }
 }
 
 impl<I> fmt::Debug for Cycle<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Cycle")
-    }
-}
-
-/// The running source behind [`cycle`].
-pub struct ReadCycle<I>(std::iter::Cycle<I>);
-
-impl<I> Source for ReadCycle<I>
-where
-    I: Iterator<Item: Send + 'static> + Clone + Send + 'static,
-{
-    type Item = I::Item;
-
-    async fn next(
-        &mut self,
-        batch: &mut SourceBatch<I::Item>,
-    ) -> Result<SourceStatus, OperatorError> {
-        Ok(if batch.fill(&mut self.0) { SourceStatus::End } else { SourceStatus::More })
-    }
-}
-
-impl<I> fmt::Debug for ReadCycle<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ReadCycle")
     }
 }

@@ -1,7 +1,6 @@
 //! `unfold`: values computed from a state, one after another.
 
-use millstream_engine::OperatorError;
-use millstream_engine::source::{Source, SourceBatch, SourceStatus};
+use super::FromIter;
 
 /// A source that computes each value, and the next state, from the state before; `None` completes
 /// it. Each run begins with clones of the seed and the closure.
@@ -22,45 +21,37 @@ use millstream_engine::source::{Source, SourceBatch, SourceStatus};
 /// # Ok(())
 /// # }
 /// ```
-pub const fn unfold<S, T, F>(seed: S, step: F) -> Unfold<S, F>
+pub const fn unfold<S, T, F>(seed: S, step: F) -> FromIter<Unfold<S, F>>
 where
     S: Clone + Send + 'static,
     T: Send + 'static,
     F: FnMut(S) -> Option<(T, S)> + Clone + Send + 'static,
 {
-    Unfold { state: Some(seed), step }
+    FromIter { items: Unfold { state: Some(seed), step } }
 }
 
-/// The source behind [`unfold`].
+/// The values of [`unfold`].
 #[derive(Clone, Debug)]
 pub struct Unfold<S, F> {
     state: Option<S>,
     step: F,
 }
 
-impl<S, T, F> Source for Unfold<S, F>
-where
-    S: Send + 'static,
-    T: Send + 'static,
-    F: FnMut(S) -> Option<(T, S)> + Send + 'static,
-{
+impl<S, T, F: FnMut(S) -> Option<(T, S)>> Iterator for Unfold<S, F> {
     type Item = T;
 
-    async fn next(&mut self, batch: &mut SourceBatch<T>) -> Result<SourceStatus, OperatorError> {
-        while !batch.is_full() {
-            let Some((value, state)) = self.state.take().and_then(&mut self.step) else {
-                return Ok(SourceStatus::End);
-            };
-            self.state = Some(state);
-            batch.push(value);
-        }
-        Ok(SourceStatus::More)
+    #[inline]
+    fn next(&mut self) -> Option<T> {
+        let (value, state) = (self.step)(self.state.take()?)?;
+        self.state = Some(state);
+        Some(value)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
+    use millstream_engine::source::{Source, SourceBatch, SourceStatus};
 
     use super::*;
 
@@ -80,14 +71,11 @@ mod tests {
     #[test]
     fn a6_nothing_is_computed_after_the_end() {
         let mut calls = 0;
-        let mut source = Unfold {
-            state: Some(()),
-            step: move |()| {
-                calls += 1;
-                assert_eq!(calls, 1);
-                None::<(u32, ())>
-            },
-        };
+        let mut source = unfold((), move |()| {
+            calls += 1;
+            assert_eq!(calls, 1);
+            None::<(u32, ())>
+        });
         for _ in 0..2 {
             let status = source.next(&mut SourceBatch::new(1)).now_or_never();
             assert_eq!(status.unwrap().unwrap(), SourceStatus::End);
