@@ -35,6 +35,8 @@ pub struct Outbox<T> {
     failed: bool,
     operator: Arc<str>,
     cancelled: Arc<Counter>,
+    /// How often a batch found who it was for waiting.
+    woken: Option<Arc<Counter>>,
     /// Where the edge is not an ordinary one.
     terms: Option<Box<Terms<T>>>,
 }
@@ -67,6 +69,7 @@ impl<T> Outbox<T> {
             failed: false,
             operator,
             cancelled,
+            woken: None,
             terms: None,
         }
     }
@@ -74,6 +77,11 @@ impl<T> Outbox<T> {
     /// The same, on terms of its own.
     pub(crate) fn on_terms(self, terms: Option<Terms<T>>) -> Self {
         Self { terms: terms.map(Box::new), ..self }
+    }
+
+    /// The same, counting in `woken` how often a batch finds who it is for waiting.
+    pub(crate) fn waking(self, woken: Arc<Counter>) -> Self {
+        Self { woken: Some(woken), ..self }
     }
 
     /// Looks at a record that was just pushed, where that is not known to be needless.
@@ -137,6 +145,11 @@ impl<T> Outbox<T> {
             Sent::Sent => {
                 self.idle_sent = self.batch.idle;
                 self.bytes = 0;
+                if self.sender.take_woke()
+                    && let Some(woken) = &self.woken
+                {
+                    woken.add(1);
+                }
                 if let Some(terms) = &mut self.terms {
                     terms.sent();
                 }

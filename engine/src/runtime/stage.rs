@@ -22,6 +22,9 @@ use crate::time::{Clock, Instant, Sleep};
 const POLL_MAX: Duration = Duration::from_micros(200);
 /// The same in steps, for a clock that stands still.
 const STEPS_MAX: usize = 1024;
+/// How often in a row a stage may be queued again at once, before it lets the runtime look at its
+/// timers and sockets.
+const REQUEUES_MAX: usize = 4;
 /// How long one uninterrupted run through the kernel should last at most.
 const SLICE_MAX: Duration = Duration::from_micros(100);
 /// How many records the first slice has, when nothing is known of their cost.
@@ -71,6 +74,7 @@ pub(super) struct Stage<T> {
     /// The kernel has been told of the end.
     ending: bool,
     timer: Option<(Instant, Sleep)>,
+    requeues: usize,
     end: Arc<StageEnd>,
 }
 
@@ -110,6 +114,7 @@ impl<T> Stage<T> {
             enough: false,
             ending: false,
             timer: None,
+            requeues: 0,
             end,
         }
     }
@@ -340,6 +345,20 @@ impl<T> Stage<T> {
     }
 }
 
+impl<T> Stage<T> {
+    /// Ends a poll that is long enough. If it `woke` the stage behind, that one waits on this
+    /// worker, where no other can fetch it: so this stage is what another worker may go on with,
+    /// and the two get to work side by side.
+    fn let_others_run(&mut self, cx: &mut Context<'_>, woke: bool) {
+        if woke && self.requeues < REQUEUES_MAX {
+            self.requeues += 1;
+            return super::spawn::requeue(cx);
+        }
+        self.requeues = 0;
+        super::spawn::yield_now(cx);
+    }
+}
+
 impl<T: Send> RunnableStage for Stage<T> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let started = self.clock.now();
@@ -348,6 +367,7 @@ impl<T: Send> RunnableStage for Stage<T> {
             self.kernel.publish();
             return Poll::Ready(Err(error));
         }
+        let woken = self.counters.woken.get();
         let enough = started + POLL_MAX;
         let mut now = started;
         for _ in 0..self.steps {
@@ -376,7 +396,7 @@ impl<T: Send> RunnableStage for Stage<T> {
             }
         }
         self.kernel.publish();
-        super::spawn::yield_now(cx);
+        self.let_others_run(cx, self.counters.woken.get() != woken);
         Poll::Pending
     }
 
