@@ -6,7 +6,7 @@
     reason = "the helpers of a test may fail it"
 )]
 
-mod iterators;
+mod into_edges;
 #[cfg(feature = "files")]
 mod read_lines;
 mod small;
