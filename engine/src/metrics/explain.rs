@@ -44,8 +44,9 @@ pub struct Culprit {
     pub stage: String,
     /// The instance, where the stage has several and not all of them do.
     pub instance: Option<usize>,
-    /// The operator, where it is known: always of sources, sinks and whoever waits for something
-    /// of its own, of the others where the stage has only one or the run [counts by
+    /// The operator, where it is known: of sources, but not of an iterator in a stage that has been
+    /// quick, of sinks and whoever waits for something of its own, of the others where the stage
+    /// has only one or the run [counts by
     /// operator](crate::runtime::JobOptions::with_operator_counts).
     pub operator: Option<String>,
     /// In what way.

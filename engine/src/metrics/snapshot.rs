@@ -71,7 +71,8 @@ pub struct InstanceMetrics {
     /// For how long, with nothing moving meanwhile.
     pub age: Duration,
     /// The operator that is at work or waited for, an index, where it is known: of sources, sinks
-    /// and whoever waits for a timer it is, of the others if the run counts by operator.
+    /// and whoever waits for a timer it is, of the others if the run counts by operator. In a quick
+    /// stage that begins with an iterator, it is not.
     pub at: Option<usize>,
     /// Records taken by the first operator.
     pub records_in: u64,

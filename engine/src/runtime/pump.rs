@@ -55,7 +55,7 @@ impl<I: Iterator, N: Tail<I::Item>> Pump<I, N> {
         &mut self,
         limit: usize,
         pulled: &mut Pulled,
-        before: impl Fn(&Seat),
+        take: impl Fn(&mut I, &Seat) -> Option<I::Item>,
         push: impl Fn(&mut N, Record<I::Item>) -> Flow,
     ) -> Flow {
         let Self { items, next, seat, .. } = self;
@@ -63,41 +63,63 @@ impl<I: Iterator, N: Tail<I::Item>> Pump<I, N> {
         if size_of::<I>() > SMALL {
             return items
                 .as_mut()
-                .map_or(Flow::More, |items| pump(items, limit, pulled, seat, before, each));
+                .map_or(Flow::More, |items| pump(items, limit, pulled, seat, take, each));
         }
         // What lives behind a pointer would be stored for each record.
         let Some(mut local) = items.take() else {
             return Flow::More;
         };
-        let flow = pump(&mut local, limit, pulled, seat, before, each);
+        let flow = pump(&mut local, limit, pulled, seat, take, each);
         *items = Some(local);
         flow
     }
 
     /// Fills the buffer of a chain that is nothing else. Answers how many records of `limit` are
     /// still to be pushed one by one.
+    #[inline]
     fn collect(&mut self, limit: usize, pulled: &mut Pulled) -> Result<usize, Flow> {
-        let mut left = limit;
-        let Some(mut items) = self.items.take() else {
-            return Ok(left);
-        };
-        let mut flow = Flow::More;
-        while flow == Flow::More
-            && left > 0
-            && !pulled.ended
-            && let Some((records, room)) = self.next.collecting()
-        {
-            let wanted = room.min(left);
-            let guard = self.seat.guard();
-            let taken = extend(records, &mut items, wanted, pulled);
-            guard.disarm();
-            left -= taken;
-            pulled.ended = taken < wanted;
-            flow = self.next.collected();
+        let Self { items, next, seat, .. } = self;
+        if next.collecting().is_none() {
+            return Ok(limit);
         }
-        self.items = Some(items);
-        if flow == Flow::Stop || pulled.ended { Err(flow) } else { Ok(left) }
+        if size_of::<I>() > SMALL {
+            let items = items.as_mut();
+            return items.map_or(Ok(limit), |items| collect(items, next, seat, limit, pulled));
+        }
+        let Some(mut local) = items.take() else {
+            return Ok(limit);
+        };
+        let collected = collect(&mut local, next, seat, limit, pulled);
+        *items = Some(local);
+        collected
     }
+}
+
+#[allow(clippy::inline_always, reason = "the iterator would live in memory")]
+#[inline(always)]
+fn collect<I: Iterator, N: Tail<I::Item>>(
+    items: &mut I,
+    next: &mut N,
+    seat: &Seat,
+    limit: usize,
+    pulled: &mut Pulled,
+) -> Result<usize, Flow> {
+    let mut left = limit;
+    while left > 0
+        && let Some((records, room)) = next.collecting()
+    {
+        let wanted = room.min(left);
+        let guard = seat.guard();
+        let taken = extend(records, items, wanted, pulled);
+        guard.disarm();
+        left -= taken;
+        pulled.ended = taken < wanted;
+        let flow = next.collected();
+        if flow == Flow::Stop || pulled.ended {
+            return Err(flow);
+        }
+    }
+    Ok(left)
 }
 
 /// Moves up to `wanted` items, and counts them, after a panic too.
@@ -135,14 +157,13 @@ fn pump<I: Iterator>(
     limit: usize,
     pulled: &mut Pulled,
     seat: &Seat,
-    before: impl Fn(&Seat),
+    take: impl Fn(&mut I, &Seat) -> Option<I::Item>,
     mut push: impl FnMut(I::Item) -> Flow,
 ) -> Flow {
     let mut tally = Tally { left: limit, limit, pulled };
     while tally.left > 0 {
         let guard = seat.guard();
-        before(seat);
-        let item = items.next();
+        let item = take(items, seat);
         guard.disarm();
         let Some(item) = item else {
             tally.pulled.ended = true;
@@ -173,13 +194,17 @@ impl Drop for Tally<'_> {
 impl<I: Iterator<Item: Send> + Send, N: Tail<I::Item>> Tail<I::Item> for Pump<I, N> {
     fn pull(&mut self, limit: usize, pulled: &mut Pulled) -> Flow {
         if self.watched {
-            // Whoever looks why the stage is slow is to see the source at work, too.
-            let flow = self.pull_by(limit, pulled, Seat::begin_work, N::push_watched);
-            self.seat.end_work();
-            return flow;
+            // Whoever looks why the stage is slow is to see its source at work, too.
+            let take = |items: &mut I, seat: &Seat| {
+                seat.begin_work();
+                let item = items.next();
+                seat.end_work();
+                item
+            };
+            return self.pull_by(limit, pulled, take, N::push_watched);
         }
         match self.collect(limit, pulled) {
-            Ok(left) => self.pull_by(left, pulled, |_| {}, N::push),
+            Ok(left) => self.pull_by(left, pulled, |items, _| items.next(), N::push),
             Err(flow) => flow,
         }
     }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::{Head, StageEnd};
-use crate::batch::Batch;
+use crate::batch::{Batch, default_batch};
 use crate::error::Error;
 use crate::metrics::{Doing, StageCounters};
 use crate::record::Record;
@@ -57,6 +57,8 @@ pub(super) struct Stage<T> {
     leave: usize,
     unread: usize,
     pulled: Pulled,
+    /// How many batches the last step has read, which are as good as steps.
+    read: usize,
     /// The steps that a poll may take.
     steps: usize,
     /// Whether operators say when they are at work.
@@ -105,6 +107,7 @@ impl<T> Stage<T> {
             leave: 0,
             unread: 0,
             pulled: Pulled::default(),
+            read: 0,
             steps: STEPS_MAX,
             watching: false,
             slice: SLICE_START,
@@ -214,6 +217,7 @@ impl<T> Stage<T> {
             self.unread = 0;
             self.batch.end = true;
         }
+        self.read = pulled.records / const { default_batch::<T>() };
         self.counters.given.add(pulled.records as u64);
         let taken = std::mem::take(&mut self.offered).saturating_sub(left) + pulled.records;
         self.counters.records_in.add(taken as u64);
@@ -370,7 +374,8 @@ impl<T: Send> RunnableStage for Stage<T> {
         let woken = self.counters.woken.get();
         let enough = started + POLL_MAX;
         let mut now = started;
-        for _ in 0..self.steps {
+        let mut steps = self.steps;
+        while steps > 0 {
             now = match self.step(cx, now) {
                 Ok(Step::Again) => self.clock.now(),
                 Ok(Step::AgainAt(now)) => now,
@@ -391,6 +396,7 @@ impl<T: Send> RunnableStage for Stage<T> {
                     return Poll::Ready(Err(error));
                 }
             };
+            steps = steps.saturating_sub(1 + std::mem::take(&mut self.read));
             if now >= enough {
                 break;
             }

@@ -7,6 +7,7 @@
 )]
 
 mod into_edges;
+mod iterators;
 #[cfg(feature = "files")]
 mod read_lines;
 mod small;
