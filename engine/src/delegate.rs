@@ -86,6 +86,14 @@ impl<T, N: Tail<T> + ?Sized> Tail<T> for Box<N> {
         (**self).pull(limit, pulled)
     }
 
+    fn collecting(&mut self) -> Option<(&mut Vec<Record<T>>, usize)> {
+        (**self).collecting()
+    }
+
+    fn collected(&mut self) -> Flow {
+        (**self).collected()
+    }
+
     fn watch(&mut self, on: bool) {
         (**self).watch(on);
     }
@@ -150,6 +158,20 @@ impl<T, A: Tail<T>, B: Tail<T>> Tail<T> for EitherTail<A, B> {
         match self {
             Self::First(next) => next.run(batch, limit, spare),
             Self::Second(next) => next.run(batch, limit, spare),
+        }
+    }
+
+    fn collecting(&mut self) -> Option<(&mut Vec<Record<T>>, usize)> {
+        match self {
+            Self::First(next) => next.collecting(),
+            Self::Second(next) => next.collecting(),
+        }
+    }
+
+    fn collected(&mut self) -> Flow {
+        match self {
+            Self::First(next) => next.collected(),
+            Self::Second(next) => next.collected(),
         }
     }
 

@@ -90,6 +90,18 @@ pub trait Tail<T>: Send {
         Flow::More
     }
 
+    /// Of a tail that does no more with a record than keep it until there are enough: where to put
+    /// records instead of pushing them, and how many, at least one. Behind them comes
+    /// [`collected`](Tail::collected), as if the last of them had been pushed.
+    fn collecting(&mut self) -> Option<(&mut Vec<Record<T>>, usize)> {
+        None
+    }
+
+    /// Records have been put where [`collecting`](Tail::collecting) said.
+    fn collected(&mut self) -> Flow {
+        Flow::More
+    }
+
     /// Goes on with what is pending, the end of the chain first.
     fn resume(&mut self) -> Flow;
 

@@ -107,7 +107,8 @@ pub(crate) fn channel_with<T>(
     let meter = clock.map_or_else(Meter::default, Meter::timed_by);
     let (state, lost) = (Mutex::new(State::new(queue, meter)), Counter::default());
     let shared = Arc::new(Shared { capacity, rank, forgiving, lost, state });
-    (Sender { shared: Arc::clone(&shared), ended: false }, Receiver { shared, spare: None })
+    let sender = Sender { shared: Arc::clone(&shared), ended: false, woke: false };
+    (sender, Receiver { shared, spare: None })
 }
 
 /// Whose failure is not to become that of the other side.
@@ -190,6 +191,8 @@ fn wake(waker: Option<Waker>) {
 pub struct Sender<T> {
     shared: Arc<Shared<T>>,
     ended: bool,
+    /// A batch has found the consumer waiting, and nobody has asked about it.
+    woke: bool,
 }
 
 impl<T> Sender<T> {
@@ -244,6 +247,11 @@ impl<T> Sender<T> {
         }
         register(&mut state.sender_waker, cx);
         Poll::Pending
+    }
+
+    /// Whether a batch has found the consumer waiting since this was last asked.
+    pub(super) const fn take_woke(&mut self) -> bool {
+        std::mem::replace(&mut self.woke, false)
     }
 
     /// The most records that the channel may hold.
@@ -364,6 +372,7 @@ impl<T> Sender<T> {
         state.queue.put(batch, bytes, &ranks, self.shared.capacity.batch);
         let waker = state.receiver_waker.take();
         drop(state);
+        self.woke |= waker.is_some();
         wake(waker);
         Sent::Sent
     }

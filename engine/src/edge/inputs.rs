@@ -55,6 +55,13 @@ impl<T> Input<T> {
     const fn counts(&self) -> bool {
         !self.ended && !self.idle
     }
+
+    /// Whether `batch` is of records alone, from an input that counted before: then it goes on as
+    /// it is, and nothing is to be merged.
+    const fn is_plain(&self, batch: &Batch<T>) -> bool {
+        let control = !batch.marks.is_empty() || batch.barrier.is_some() || batch.end;
+        !self.idle && !batch.idle && !control && !batch.records.is_empty()
+    }
 }
 
 impl<T> Inputs<T> {
@@ -205,7 +212,8 @@ impl<T: Send> Head<T> for Inputs<T> {
         let count = self.inputs.len();
         let mut looked = 0;
         while looked < count {
-            let index = (self.cursor + looked) % count;
+            let place = self.cursor + looked;
+            let index = if place < count { place } else { place - count };
             looked += 1;
             let turn = self.turn();
             let Some(input) = self.inputs.get_mut(index) else {
@@ -217,9 +225,13 @@ impl<T: Send> Head<T> for Inputs<T> {
             }
             match input.receiver.poll_recv(cx) {
                 Poll::Ready(Received::Batch(batch)) => {
+                    self.cursor = if index + 1 < count { index + 1 } else { 0 };
+                    if input.is_plain(&batch) {
+                        self.last = index;
+                        return Poll::Ready(Ok(batch));
+                    }
                     let idle_before = self.all_idle();
                     let merged = self.merge(index, batch);
-                    self.cursor = (index + 1) % count;
                     if merged.is_empty() && merged.idle == idle_before {
                         // Control that concerns nobody yet: look at all inputs once more.
                         looked = 0;
@@ -235,6 +247,10 @@ impl<T: Send> Head<T> for Inputs<T> {
             }
         }
         Poll::Pending
+    }
+
+    fn is_quick(&self) -> bool {
+        true
     }
 
     fn recycle(&mut self, records: Vec<Record<T>>) {

@@ -35,6 +35,8 @@ pub struct Outbox<T> {
     failed: bool,
     operator: Arc<str>,
     cancelled: Arc<Counter>,
+    /// How often a batch found who it was for waiting.
+    woken: Option<Arc<Counter>>,
     /// Where the edge is not an ordinary one.
     terms: Option<Box<Terms<T>>>,
 }
@@ -67,6 +69,7 @@ impl<T> Outbox<T> {
             failed: false,
             operator,
             cancelled,
+            woken: None,
             terms: None,
         }
     }
@@ -74,6 +77,11 @@ impl<T> Outbox<T> {
     /// The same, on terms of its own.
     pub(crate) fn on_terms(self, terms: Option<Terms<T>>) -> Self {
         Self { terms: terms.map(Box::new), ..self }
+    }
+
+    /// The same, counting in `woken` how often a batch finds who it is for waiting.
+    pub(crate) fn waking(self, woken: Arc<Counter>) -> Self {
+        Self { woken: Some(woken), ..self }
     }
 
     /// Looks at a record that was just pushed, where that is not known to be needless.
@@ -137,6 +145,11 @@ impl<T> Outbox<T> {
             Sent::Sent => {
                 self.idle_sent = self.batch.idle;
                 self.bytes = 0;
+                if self.sender.take_woke()
+                    && let Some(woken) = &self.woken
+                {
+                    woken.add(1);
+                }
                 if let Some(terms) = &mut self.terms {
                     terms.sent();
                 }
@@ -372,6 +385,17 @@ impl<T: Send> Tail<T> for Outbox<T> {
         }
         // Nothing to do a record at a time: a stage without operators, or one that only joins.
         self.take(batch)
+    }
+
+    fn collecting(&mut self) -> Option<(&mut Vec<Record<T>>, usize)> {
+        let room = self.sender.batch_limit().checked_sub(self.batch.records.len())?;
+        // Weighed, or wanted by nobody: each record has to be looked at.
+        let plain = room > 0 && self.weight.is_none() && !self.finished && self.terms.is_none();
+        plain.then_some((&mut self.batch.records, room))
+    }
+
+    fn collected(&mut self) -> Flow {
+        if self.is_filled() { self.try_send() } else { Flow::More }
     }
 
     fn resume(&mut self) -> Flow {

@@ -8,9 +8,9 @@ use super::sorted::Sorted;
 use crate::batch::Batch;
 use crate::record::Record;
 
-/// How many emptied buffers wait for reuse: as many as a stage may empty before its neighbour has
-/// its turn again.
-const SPARE_BUFFERS_MAX: usize = 4;
+/// How many emptied buffers wait for reuse: as many as an edge of default capacity holds, or each
+/// time it fills up some are allocated.
+const SPARE_BUFFERS_MAX: usize = 16;
 
 /// What waits in a channel.
 pub(super) struct Queue<T> {
@@ -212,7 +212,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Keeps an emptied buffer for [`put`](Queue::put) to hand out.
+    /// Keeps an emptied buffer for [`put`](Queue::put) to hand out: the last one first, as it is
+    /// the likeliest to be in a cache.
     pub(super) fn keep_buffer(&mut self, buffer: Vec<Record<T>>) {
         if self.spare.len() < SPARE_BUFFERS_MAX {
             self.spare.push(buffer);

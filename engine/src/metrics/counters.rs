@@ -98,6 +98,8 @@ pub(crate) struct StageCounters {
     /// Records dropped on the way out, because whoever they were for had enough.
     pub(crate) cancelled: std::sync::Arc<Counter>,
     pub(crate) batches: Counter,
+    /// How often a batch on its way out found who it was for waiting.
+    pub(crate) woken: std::sync::Arc<Counter>,
     pub(crate) activity: Activity,
     /// How long the kernel had a record, by the mean of each slice.
     pub(crate) running: Histogram,

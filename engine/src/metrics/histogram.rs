@@ -30,6 +30,10 @@ fn begin_of(bucket: usize) -> u64 {
     ((PER_DOUBLING + bucket % PER_DOUBLING) as u64) << (doubling - 2)
 }
 
+fn nanos_of(took: Duration) -> u64 {
+    u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Times of one kind. One task writes, anybody reads.
 #[derive(Debug)]
 pub(crate) struct Histogram {
@@ -46,10 +50,20 @@ impl Default for Histogram {
 
 impl Histogram {
     pub(crate) fn record(&self, took: Duration, weight: u64) {
+        self.add(nanos_of(took), weight);
+    }
+
+    /// So many times that took `all` together, each of them by their mean.
+    pub(crate) fn record_mean(&self, all: Duration, times: u64) {
+        if let Some(mean) = nanos_of(all).checked_div(times) {
+            self.add(mean, times);
+        }
+    }
+
+    fn add(&self, nanos: u64, weight: u64) {
         if UNCOUNTED {
             return;
         }
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         if let Some(bucket) = self.buckets.get(bucket_of(nanos)) {
             bucket.add(weight);
         }

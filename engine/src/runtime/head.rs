@@ -30,6 +30,11 @@ pub trait Head<T>: Send {
         false
     }
 
+    /// Whether a batch costs no time worth measuring, because nobody's code ran for it.
+    fn is_quick(&self) -> bool {
+        false
+    }
+
     /// Takes back an emptied buffer.
     fn recycle(&mut self, records: Vec<Record<T>>);
 
@@ -48,6 +53,10 @@ impl<T, H: Head<T> + ?Sized> Head<T> for Box<H> {
 
     fn in_flight(&self) -> bool {
         (**self).in_flight()
+    }
+
+    fn is_quick(&self) -> bool {
+        (**self).is_quick()
     }
 
     fn recycle(&mut self, records: Vec<Record<T>>) {

@@ -24,6 +24,10 @@ impl<T> Head<T> for PumpHead {
         self.0.gate.poll_open(cx).map(|()| Ok(Batch::new()))
     }
 
+    fn is_quick(&self) -> bool {
+        true
+    }
+
     fn recycle(&mut self, _records: Vec<Record<T>>) {}
 
     fn finish(&mut self) {}
@@ -68,6 +72,80 @@ impl<I: Iterator, N: Tail<I::Item>> Pump<I, N> {
         let flow = pump(&mut local, limit, pulled, seat, take, each);
         *items = Some(local);
         flow
+    }
+
+    /// Fills the buffer of a chain that is nothing else. Answers how many records of `limit` are
+    /// still to be pushed one by one.
+    #[inline]
+    fn collect(&mut self, limit: usize, pulled: &mut Pulled) -> Result<usize, Flow> {
+        let Self { items, next, seat, .. } = self;
+        if next.collecting().is_none() {
+            return Ok(limit);
+        }
+        if size_of::<I>() > SMALL {
+            let items = items.as_mut();
+            return items.map_or(Ok(limit), |items| collect(items, next, seat, limit, pulled));
+        }
+        let Some(mut local) = items.take() else {
+            return Ok(limit);
+        };
+        let collected = collect(&mut local, next, seat, limit, pulled);
+        *items = Some(local);
+        collected
+    }
+}
+
+#[allow(clippy::inline_always, reason = "the iterator would live in memory")]
+#[inline(always)]
+fn collect<I: Iterator, N: Tail<I::Item>>(
+    items: &mut I,
+    next: &mut N,
+    seat: &Seat,
+    limit: usize,
+    pulled: &mut Pulled,
+) -> Result<usize, Flow> {
+    let mut left = limit;
+    while left > 0
+        && let Some((records, room)) = next.collecting()
+    {
+        let wanted = room.min(left);
+        let guard = seat.guard();
+        let taken = extend(records, items, wanted, pulled);
+        guard.disarm();
+        left -= taken;
+        pulled.ended = taken < wanted;
+        let flow = next.collected();
+        if flow == Flow::Stop || pulled.ended {
+            return Err(flow);
+        }
+    }
+    Ok(left)
+}
+
+/// Moves up to `wanted` items, and counts them, after a panic too.
+#[inline]
+fn extend<T>(
+    records: &mut Vec<Record<T>>,
+    items: &mut impl Iterator<Item = T>,
+    wanted: usize,
+    pulled: &mut Pulled,
+) -> usize {
+    let before = records.len();
+    let growth = Growth { records, before, pulled };
+    growth.records.extend(items.take(wanted).map(Record::new));
+    growth.records.len() - before
+}
+
+/// A buffer that is being filled.
+struct Growth<'a, T> {
+    records: &'a mut Vec<Record<T>>,
+    before: usize,
+    pulled: &'a mut Pulled,
+}
+
+impl<T> Drop for Growth<'_, T> {
+    fn drop(&mut self) {
+        self.pulled.records += self.records.len() - self.before;
     }
 }
 
@@ -125,7 +203,10 @@ impl<I: Iterator<Item: Send> + Send, N: Tail<I::Item>> Tail<I::Item> for Pump<I,
             };
             return self.pull_by(limit, pulled, take, N::push_watched);
         }
-        self.pull_by(limit, pulled, |items, _| items.next(), N::push)
+        match self.collect(limit, pulled) {
+            Ok(left) => self.pull_by(left, pulled, |items, _| items.next(), N::push),
+            Err(flow) => flow,
+        }
     }
 
     // Nothing comes from anywhere else, and the chain is compiled into one loop only.

@@ -327,6 +327,7 @@ pub(super) fn outboxes<T: Send + 'static>(
     instance: usize,
 ) -> Vec<Outbox<T>> {
     let cancelled = Arc::clone(&core.stage_counters().cancelled);
+    let woken = Arc::clone(&core.stage_counters().woken);
     let node = graph.edges.get(port.edge.0);
     let weight = node.and_then(|node| said::<Weight<T>>(node.weight.as_ref()));
     let merge = node.and_then(|node| said::<Merge<T>>(node.merge.as_ref()));
@@ -362,6 +363,7 @@ pub(super) fn outboxes<T: Send + 'static>(
     let senders = of_producer.and_then(|producer| producer.get_mut(instance)).map(std::mem::take);
     let outbox = |sender| {
         Outbox::new(sender, weight.clone(), Arc::clone(&name), Arc::clone(&cancelled))
+            .waking(Arc::clone(&woken))
             .on_terms(seat.as_ref().map(terms))
     };
     senders.unwrap_or_default().into_iter().map(outbox).collect()

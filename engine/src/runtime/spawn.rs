@@ -14,10 +14,16 @@ where
     owner.spawn(task)
 }
 
-/// Wakes the task again once the runtime has looked at its timers and sockets.
+/// Wakes the task again once the runtime has looked at its timers and sockets. Until then no other
+/// worker can go on with it.
 pub(super) fn yield_now(cx: &mut Context<'_>) {
     let yielding = std::pin::pin!(tokio::task::yield_now());
     if yielding.poll(cx).is_ready() {
         cx.waker().wake_by_ref();
     }
+}
+
+/// Wakes the task again at once, for whichever worker has nothing to do.
+pub(super) fn requeue(cx: &Context<'_>) {
+    cx.waker().wake_by_ref();
 }

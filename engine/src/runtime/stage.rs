@@ -25,6 +25,9 @@ const STEPS_MAX: usize = 1024;
 /// The steps of a stage that shares its task with those behind it before they have their turn: some
 /// two batches, so that what it hands them is still in the cache.
 const STEPS_SHARING: usize = 4;
+/// How often in a row a stage may be queued again at once, before it lets the runtime look at its
+/// timers and sockets.
+const REQUEUES_MAX: usize = 4;
 /// How long one uninterrupted run through the kernel should last at most.
 const SLICE_MAX: Duration = Duration::from_micros(100);
 /// How many records the first slice has, when nothing is known of their cost.
@@ -81,12 +84,13 @@ pub(super) struct Stage<T> {
     /// The kernel has been told of the end.
     ending: bool,
     timer: Option<(Instant, Sleep)>,
+    requeues: usize,
     end: Arc<StageEnd>,
 }
 
 enum Step {
     Again,
-    /// As `Again`, by one who has just read the clock.
+    /// As `Again`, by one who has just read the clock, or done nothing since.
     AgainAt(Instant),
     Wait(Doing),
     Finished,
@@ -122,6 +126,7 @@ impl<T> Stage<T> {
             enough: false,
             ending: false,
             timer: None,
+            requeues: 0,
             end,
         }
     }
@@ -175,7 +180,7 @@ impl<T> Stage<T> {
                 Poll::Pending => Ok(Step::Wait(Doing::AwaitsRoom)),
             };
         }
-        self.next_batch(cx)
+        self.next_batch(cx, now)
     }
 
     /// Runs the kernel over part of the batch, and learns how much to give it the next time. Tells
@@ -200,9 +205,7 @@ impl<T> Stage<T> {
         }
         let after = self.clock.now();
         let spent = after.saturating_since(before);
-        if let (Ok(records), true) = (u32::try_from(taken), taken > 0) {
-            self.counters.running.record(spent / records, taken as u64);
-        }
+        self.counters.running.record_mean(spent, taken as u64);
         if spent > SLICE_MAX {
             let affordable = taken as u128 * SLICE_MAX.as_nanos() / spent.as_nanos().max(1);
             self.slice = usize::try_from(affordable).unwrap_or(usize::MAX).max(1);
@@ -301,7 +304,7 @@ impl<T> Stage<T> {
         self.stopped = self.kernel.end() == Flow::Stop;
     }
 
-    fn next_batch(&mut self, cx: &mut Context<'_>) -> Result<Step, Error> {
+    fn next_batch(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<Step, Error> {
         let records = std::mem::take(&mut self.batch.records);
         if records.capacity() > 0 {
             self.head.recycle(records);
@@ -318,7 +321,9 @@ impl<T> Stage<T> {
                     self.idle = false;
                     self.stopped = self.kernel.idle(false) == Flow::Stop;
                 }
-                Ok(Step::Again)
+                let idle = self.batch.is_spent() && self.unread == 0;
+                let untimed = self.stopped || idle || !self.head.is_quick();
+                Ok(if untimed { Step::Again } else { Step::AgainAt(self.run_slice(now)) })
             }
             Poll::Pending => {
                 let flushed = self.kernel.poll_flush(cx, Flush::All)?;
@@ -353,6 +358,20 @@ impl<T> Stage<T> {
     }
 }
 
+impl<T> Stage<T> {
+    /// Ends a poll that is long enough. If it `woke` the stage behind, that one waits on this
+    /// worker, where no other can fetch it: so this stage is what another worker may go on with,
+    /// and the two get to work side by side.
+    fn let_others_run(&mut self, cx: &mut Context<'_>, woke: bool) {
+        if woke && self.requeues < REQUEUES_MAX {
+            self.requeues += 1;
+            return super::spawn::requeue(cx);
+        }
+        self.requeues = 0;
+        super::spawn::yield_now(cx);
+    }
+}
+
 impl<T: Send> RunnableStage for Stage<T> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let started = self.clock.now();
@@ -361,6 +380,8 @@ impl<T: Send> RunnableStage for Stage<T> {
             self.kernel.publish();
             return Poll::Ready(Err(error));
         }
+        let woken = self.counters.woken.get();
+        let enough = started + POLL_MAX;
         let mut now = started;
         let mut steps = self.steps;
         while steps > 0 {
@@ -385,7 +406,7 @@ impl<T: Send> RunnableStage for Stage<T> {
                 }
             };
             steps = steps.saturating_sub(1 + std::mem::take(&mut self.read));
-            if now.saturating_since(started) >= POLL_MAX {
+            if now >= enough {
                 break;
             }
         }
@@ -393,7 +414,7 @@ impl<T: Send> RunnableStage for Stage<T> {
         if self.shares {
             cx.waker().wake_by_ref();
         } else {
-            super::spawn::yield_now(cx);
+            self.let_others_run(cx, self.counters.woken.get() != woken);
         }
         Poll::Pending
     }

@@ -6,6 +6,7 @@
     reason = "the helpers of a test may fail it"
 )]
 
+mod into_edges;
 mod iterators;
 mod parallel;
 #[cfg(feature = "files")]

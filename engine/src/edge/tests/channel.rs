@@ -5,6 +5,7 @@ use std::task::Poll;
 use super::{Task, at, batch, drain, end, receive, values};
 use crate::batch::{Barrier, Batch, Mark};
 use crate::edge::{Capacity, Received, Receiver, Sender, Sent, channel};
+use crate::record::Record;
 
 fn small(records: usize, batch: usize) -> (Sender<u32>, Receiver<u32>) {
     channel(Capacity::records(records, batch))
@@ -244,4 +245,25 @@ fn emptied_buffers_go_back_to_the_sender() {
     let mut next = batch([3]);
     assert_eq!(sender.try_send(&mut next, 0), Sent::Sent);
     assert_eq!(next.records.as_ptr(), place);
+}
+
+#[test]
+fn a_queue_that_was_full_has_all_its_buffers_again() {
+    let (mut sender, mut receiver) = small(32, 2);
+    let mut next = batch([]);
+    let mut reused = |sender: &mut Sender<u32>| {
+        let fill = (0..16).filter(|_| {
+            next.records.extend([Record::new(1), Record::new(2)]);
+            assert_eq!(sender.try_send(&mut next, 0), Sent::Sent);
+            next.records.capacity() > 0
+        });
+        fill.count()
+    };
+    assert_eq!(reused(&mut sender), 0);
+    while let Poll::Ready(Received::Batch(batch)) = Task::new().run(|cx| receiver.poll_recv(cx)) {
+        let mut records = batch.records;
+        records.clear();
+        receiver.recycle(records);
+    }
+    assert_eq!(reused(&mut sender), 16);
 }

@@ -250,3 +250,41 @@ fn a_branch_that_has_enough_is_counted_and_does_not_end_its_siblings() {
     assert_eq!(routed.push(Record::new(4)), Flow::Stop);
     assert!(routed.done());
 }
+
+#[test]
+fn what_is_collected_goes_as_if_it_had_been_pushed() {
+    let mut all = plain(4, 2);
+    for values in [[1, 2], [3, 4]] {
+        assert_eq!(push(&mut all.outbox, values[0]), Flow::More);
+        let (records, room) = all.outbox.collecting().unwrap();
+        assert_eq!(room, 1);
+        records.push(Record::new(values[1]));
+        assert_eq!(all.outbox.collected(), Flow::More);
+    }
+    let (records, room) = all.outbox.collecting().unwrap();
+    assert_eq!(room, 2);
+    records.extend([Record::new(5), Record::new(6)]);
+    assert_eq!(all.outbox.collected(), Flow::Stop, "the edge is full");
+    assert!(all.outbox.collecting().is_none());
+    assert_eq!(drain(&mut all.receiver), [[1, 2], [3, 4]]);
+    assert_eq!(flush(&mut all.outbox, Flush::Room), DONE);
+    assert_eq!(drain(&mut all.receiver), [[5, 6]]);
+    all.receiver.finish();
+    assert_eq!(flush(&mut all.outbox, Flush::All), DONE);
+    assert!(all.outbox.collecting().is_none(), "each has to be counted");
+    assert!(weighed(9, 4).outbox.collecting().is_none(), "each has to be weighed");
+}
+
+#[test]
+fn a_batch_that_finds_the_consumer_waiting_is_counted() {
+    let woken = Arc::<Counter>::default();
+    let Setup { outbox, mut receiver, .. } = plain(8, 1);
+    let mut outbox = outbox.waking(Arc::clone(&woken));
+    for (value, waits, expected) in [(1, false, 0), (2, true, 1), (3, false, 1), (4, true, 2)] {
+        if waits {
+            drain(&mut receiver);
+        }
+        assert_eq!(push(&mut outbox, value), Flow::More);
+        assert_eq!(woken.get(), expected, "at {value}");
+    }
+}
