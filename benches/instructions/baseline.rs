@@ -89,8 +89,8 @@ impl Comparison {
             self.faults.push(format!(
                 "`{name}` takes {now:.2} instructions a record. That is {change:.1} % more than \
                  the {before:.2} of the baseline, and at most {MOST} % are allowed. Make it \
-                 cheaper, or renew the baseline with `{RENEW} {name}` and say in the commit what it \
-                 is worth."
+                 cheaper, or renew the baseline with `{RENEW} {name}` and say in the commit what \
+                 it is worth."
             ));
         } else if change < -MOST {
             self.notes.push(format!(
