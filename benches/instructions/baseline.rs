@@ -87,9 +87,10 @@ impl Comparison {
         self.table.push(format!("{name:<24} {before:>10.2} {now:>10.2} {change:>+7.1}%"));
         if change > MOST {
             self.faults.push(format!(
-                "`{name}` takes {now:.2} instructions a record. That is {change:.1} % more than the \
-                 {before:.2} of the baseline, and at most {MOST} % are allowed. Make it cheaper, or \
-                 renew the baseline with `{RENEW} {name}` and say in the commit what it is worth."
+                "`{name}` takes {now:.2} instructions a record. That is {change:.1} % more than \
+                 the {before:.2} of the baseline, and at most {MOST} % are allowed. Make it \
+                 cheaper, or renew the baseline with `{RENEW} {name}` and say in the commit what \
+                 it is worth."
             ));
         } else if change < -MOST {
             self.notes.push(format!(

@@ -1,4 +1,5 @@
-//! The hot paths: a small job each, on one thread, and its result so that nothing is optimised away.
+//! The hot paths: a small job each, on one thread. Its result is looked at, so that nothing is
+//! optimised away.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -186,8 +186,10 @@ fn a_cycle_is_refused() {
 #[test]
 fn a_stage_that_a_cycle_feeds_is_not_named_for_it() {
     let sketch = Sketch::new();
-    let [around, out] = [(); 2].map(|()| sketch.edge(EdgeOptions::default()));
-    sketch.stage("out", 1, Some(out), &[]);
+    let [into, around, out] = [(); 3].map(|()| sketch.edge(EdgeOptions::default()));
+    sketch.stage("in", 1, None, &[into]);
+    sketch.stage("in order", 1, Some(into), &[]);
+    sketch.stage("fed by it", 1, Some(out), &[]);
     sketch.stage("itself", 1, Some(around), &[around, out]);
     let operator = name("itself");
     assert_eq!(sketch.mistakes(), [BuildError::Cycle { operator }]);
