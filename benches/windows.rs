@@ -96,6 +96,7 @@ fn windows() -> Tumbling {
     Tumbling::of(Duration::from_millis(WINDOW.unsigned_abs()))
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "so a fold gives it")]
 fn add(sum: &mut u64, told: Windowed<u64, TimeWindow, u64>) {
     *sum = sum.wrapping_add(checksum(told.window.start.as_millis(), told.key, told.value));
 }

@@ -71,7 +71,7 @@ async fn a7_each_instance_of_a_source_reads_a_part_of_its_own() {
         let part = move |instance| Numbers::part(instance, instances, 100);
         let all = flow.parallel_source("numbers", instances, part).collect();
         for _ in 0..2 {
-            let all = flow.run_with(small_batches()).await.unwrap().take(all.clone()).unwrap();
+            let all = flow.run_with(small_batches()).await.unwrap().take(all).unwrap();
             let mut by_instance = BTreeMap::<_, Vec<_>>::new();
             for (number, instance, of) in all {
                 assert_eq!(of, instances, "each knows how many there are");

@@ -151,6 +151,7 @@ fn part(instance: usize, records: u64) -> impl Iterator<Item = Event> + Clone + 
     (0..records).map(nth).take_while(move |n| *n < records).map(event)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "so a fold gives it")]
 fn add(sum: &mut u64, told: Windowed<u64, TimeWindow, u64>) {
     let start = told.window.start.as_millis() as u64;
     *sum = sum.wrapping_add(checksum(start, told.key, told.value));
