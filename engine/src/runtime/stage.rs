@@ -52,10 +52,10 @@ pub(super) struct Stage<T> {
     spare: Vec<Record<T>>,
     /// How many records the batch had when the kernel was given it.
     offered: usize,
-    /// Of a kernel that reads for itself: how many records the head's leave is for, how many of
-    /// them it has not read yet, and what it has and nobody has counted.
+    /// Of a kernel that reads for itself: how many records at most, whether the head has given leave
+    /// to, which is good for one slice, and what has been read and not counted yet.
     leave: usize,
-    unread: usize,
+    may_pull: bool,
     pulled: Pulled,
     /// How many batches the last step has read, which are as good as steps.
     read: usize,
@@ -105,7 +105,7 @@ impl<T> Stage<T> {
             spare: Vec::new(),
             offered: 0,
             leave: 0,
-            unread: 0,
+            may_pull: false,
             pulled: Pulled::default(),
             read: 0,
             steps: STEPS_MAX,
@@ -147,7 +147,7 @@ impl<T> Stage<T> {
         // A flush may have heard it: then an operator may hold output that nobody wants, and must
         // not get a record on top of that.
         self.look_for_enough();
-        if !self.batch.is_spent() || self.unread > 0 {
+        if !self.batch.is_spent() || self.may_pull {
             return Ok(Step::AgainAt(self.run_slice(now)));
         }
         if !self.ending && self.batch.idle != self.idle {
@@ -184,8 +184,8 @@ impl<T> Stage<T> {
             self.kernel.watch(slow);
         }
         let last_mark = self.batch.marks.last().map(|mark| mark.watermark);
-        let flow = if self.unread > 0 {
-            self.kernel.pull(self.slice.min(self.unread), &mut self.pulled)
+        let flow = if std::mem::take(&mut self.may_pull) {
+            self.kernel.pull(self.slice.min(self.leave), &mut self.pulled)
         } else {
             self.kernel.run(&mut self.batch, self.slice, &mut self.spare)
         };
@@ -212,11 +212,7 @@ impl<T> Stage<T> {
     fn count_taken(&mut self) -> usize {
         let left = self.batch.records.len() + self.spare.len();
         let pulled = std::mem::take(&mut self.pulled);
-        self.unread = self.unread.saturating_sub(pulled.records);
-        if pulled.ended {
-            self.unread = 0;
-            self.batch.end = true;
-        }
+        self.batch.end |= pulled.ended;
         self.read = pulled.records / const { default_batch::<T>() };
         self.counters.given.add(pulled.records as u64);
         let taken = std::mem::take(&mut self.offered).saturating_sub(left) + pulled.records;
@@ -281,7 +277,7 @@ impl<T> Stage<T> {
         self.enough = true;
         self.head.finish();
         self.counters.unwanted.add(self.batch.records.len() as u64);
-        self.unread = 0;
+        self.may_pull = false;
         let (end, idle) = (true, self.idle);
         self.batch = Batch { end, idle, ..Batch::new() };
     }
@@ -302,11 +298,11 @@ impl<T> Stage<T> {
         }
         match self.head.poll_next(cx)? {
             Poll::Ready(batch) => {
-                self.unread = if batch.end { 0 } else { self.leave };
+                self.may_pull = self.leave > 0 && !batch.end;
                 self.batch = batch;
                 self.counters.batches.add(1);
                 self.counters.given.add(self.batch.records.len() as u64);
-                if self.idle && (!self.batch.is_spent() || self.unread > 0) {
+                if self.idle && (!self.batch.is_spent() || self.may_pull) {
                     // Before the first record, or an edge that fills up midway carries them on
                     // as those of an idle input.
                     self.idle = false;
