@@ -317,9 +317,9 @@ impl<T> Stage<T> {
                     self.idle = false;
                     self.stopped = self.kernel.idle(false) == Flow::Stop;
                 }
-                let idle = self.batch.is_spent() && self.unread == 0;
-                let untimed = self.stopped || idle || !self.head.is_quick();
-                Ok(if untimed { Step::Again } else { Step::AgainAt(self.run_slice(now)) })
+                let records = self.may_pull || !self.batch.is_spent();
+                let at_once = records && !self.stopped && self.head.is_quick();
+                Ok(if at_once { Step::AgainAt(self.run_slice(now)) } else { Step::Again })
             }
             Poll::Pending => {
                 let flushed = self.kernel.poll_flush(cx, Flush::All)?;
