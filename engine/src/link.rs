@@ -13,7 +13,7 @@ use crate::path::{Apart, Path, Straight, Watched};
 use crate::record::Record;
 use crate::runtime::Seat;
 use crate::state::StateWriter;
-use crate::tail::{Flow, Flush, Tail, run_each};
+use crate::tail::{Flow, Flush, Tail, run_each, run_mapped};
 use crate::time::{Instant, Timestamp};
 
 /// An operator, what comes after it, and what it has to hold back while it has output left.
@@ -302,6 +302,17 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     fn run(&mut self, batch: &mut Batch<In>, limit: usize, spare: &mut Vec<Record<In>>) -> Flow {
         if M::BY_OPERATOR && self.onward.state.watched {
             return run_each(self, batch, limit, spare, Self::push_watched);
+        }
+        if O::MAPS && batch.marks.is_empty() && batch.records.len() <= limit {
+            let Self { operator, onward: Onward { next, state, .. }, .. } = self;
+            let flow = run_mapped(next, batch, spare, |records, out| {
+                let guard = state.seat.guard();
+                operator.map_all(records, out);
+                guard.disarm();
+            });
+            if flow == Flow::Stop || batch.records.is_empty() {
+                return flow;
+            }
         }
         run_each(self, batch, limit, spare, Self::process::<Straight>)
     }

@@ -81,6 +81,10 @@ pub trait Operator<In>: Clone + Send + 'static {
     /// be lost.
     const STATELESS: bool = false;
 
+    /// Whether it gives exactly one record for each and nothing can go wrong, so that a whole batch
+    /// may go through [`map_all`](Operator::map_all). It is then [stateless](Operator::STATELESS).
+    const MAPS: bool = false;
+
     /// Whether it says what time it is. The watermarks of its input end in `on_watermark`, and
     /// those that go on are its own.
     const SETS_TIME: bool = false;
@@ -100,6 +104,16 @@ pub trait Operator<In>: Clone + Send + 'static {
         record: Record<In>,
         out: &mut impl Collector<Self::Out>,
     ) -> Result<(), OperatorError>;
+
+    /// As [`process`](Operator::process) of all `records`, if it [maps](Operator::MAPS): `out` is
+    /// extended by as many. A loop over memory that the compiler knows all of.
+    fn map_all(
+        &mut self,
+        records: impl Iterator<Item = Record<In>>,
+        out: &mut Vec<Record<Self::Out>>,
+    ) {
+        let _ = (records, out);
+    }
 
     /// Makes ready for a run: the place to take the clock, counters and side outputs. Called while
     /// the job is being started, which an error keeps from happening;

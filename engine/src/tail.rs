@@ -196,6 +196,29 @@ pub(crate) fn run_each<T, N: Tail<T> + ?Sized>(
     flow
 }
 
+/// [`Tail::run`] of an operator that gives one record for each, as far as the tail behind it
+/// [collects](Tail::collecting): `map` moves records from one buffer into the other.
+#[inline]
+pub(crate) fn run_mapped<In, T, N: Tail<T> + ?Sized>(
+    next: &mut N,
+    batch: &mut Batch<In>,
+    spare: &mut Vec<Record<In>>,
+    mut map: impl FnMut(&mut std::vec::Drain<'_, Record<In>>, &mut Vec<Record<T>>),
+) -> Flow {
+    let mut flow = Flow::More;
+    while flow == Flow::More
+        && !batch.records.is_empty()
+        && let Some((out, room)) = next.collecting()
+    {
+        let count = room.min(batch.records.len());
+        let mut rest = Rest { records: batch.records.drain(..count), spare };
+        map(&mut rest.records, out);
+        drop(rest);
+        flow = next.collected();
+    }
+    flow
+}
+
 /// What a run leaves over goes to `spare`, after a panic too: so the stage can say how much it was.
 struct Rest<'a, T> {
     records: std::vec::Drain<'a, Record<T>>,

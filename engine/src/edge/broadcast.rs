@@ -101,6 +101,15 @@ impl<T: Clone + Send> Router<T> for Broadcast<T> {
         Some(if full { self.share(outboxes) } else { Flow::More })
     }
 
+    fn collecting(&mut self) -> Option<(&mut Vec<Record<T>>, usize)> {
+        let room = self.room.checked_sub(self.batch.records.len()).filter(|room| *room > 0)?;
+        (self.room > 1).then_some((&mut self.batch.records, room))
+    }
+
+    fn collected(&mut self, outboxes: &mut [Outbox<T>]) -> Flow {
+        if self.batch.records.len() < self.room { Flow::More } else { self.share(outboxes) }
+    }
+
     fn watermark(&mut self, watermark: Timestamp, _outboxes: &mut [Outbox<T>]) -> Flow {
         self.batch.mark(watermark);
         Flow::More

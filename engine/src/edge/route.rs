@@ -36,6 +36,18 @@ pub trait Router<In>: Send {
         None
     }
 
+    /// Where to put records instead of routing each, and how many, as
+    /// [`Tail::collecting`](Tail::collecting).
+    fn collecting(&mut self) -> Option<(&mut Vec<Record<In>>, usize)> {
+        None
+    }
+
+    /// Records have been put where [`collecting`](Router::collecting) said.
+    fn collected(&mut self, outboxes: &mut [Outbox<Self::Out>]) -> Flow {
+        let _ = outboxes;
+        Flow::More
+    }
+
     /// Passes a watermark on, behind all records so far.
     fn watermark(&mut self, watermark: Timestamp, outboxes: &mut [Outbox<Self::Out>]) -> Flow {
         each(outboxes, |outbox| Tail::watermark(outbox, watermark))
@@ -146,6 +158,17 @@ impl<In: Send, R: Router<In>> Tail<In> for Routed<R::Out, R> {
         run_each(self, batch, limit, spare, Self::push)
     }
 
+    fn collecting(&mut self) -> Option<(&mut Vec<Record<In>>, usize)> {
+        if self.error.is_some() { None } else { self.router.collecting() }
+    }
+
+    fn collected(&mut self) -> Flow {
+        let guard = self.seat.guard();
+        let flow = self.router.collected(&mut self.outboxes);
+        guard.disarm();
+        flow
+    }
+
     fn resume(&mut self) -> Flow {
         if self.error.is_some() {
             return Flow::Stop;
@@ -254,6 +277,14 @@ impl<T, R: Router<T>> Router<T> for Eager<R> {
         outboxes: &mut [Outbox<R::Out>],
     ) -> Option<Flow> {
         self.0.route_batch(batch, outboxes)
+    }
+
+    fn collecting(&mut self) -> Option<(&mut Vec<Record<T>>, usize)> {
+        self.0.collecting()
+    }
+
+    fn collected(&mut self, outboxes: &mut [Outbox<R::Out>]) -> Flow {
+        self.0.collected(outboxes)
     }
 
     fn watermark(&mut self, watermark: Timestamp, outboxes: &mut [Outbox<R::Out>]) -> Flow {

@@ -46,6 +46,12 @@ where
     type Out = U;
     const NAME: &'static str = "map";
     const STATELESS: bool = true;
+    const MAPS: bool = true;
+
+    #[inline]
+    fn map_all(&mut self, records: impl Iterator<Item = Record<T>>, out: &mut Vec<Record<U>>) {
+        out.extend(records.map(|record| record.with(&mut self.f)));
+    }
 
     #[inline]
     fn process(
