@@ -1,7 +1,9 @@
-//! The parts of a chain, driven by hand: what a link holds back, and what a boxed seam collects.
+//! The parts of a chain, driven by hand: what a link holds back, what a boxed seam collects, and
+//! what a map moves at once.
 
 mod batcher;
 mod link;
+mod mapped;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
