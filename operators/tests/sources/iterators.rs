@@ -130,6 +130,9 @@ async fn a1_an_endless_iterator_lets_others_run_also_when_time_stands_still() {
     job.drain(MINUTE).await.unwrap();
 }
 
+/// What was going on, and the operator that was told to be at work.
+type Seen = (&'static str, Option<String>);
+
 /// In the first records of a stage, which may be slow ones.
 #[tokio::test]
 async fn a1_an_iterator_is_seen_at_work() {
@@ -140,7 +143,7 @@ async fn a1_an_iterator_is_seen_at_work() {
             let metrics = observer.as_ref().unwrap().metrics();
             metrics.stages[0].now[0].at.map(|at| metrics.operators[at].name.clone())
         };
-        let seen: Arc<Mutex<Vec<(&str, Option<String>)>>> = Arc::default();
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let (reads, works) = (Arc::clone(&seen), Arc::clone(&seen));
         let (reading, working) = (Arc::clone(&observer), Arc::clone(&observer));
         let flow = Dataflow::new("slow");
