@@ -73,9 +73,16 @@ impl Contender {
         self
     }
 
-    /// What is aimed at: at most `ratio` times the figure of the contender named `against`.
-    pub(crate) fn reach(mut self, measure: Measure, ratio: f64, against: &'static str) -> Self {
-        self.reaches.push(Reach { measure, ratio, against: against.into() });
+    /// What is to be reached: at most `must` times the figure of the contender named `against`, and
+    /// better `aim`.
+    pub(crate) fn reach(
+        mut self,
+        measure: Measure,
+        must: f64,
+        aim: f64,
+        against: &'static str,
+    ) -> Self {
+        self.reaches.push(Reach { measure, must, aim, against: against.into() });
         self
     }
 

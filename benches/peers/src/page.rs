@@ -1,4 +1,4 @@
-//! The page `RESULTS.md`: where peers win, what is aimed at and why it is missed, a table and a
+//! The page `RESULTS.md`: where peers win, what is to be reached and why it is missed, a table and a
 //! plot for each workload and curve, and what it was measured on.
 
 use std::fmt::Write as _;
@@ -38,7 +38,7 @@ pub(crate) fn page(
     for win in wins {
         let _ = writeln!(page, "- {win}");
     }
-    let _ = writeln!(page, "\n## What is aimed at\n");
+    let _ = writeln!(page, "\n## What is to be reached\n");
     aims(&mut page, results, scaling);
     if !reasons.is_empty() {
         let _ = writeln!(page, "\n## Why aims are missed");

@@ -45,11 +45,16 @@ pub(crate) struct Row {
     pub(crate) samples: Vec<Sample>,
 }
 
-/// What a contender aims at: at most `ratio` times the figure of another.
+/// Against whom a reach is that does not name another contender.
+pub(crate) const FASTEST: &str = "the fastest peer";
+
+/// What a contender is to reach: at most `must` times the figure of another, and better `aim`.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Reach {
     pub(crate) measure: Measure,
-    pub(crate) ratio: f64,
+    pub(crate) must: f64,
+    pub(crate) aim: f64,
+    /// A contender of the same table, or [`FASTEST`].
     pub(crate) against: String,
 }
 

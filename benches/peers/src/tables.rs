@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::results::{Measure, Row, Spread, Table};
+use crate::results::{FASTEST, Measure, Reach, Row, Side, Spread, Table};
 
 const MISSED: &str = "missed";
 
@@ -32,20 +32,27 @@ pub(crate) fn range(spread: Spread) -> String {
     format!("{} to {}", figure(spread.least), figure(spread.most))
 }
 
-/// How a row did what it aimed at: one line a reach.
+/// How a row did in what it is to reach: one line a reach.
 pub(crate) fn reaches(table: &Table, row: &Row) -> Vec<String> {
     let told = row.reaches.iter().filter_map(|reach| {
-        let against = table.row(&reach.against)?.median(reach.measure)?;
-        let ratio = row.median(reach.measure)? / against;
-        let verdict = if ratio <= reach.ratio { "reached" } else { MISSED };
+        let ratio = row.median(reach.measure)? / against(table, reach)?;
+        let held = if ratio <= reach.must { "held" } else { "**broken**" };
+        let reached = if ratio <= reach.aim { "reached" } else { MISSED };
+        let (measure, against) = (reach.measure.name(), &reach.against);
+        let (must, aim) = (reach.must, reach.aim);
         Some(format!(
-            "{} ÷ {}: {ratio:.2}, aimed at {}: {verdict}",
-            reach.measure.name(),
-            reach.against,
-            reach.ratio
+            "{measure} ÷ {against}: {ratio:.2}; must be {must}: {held}; aim {aim}: {reached}"
         ))
     });
     told.collect()
+}
+
+fn against(table: &Table, reach: &Reach) -> Option<f64> {
+    if reach.against != FASTEST {
+        return table.row(&reach.against)?.median(reach.measure);
+    }
+    let peers = table.rows.iter().filter(|row| row.side == Side::Peer);
+    peers.filter_map(|row| row.median(reach.measure)).min_by(f64::total_cmp)
 }
 
 /// Whether a row of the table has missed an aim.

@@ -33,10 +33,10 @@ pub(super) fn workload() -> Workload {
         contenders: vec![
             Contender::new(LOOP, By::Hand, alone(by_hand)),
             Contender::new("Millstream, fused", By::Millstream, on(1, millstream_fused))
-                .reach(Wall, 1.25, LOOP),
+                .reach(Wall, 1.25, 1.05, LOOP),
             Contender::new("Millstream, a task a stage", By::Millstream, on(1, millstream_tasks))
                 .share(4)
-                .reach(Wall, 8.0, LOOP),
+                .reach(Wall, 8.0, 5.0, LOOP),
             Contender::new("dfir_rs", By::Peer("dfir_rs"), alone(dfir_rs)),
             Contender::new("timely", By::Peer("timely"), alone(timely)).share(5),
             Contender::new("timely, map_in_place", By::Peer("timely"), alone(timely_in_place))

@@ -72,8 +72,8 @@ fn contenders<T: Item>() -> Vec<Contender> {
         Contender::new(RING, By::Hand, alone(rtrb_chunks::<T>)),
         Contender::new("rtrb, an item a push, two threads", By::Peer("rtrb"), alone(rtrb::<T>)),
         Contender::new("Millstream, two workers", By::Millstream, on(2, millstream::<T>))
-            .reach(Wall, 3.0, RING)
-            .reach(Cpu, 3.0, RING),
+            .reach(Wall, 3.0, 1.5, RING)
+            .reach(Cpu, 3.0, 1.5, RING),
         Contender::new("Millstream, one thread", By::Millstream, on(1, millstream::<T>)),
         Contender::new("timely exchange, two workers", By::Peer("timely"), alone(timely::<T>))
             .share(5),

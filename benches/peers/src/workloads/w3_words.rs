@@ -50,7 +50,7 @@ pub(super) fn workloads() -> [Workload; 2] {
                 Contender::new(SHUFFLE, By::Hand, alone(shuffle_by_hand)),
                 Contender::new("one thread, one map, no shuffle", By::Hand, alone(one_map)),
                 Contender::new("Millstream, count", By::Millstream, on_two(millstream))
-                    .reach(Wall, 1.1, SHUFFLE),
+                    .reach(Wall, 1.1, 0.8, SHUFFLE),
                 Contender::new("timely, exchange", By::Peer("timely"), alone(timely)),
                 Contender::new("renoir, group_by and fold", By::Peer("renoir"), alone(renoir)),
                 Contender::new(
@@ -69,7 +69,7 @@ pub(super) fn workloads() -> [Workload; 2] {
             contenders: vec![
                 Contender::new(COMBINE, By::Hand, alone(combine_by_hand)),
                 Contender::new("Millstream, combined", By::Millstream, on_two(millstream_combined))
-                    .reach(Wall, 1.5, COMBINE),
+                    .reach(Wall, 1.5, 1.1, COMBINE),
                 Contender::new(
                     "renoir, group_by_count",
                     By::Peer("renoir"),

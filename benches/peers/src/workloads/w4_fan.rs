@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{Sum, finish, runtime};
 use crate::contender::{By, Contender, Workload};
-use crate::results::Measure::{Cpu, Wall};
+use crate::results::Measure::Wall;
 
 const TIMELY: &str = "timely, 1 worker";
 const CAPACITY: usize = 1024;
@@ -31,10 +31,9 @@ pub(super) fn workload() -> Workload {
         contenders: vec![
             Contender::new("loop by hand", By::Hand, alone(by_hand)),
             Contender::new("Millstream, two workers", By::Millstream, on(2, millstream))
-                .reach(Wall, 0.5, TIMELY)
-                .reach(Cpu, 0.5, TIMELY),
+                .reach(Wall, 0.5, 0.25, TIMELY),
             Contender::new("Millstream, one thread", By::Millstream, on(1, millstream))
-                .reach(Wall, 0.5, TIMELY),
+                .reach(Wall, 0.5, 0.25, TIMELY),
             Contender::new(TIMELY, By::Peer("timely"), alone(timely)),
             Contender::new("dfir_rs, tee and union", By::Peer("dfir_rs"), alone(dfir_rs)),
             Contender::new("renoir, split and merge", By::Peer("renoir"), alone(renoir)).share(20),

@@ -69,10 +69,10 @@ fn contenders<R: Future<Output = u64> + Send + 'static>(call: fn(u64) -> R) -> V
     vec![
         contender(UNORDERED, peer, buffer_unordered, call),
         contender("Millstream, map_async_unordered", By::Millstream, map_async_unordered, call)
-            .reach(Cpu, 0.6, UNORDERED),
+            .reach(Cpu, 0.6, 0.4, UNORDERED),
         contender(ORDERED, peer, buffered, call),
         contender("Millstream, map_async", By::Millstream, map_async, call)
-            .reach(Cpu, 0.6, ORDERED),
+            .reach(Cpu, 0.6, 0.4, ORDERED),
         contender("tokio JoinSet and Semaphore", By::Peer("tokio"), join_set, call),
     ]
 }

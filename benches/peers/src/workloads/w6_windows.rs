@@ -44,9 +44,9 @@ pub(super) fn workload() -> Workload {
         contenders: vec![
             Contender::new(MAPS, By::Hand, alone(by_hand)),
             Contender::new("Millstream, fused with its source", By::Millstream, on(1, fused))
-                .reach(Wall, 1.2, MAPS),
+                .reach(Wall, 1.2, 1.0, MAPS),
             Contender::new("Millstream, two instances", By::Millstream, on(2, two_instances))
-                .reach(Wall, 1.2, MAPS),
+                .reach(Wall, 1.2, 0.7, MAPS),
             Contender::new("Millstream, two instances, combined", By::Millstream, on(2, combined)),
             Contender::new("timely, 1 worker", peer, alone(|records| timely(1, records))),
             Contender::new("timely, 2 workers", peer, alone(|records| timely(2, records))),

@@ -48,9 +48,9 @@ pub(super) fn workload() -> Workload {
             Contender::new("source straight into the sink", By::Hand, on(2, straight)),
             Contender::new(MPSC, By::Peer("tokio"), on(2, tokio_mpsc)),
             Contender::new("Millstream, two workers", By::Millstream, on(2, millstream))
-                .reach(P50, 1.0, MPSC)
-                .reach(P99, 1.0, MPSC)
-                .reach(Cpu, 1.0, MPSC),
+                .reach(P50, 1.0, 0.8, MPSC)
+                .reach(P99, 1.0, 0.8, MPSC)
+                .reach(Cpu, 1.0, 0.7, MPSC),
             Contender::new("tokio mpsc a hop, one thread", By::Peer("tokio"), on(1, tokio_mpsc)),
             Contender::new("Millstream, one thread", By::Millstream, on(1, millstream)),
             Contender::new("Millstream, fused, two workers", By::Millstream, on(2, fused)),
