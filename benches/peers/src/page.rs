@@ -1,5 +1,5 @@
-//! The page `RESULTS.md`: where peers win, what is to be reached and why it is missed, a table and a
-//! plot for each workload and curve, and what it was measured on.
+//! The page `RESULTS.md`: where peers win, what is to be reached and why it is missed, a table
+//! and a plot for each workload and curve, and what it was measured on.
 
 use std::fmt::Write as _;
 
