@@ -1,6 +1,6 @@
 //! What does a call cost, next to a stream of futures polled by hand?
 //!
-//! `cargo bench --bench calls`
+//! `cargo bench -p millstream-benches --bench calls`
 
 #![allow(missing_docs, reason = "a bench has no interface")]
 

@@ -1,6 +1,6 @@
 //! What does a chain of ten operators cost, next to the loop one would write by hand?
 //!
-//! `cargo bench --bench chain`
+//! `cargo bench -p millstream-benches --bench chain`
 
 #![allow(missing_docs, reason = "a bench has no interface")]
 

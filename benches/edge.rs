@@ -1,6 +1,6 @@
 //! What does an edge cost, next to a lock-free ring between two threads?
 //!
-//! `cargo bench --bench edge`
+//! `cargo bench -p millstream-benches --bench edge`
 
 #![allow(missing_docs, reason = "a bench has no interface")]
 

@@ -1,6 +1,6 @@
 //! What does counting by key and window cost, next to a hash map for each window by hand?
 //!
-//! `cargo bench --bench windows`
+//! `cargo bench -p millstream-benches --bench windows`
 
 #![allow(missing_docs, reason = "a bench has no interface")]
 

@@ -1,7 +1,7 @@
 //! What does a keyed word count cost, next to a shuffle of `String`s written by hand? And where
 //! words are counted on both sides of the shuffle, next to that by hand?
 //!
-//! `cargo bench --bench words`
+//! `cargo bench -p millstream-benches --bench words`
 
 #![allow(missing_docs, reason = "a bench has no interface")]
 #![allow(clippy::indexing_slicing, reason = "as it is written by hand")]
