@@ -133,14 +133,20 @@ impl<In: Send, C: Caller<In>> CallsHead<In, C> {
                 .filter_map(|lane| lanes.leave(lane).map(|(ticket, record)| (lane, ticket, record)))
                 .collect();
             for (lane, ticket, record) in next {
-                self.start(ticket, Some(lane), record);
+                self.start(cx, ticket, Some(lane), record);
             }
         }
         any
     }
 
     /// Begins a call, and what its end lets begin.
-    fn start(&mut self, ticket: Ticket, lane: Option<Lane>, record: Record<In>) {
+    fn start(
+        &mut self,
+        cx: &mut Context<'_>,
+        ticket: Ticket,
+        lane: Option<Lane>,
+        record: Record<In>,
+    ) {
         let mut next = Some((ticket, record));
         while let Some((ticket, record)) = next.take() {
             let timed = matches!(self.limit, Limit::Adaptive(_));
@@ -150,7 +156,7 @@ impl<In: Send, C: Caller<In>> CallsHead<In, C> {
                 adaptive.started(self.emission.records());
             }
             let call = self.caller.call(record.value);
-            if let Some((about, result)) = self.slots.start(call, about) {
+            if let Some((about, result)) = self.slots.start(cx, call, about) {
                 settle::<In, C>(&about, &mut self.limit, &self.clock, &result);
                 self.emission.complete(about.ticket, Record::at(result, about.time));
                 next = lane.zip(self.lanes.as_mut()).and_then(|(lane, (_, of))| of.leave(lane));
@@ -159,7 +165,7 @@ impl<In: Send, C: Caller<In>> CallsHead<In, C> {
     }
 
     /// Admits records as long as there are some and fewer than allowed in flight.
-    fn admit(&mut self) {
+    fn admit(&mut self, cx: &mut Context<'_>) {
         loop {
             if let Some(watermark) = self.taken.mark() {
                 self.emission.mark(watermark);
@@ -173,11 +179,11 @@ impl<In: Send, C: Caller<In>> CallsHead<In, C> {
             };
             let ticket = self.emission.admit();
             match &mut self.lanes {
-                None => self.start(ticket, None, record),
+                None => self.start(cx, ticket, None, record),
                 Some((lane_of, lanes)) => {
                     let lane = lane_of(&record.value);
                     if let Some(record) = lanes.enter(lane, ticket, record) {
-                        self.start(ticket, Some(lane), record);
+                        self.start(cx, ticket, Some(lane), record);
                     }
                 }
             }
@@ -212,7 +218,7 @@ impl<In: Send, C: Caller<In>> Head<C::Out> for CallsHead<In, C> {
         let mut batch = Batch::new();
         loop {
             let answered = self.answer(cx);
-            self.admit();
+            self.admit(cx);
             let emitted = self.emit(&mut batch);
             if batch.records.len() >= self.batch_limit {
                 break;
@@ -229,7 +235,7 @@ impl<In: Send, C: Caller<In>> Head<C::Out> for CallsHead<In, C> {
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         loop {
             let answered = self.answer(cx);
-            self.admit();
+            self.admit(cx);
             if !self.taken.read(cx, None::<&mut Batch<C::Out>>)? && !answered {
                 return Ok(());
             }

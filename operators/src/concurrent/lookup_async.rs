@@ -197,14 +197,14 @@ where
     }
 
     /// Makes a call about what has been gathered, if another one may be in flight.
-    fn call(&mut self) -> Result<bool, Error> {
+    fn call(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
         if self.asked.is_empty() || self.calls >= self.lookup.calls {
             return Ok(false);
         }
         let keys = std::mem::take(&mut self.asked);
         self.calls += 1;
         let call = (self.ask)(keys.clone());
-        if let Some((keys, result)) = self.slots.start(call, keys) {
+        if let Some((keys, result)) = self.slots.start(cx, call, keys) {
             self.calls -= 1;
             self.fill(keys, result)?;
         }
@@ -256,7 +256,7 @@ where
                 }
                 continue;
             }
-            moved |= self.call()?;
+            moved |= self.call(cx)?;
             moved |= self.emit(&mut batch);
             if !moved || batch.records.len() >= self.batch_limit {
                 break;
@@ -273,7 +273,7 @@ where
             if more && self.taken.read(cx, None::<&mut Batch<T>>)? {
                 continue;
             }
-            if !self.call()? && !answered {
+            if !self.call(cx)? && !answered {
                 return Ok(());
             }
         }

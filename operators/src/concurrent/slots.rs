@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::AcqRel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::task::AtomicWaker;
+use tokio::task::coop::{has_budget_remaining, poll_proceed};
 
 const BITS: usize = u64::BITS as usize;
 
@@ -14,9 +15,19 @@ const BITS: usize = u64::BITS as usize;
 pub(super) struct Slots<F, M> {
     slots: Vec<Slot<F, M>>,
     free: Vec<usize>,
-    /// Who has been woken since the last look: a bit for each slot, in blocks.
-    blocks: Vec<Arc<AtomicU64>>,
+    blocks: Vec<Block>,
+    /// Whether the budget of the task ended before the last look did.
+    interrupted: bool,
     woken: Arc<Woken>,
+}
+
+/// Slots that are looked at together, a bit for each.
+#[derive(Default)]
+struct Block {
+    /// Who has been woken since the last look.
+    woken: Arc<AtomicU64>,
+    /// Who has been seen by it and has not been polled yet.
+    seen: u64,
 }
 
 /// A place, allocated once and filled in place.
@@ -36,8 +47,8 @@ struct Woken {
 
 struct SlotWaker {
     bit: u64,
-    block: Arc<AtomicU64>,
-    woken: Arc<Woken>,
+    woken: Arc<AtomicU64>,
+    all: Arc<Woken>,
 }
 
 impl Wake for SlotWaker {
@@ -46,9 +57,11 @@ impl Wake for SlotWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.block.fetch_or(self.bit, AcqRel);
-        if !self.woken.notified.swap(true, AcqRel) {
-            self.woken.stage.wake();
+        self.woken.fetch_or(self.bit, SeqCst);
+        // Seldom the first one, so it looks before it writes. Whoever finds it set is seen by the
+        // stage, which takes it away before it takes the bits: one order of all four (`SeqCst`).
+        if !self.all.notified.load(SeqCst) && !self.all.notified.swap(true, SeqCst) {
+            self.all.stage.wake();
         }
     }
 }
@@ -57,7 +70,7 @@ impl<F: Future, M> Slots<F, M> {
     /// Places are made when they are first needed: how many there may be is for the caller to say.
     pub(super) fn new() -> Self {
         let (slots, free, blocks) = (Vec::new(), Vec::new(), Vec::new());
-        Self { slots, free, blocks, woken: Arc::default() }
+        Self { slots, free, blocks, interrupted: false, woken: Arc::default() }
     }
 
     /// Whether nothing is in flight.
@@ -67,11 +80,21 @@ impl<F: Future, M> Slots<F, M> {
 
     /// Begins a future, and polls it once: then it knows whom to wake. What is ready at once comes
     /// back with what was given.
-    pub(super) fn start(&mut self, future: F, about: M) -> Option<(M, F::Output)> {
+    pub(super) fn start(
+        &mut self,
+        cx: &mut Context<'_>,
+        future: F,
+        about: M,
+    ) -> Option<(M, F::Output)> {
         let index = self.free.pop().unwrap_or_else(|| self.add());
         let slot = self.slots.get_mut(index)?;
         slot.future.set(Some(future));
         slot.about = Some(about);
+        if is_out_of_budget(cx) {
+            self.blocks.get_mut(index / BITS)?.seen |= 1 << (index % BITS);
+            self.interrupted = true;
+            return None;
+        }
         let ready = slot.poll();
         if ready.is_some() {
             self.free.push(index);
@@ -83,32 +106,48 @@ impl<F: Future, M> Slots<F, M> {
     fn add(&mut self) -> usize {
         let slot = self.slots.len();
         if slot.is_multiple_of(BITS) {
-            self.blocks.push(Arc::default());
+            self.blocks.push(Block::default());
         }
-        let block = self.blocks.last().cloned().unwrap_or_default();
-        let (bit, woken) = (1 << (slot % BITS), Arc::clone(&self.woken));
-        let waker = Waker::from(Arc::new(SlotWaker { bit, block, woken }));
+        let woken = self.blocks.last().map(|block| Arc::clone(&block.woken)).unwrap_or_default();
+        let (bit, all) = (1 << (slot % BITS), Arc::clone(&self.woken));
+        let waker = Waker::from(Arc::new(SlotWaker { bit, woken, all }));
         self.slots.push(Slot { future: Box::pin(None), about: None, waker });
         slot
     }
 
     /// Polls those that have been woken, and gives those that are ready to `ready`. From here on
     /// the task of `cx` is woken when another one is.
+    ///
+    /// A task has a budget, for tokio's own timers, channels and sockets. Without any left they
+    /// have nothing ready and ask for another poll, each of them. So the rest waits for the next
+    /// poll of the task, which goes on where this one stopped, and the driver of timers and sockets
+    /// has its turn before.
     pub(super) fn poll_woken(
         &mut self,
         cx: &mut Context<'_>,
         mut ready: impl FnMut(M, F::Output),
     ) -> bool {
         self.woken.stage.register(cx.waker());
-        if !self.woken.notified.swap(false, AcqRel) {
-            return false;
+        let mut any = self.interrupted && self.poll_seen(cx, &mut ready);
+        if !self.interrupted && self.woken.notified.swap(false, SeqCst) {
+            for block in &mut self.blocks {
+                block.seen = block.woken.swap(0, SeqCst);
+            }
+            any |= self.poll_seen(cx, &mut ready);
         }
+        any
+    }
+
+    fn poll_seen(&mut self, cx: &mut Context<'_>, ready: &mut impl FnMut(M, F::Output)) -> bool {
         let mut any = false;
-        for (number, block) in self.blocks.iter().enumerate() {
-            let mut bits = block.swap(0, AcqRel);
-            while bits != 0 {
-                let index = number * BITS + bits.trailing_zeros() as usize;
-                bits &= bits - 1;
+        for (number, block) in self.blocks.iter_mut().enumerate() {
+            while block.seen != 0 {
+                self.interrupted = is_out_of_budget(cx);
+                if self.interrupted {
+                    return any;
+                }
+                let index = number * BITS + block.seen.trailing_zeros() as usize;
+                block.seen &= block.seen - 1;
                 // One that was ready may be woken once more, when its place is empty or another's.
                 let Some(slot) = self.slots.get_mut(index) else {
                     continue;
@@ -120,6 +159,7 @@ impl<F: Future, M> Slots<F, M> {
                 }
             }
         }
+        self.interrupted = false;
         any
     }
 
@@ -132,6 +172,12 @@ impl<F: Future, M> Slots<F, M> {
             self.free.push(index);
         }
     }
+}
+
+/// Whether the task may not poll any more. If so, it is polled again when the driver of timers and
+/// sockets has had its turn.
+fn is_out_of_budget(cx: &mut Context<'_>) -> bool {
+    !has_budget_remaining() && poll_proceed(cx).is_pending()
 }
 
 impl<F: Future, M> Slot<F, M> {
@@ -165,7 +211,7 @@ mod tests {
             for number in 0..70 {
                 let (sender, receiver) = oneshot::channel::<usize>();
                 senders.push(sender);
-                assert!(slots.start(receiver, number).is_none());
+                assert!(slots.start(&mut cx, receiver, number).is_none());
             }
             assert_eq!(slots.slots.len(), 70, "round {round}");
             assert!(!slots.poll_woken(&mut cx, |_, _| panic!("nobody was woken")));
@@ -183,7 +229,8 @@ mod tests {
     fn c1_a_future_that_is_ready_at_once_takes_no_place() {
         let mut slots = Slots::new();
         for number in 0..5 {
-            let started = slots.start(std::future::ready(number), "about");
+            let mut cx = Context::from_waker(Waker::noop());
+            let started = slots.start(&mut cx, std::future::ready(number), "about");
             assert_eq!(started, Some(("about", number)));
         }
         assert!(slots.is_empty());
