@@ -1,23 +1,34 @@
 //! Places for futures, used again and again: what is polled is only what has been woken.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::task::AtomicWaker;
 use tokio::task::coop::{has_budget_remaining, poll_proceed};
+use tokio::task::yield_now;
 
 const BITS: usize = u64::BITS as usize;
+
+/// How many may be ready before others begin in their place, while there is some budget left.
+const AT_ONCE: usize = 32;
+
+/// More than so many woken at the same time are a burst.
+const BURST: u32 = u64::BITS;
 
 /// Futures in flight, each with what its starter wants to know when it is ready.
 pub(super) struct Slots<F, M> {
     slots: Vec<Slot<F, M>>,
-    free: Vec<usize>,
     blocks: Vec<Block>,
-    /// Whether the budget of the task ended before the last look did.
+    /// In no block before this one is a slot free.
+    first_free: usize,
+    in_flight: usize,
+    /// Whether the last look has not come to its end.
     interrupted: bool,
+    /// Whether it has only just begun, and the driver is to have its turn before it goes on.
+    burst: bool,
     woken: Arc<Woken>,
 }
 
@@ -28,6 +39,7 @@ struct Block {
     woken: Arc<AtomicU64>,
     /// Who has been seen by it and has not been polled yet.
     seen: u64,
+    free: u64,
 }
 
 /// A place, allocated once and filled in place.
@@ -69,13 +81,20 @@ impl Wake for SlotWaker {
 impl<F: Future, M> Slots<F, M> {
     /// Places are made when they are first needed: how many there may be is for the caller to say.
     pub(super) fn new() -> Self {
-        let (slots, free, blocks) = (Vec::new(), Vec::new(), Vec::new());
-        Self { slots, free, blocks, interrupted: false, woken: Arc::default() }
+        Self {
+            slots: Vec::new(),
+            blocks: Vec::new(),
+            first_free: 0,
+            in_flight: 0,
+            interrupted: false,
+            burst: false,
+            woken: Arc::default(),
+        }
     }
 
     /// Whether nothing is in flight.
     pub(super) fn is_empty(&self) -> bool {
-        self.free.len() == self.slots.len()
+        self.in_flight == 0
     }
 
     /// Begins a future, and polls it once: then it knows whom to wake. What is ready at once comes
@@ -86,20 +105,33 @@ impl<F: Future, M> Slots<F, M> {
         future: F,
         about: M,
     ) -> Option<(M, F::Output)> {
-        let index = self.free.pop().unwrap_or_else(|| self.add());
+        let index = self.first_free().unwrap_or_else(|| self.add());
         let slot = self.slots.get_mut(index)?;
         slot.future.set(Some(future));
         slot.about = Some(about);
-        if is_out_of_budget(cx) {
-            self.blocks.get_mut(index / BITS)?.seen |= 1 << (index % BITS);
-            self.interrupted = true;
-            return None;
-        }
-        let ready = slot.poll();
-        if ready.is_some() {
-            self.free.push(index);
+        let late = is_out_of_budget(cx);
+        let ready = if late { None } else { slot.poll() };
+        if ready.is_none() {
+            self.in_flight += 1;
+            let block = self.blocks.get_mut(index / BITS)?;
+            block.free &= !(1 << (index % BITS));
+            if late {
+                block.woken.fetch_or(1 << (index % BITS), SeqCst);
+                self.woken.notified.store(true, SeqCst);
+            }
         }
         ready
+    }
+
+    /// The first place that is free: those behind it stay cold.
+    fn first_free(&mut self) -> Option<usize> {
+        while let Some(block) = self.blocks.get(self.first_free) {
+            if block.free != 0 {
+                return Some(self.first_free * BITS + block.free.trailing_zeros() as usize);
+            }
+            self.first_free += 1;
+        }
+        None
     }
 
     /// Makes another place.
@@ -108,76 +140,121 @@ impl<F: Future, M> Slots<F, M> {
         if slot.is_multiple_of(BITS) {
             self.blocks.push(Block::default());
         }
-        let woken = self.blocks.last().map(|block| Arc::clone(&block.woken)).unwrap_or_default();
         let (bit, all) = (1 << (slot % BITS), Arc::clone(&self.woken));
+        let block = self.blocks.last_mut();
+        let woken = block.map(|block| {
+            block.free |= bit;
+            Arc::clone(&block.woken)
+        });
+        let woken = woken.unwrap_or_default();
         let waker = Waker::from(Arc::new(SlotWaker { bit, woken, all }));
         self.slots.push(Slot { future: Box::pin(None), about: None, waker });
         slot
     }
 
     /// Polls those that have been woken, and gives those that are ready to `ready`. From here on
-    /// the task of `cx` is woken when another one is.
+    /// the task of `cx` is woken when another one is. Tells whether any was ready; then it is to be
+    /// asked once more.
     ///
     /// A task has a budget, for tokio's own timers, channels and sockets. Without any left they
     /// have nothing ready and ask for another poll, each of them. So the rest waits for the next
-    /// poll of the task, which goes on where this one stopped, and the driver of timers and sockets
-    /// has its turn before.
+    /// poll of the task, which goes on where this one stopped.
+    ///
+    /// Of a burst, the first one that is ready is replaced before the others, and the driver of
+    /// timers and sockets has its turn. It has learnt by then when the new one's timer is due:
+    /// those of the others need not wake, by a system call each, the worker that waits for timers.
     pub(super) fn poll_woken(
         &mut self,
         cx: &mut Context<'_>,
         mut ready: impl FnMut(M, F::Output),
     ) -> bool {
         self.woken.stage.register(cx.waker());
-        let mut any = self.interrupted && self.poll_seen(cx, &mut ready);
-        if !self.interrupted && self.woken.notified.swap(false, SeqCst) {
-            for block in &mut self.blocks {
-                block.seen = block.woken.swap(0, SeqCst);
-            }
-            any |= self.poll_seen(cx, &mut ready);
+        if std::mem::take(&mut self.burst) && yields(cx) {
+            return false;
         }
-        any
+        loop {
+            let mut at_once = AT_ONCE;
+            if !self.interrupted {
+                if !self.woken.notified.swap(false, SeqCst) {
+                    return false;
+                }
+                if self.see() > BURST {
+                    (self.burst, at_once) = (true, 1);
+                }
+            }
+            let any = self.poll_seen(cx, at_once, &mut ready);
+            self.burst &= self.interrupted;
+            if any || self.interrupted {
+                return any;
+            }
+        }
     }
 
-    fn poll_seen(&mut self, cx: &mut Context<'_>, ready: &mut impl FnMut(M, F::Output)) -> bool {
-        let mut any = false;
+    /// Begins another look, and tells how many have been woken.
+    fn see(&mut self) -> u32 {
+        let mut seen = 0;
+        for block in &mut self.blocks {
+            block.seen = block.woken.swap(0, SeqCst);
+            seen += block.seen.count_ones();
+        }
+        seen
+    }
+
+    /// Polls on until `at_once` are ready, the look is over or the budget is.
+    fn poll_seen(
+        &mut self,
+        cx: &mut Context<'_>,
+        at_once: usize,
+        ready: &mut impl FnMut(M, F::Output),
+    ) -> bool {
+        let mut left = at_once;
         for (number, block) in self.blocks.iter_mut().enumerate() {
             while block.seen != 0 {
-                self.interrupted = is_out_of_budget(cx);
+                self.interrupted = left == 0 || is_out_of_budget(cx);
                 if self.interrupted {
-                    return any;
+                    return left < at_once;
                 }
-                let index = number * BITS + block.seen.trailing_zeros() as usize;
+                let bit = block.seen.trailing_zeros() as usize;
                 block.seen &= block.seen - 1;
                 // One that was ready may be woken once more, when its place is empty or another's.
-                let Some(slot) = self.slots.get_mut(index) else {
+                let Some(slot) = self.slots.get_mut(number * BITS + bit) else {
                     continue;
                 };
                 if let Some((about, output)) = slot.poll() {
-                    self.free.push(index);
+                    block.free |= 1 << bit;
+                    self.first_free = self.first_free.min(number);
+                    self.in_flight -= 1;
                     ready(about, output);
-                    any = true;
+                    left -= 1;
                 }
             }
         }
         self.interrupted = false;
-        any
+        left < at_once
     }
 
     /// Drops whatever is in flight.
     pub(super) fn clear(&mut self) {
-        self.free.clear();
         for (index, slot) in self.slots.iter_mut().enumerate() {
             slot.future.set(None);
             slot.about = None;
-            self.free.push(index);
+            if let Some(block) = self.blocks.get_mut(index / BITS) {
+                block.free |= 1 << (index % BITS);
+            }
         }
+        (self.first_free, self.in_flight) = (0, 0);
     }
 }
 
-/// Whether the task may not poll any more. If so, it is polled again when the driver of timers and
-/// sockets has had its turn.
+/// Whether the task may not poll any more. If so, it is polled again when the driver has had its
+/// turn.
 fn is_out_of_budget(cx: &mut Context<'_>) -> bool {
     !has_budget_remaining() && poll_proceed(cx).is_pending()
+}
+
+/// Has the task polled again when the driver has had its turn.
+fn yields(cx: &mut Context<'_>) -> bool {
+    pin!(yield_now()).poll(cx).is_pending()
 }
 
 impl<F: Future, M> Slot<F, M> {
@@ -195,14 +272,30 @@ impl<F: Future, M> Slot<F, M> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::future::poll_fn;
+    use std::rc::Rc;
     use std::task::Waker;
 
     use futures::channel::oneshot;
+    use tokio::sync::Semaphore;
+    use tokio::task::coop::consume_budget;
 
     use super::*;
 
-    #[test]
-    fn c1_only_what_was_woken_is_polled_and_places_are_used_again() {
+    /// Polls until nothing is in flight, as a stage does.
+    async fn finish<F: Future, M>(slots: &mut Slots<F, M>) -> Vec<(M, F::Output)> {
+        let mut answers = Vec::new();
+        poll_fn(|cx| {
+            while slots.poll_woken(cx, |about, output| answers.push((about, output))) {}
+            if slots.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        answers
+    }
+
+    #[tokio::test]
+    async fn c1_only_what_was_woken_is_polled_and_places_are_used_again() {
         let mut slots = Slots::new();
         let mut cx = Context::from_waker(Waker::noop());
         let mut found = Vec::new();
@@ -218,7 +311,7 @@ mod tests {
             for (number, sender) in senders.into_iter().enumerate().rev() {
                 sender.send(number).unwrap();
             }
-            slots.poll_woken(&mut cx, |about, output| found.push((about, output)));
+            found.extend(finish(&mut slots).await);
             assert!(slots.is_empty());
         }
         assert_eq!(found.len(), 210);
@@ -234,5 +327,63 @@ mod tests {
             assert_eq!(started, Some(("about", number)));
         }
         assert!(slots.is_empty());
+    }
+
+    #[tokio::test]
+    async fn c1_what_the_budget_does_not_reach_is_not_polled_in_vain() {
+        let (semaphore, polls) = (Arc::new(Semaphore::new(0)), Rc::new(Cell::new(0)));
+        let mut slots = Slots::new();
+        poll_fn(|cx| {
+            for number in 0..1_000 {
+                let (semaphore, polls) = (Arc::clone(&semaphore), Rc::clone(&polls));
+                let call = async move {
+                    let mut permit = pin!(semaphore.acquire_owned());
+                    poll_fn(|cx| {
+                        polls.set(polls.get() + 1);
+                        permit.as_mut().poll(cx)
+                    })
+                    .await
+                };
+                assert!(slots.start(cx, call, number).is_none());
+            }
+            Poll::Ready(())
+        })
+        .await;
+        yield_now().await;
+        semaphore.add_permits(1_000);
+        assert_eq!(finish(&mut slots).await.len(), 1_000);
+        // Each once when it began and once when it was woken: a look that ignores the budget polls
+        // those behind it once for every 128 that come through.
+        assert!(polls.get() <= 2_000, "{}", polls.get());
+    }
+
+    #[tokio::test]
+    async fn c1_one_that_takes_the_whole_budget_shuts_nobody_out() {
+        const ENOUGH: usize = 100_000;
+        let (semaphore, through) = (Arc::new(Semaphore::new(0)), Rc::new(Cell::new(0)));
+        let rounds = Rc::new(Cell::new(0));
+        let mut slots = Slots::new();
+        poll_fn(|cx| {
+            for number in 0..=200 {
+                let semaphore = Arc::clone(&semaphore);
+                let (through, rounds) = (Rc::clone(&through), Rc::clone(&rounds));
+                let call = async move {
+                    if number > 0 {
+                        drop(semaphore.acquire().await);
+                        through.set(through.get() + 1);
+                    }
+                    while number == 0 && through.get() < 200 && rounds.get() < ENOUGH {
+                        rounds.set(rounds.get() + 1);
+                        consume_budget().await;
+                    }
+                };
+                assert!(slots.start(cx, call, number).is_none());
+            }
+            Poll::Ready(())
+        })
+        .await;
+        semaphore.add_permits(1);
+        assert_eq!(finish(&mut slots).await.len(), 201);
+        assert!(rounds.get() < ENOUGH, "the others had their turns");
     }
 }
