@@ -1,5 +1,6 @@
 //! A stage whose source is an iterator: pumped straight into the chain, with no batch between.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -50,51 +51,24 @@ impl<I: Iterator, N: Tail<I::Item>> Pump<I, N> {
         Self { items: Some(items), next, seat, watched: false }
     }
 
-    #[inline]
-    fn pull_by(
-        &mut self,
-        limit: usize,
-        pulled: &mut Pulled,
-        take: impl Fn(&mut I, &Seat) -> Option<I::Item>,
-        push: impl Fn(&mut N, Record<I::Item>) -> Flow,
-    ) -> Flow {
+    /// Lets `act` at the iterator, if there still is one, and at what it feeds.
+    #[allow(clippy::inline_always, reason = "the iterator would live in memory")]
+    #[inline(always)]
+    fn with_items<R>(&mut self, act: impl FnOnce(&mut I, &mut N, &Seat) -> R) -> Option<R> {
         let Self { items, next, seat, .. } = self;
-        let each = |item| push(next, Record::new(item));
         if size_of::<I>() > SMALL {
-            return items
-                .as_mut()
-                .map_or(Flow::More, |items| pump(items, limit, pulled, seat, take, each));
+            return items.as_mut().map(|items| act(items, next, seat));
         }
         // What lives behind a pointer would be stored for each record.
-        let Some(mut local) = items.take() else {
-            return Flow::More;
-        };
-        let flow = pump(&mut local, limit, pulled, seat, take, each);
+        let mut local = items.take()?;
+        let result = act(&mut local, next, seat);
         *items = Some(local);
-        flow
-    }
-
-    /// Fills the buffer of a chain that is nothing else. Answers how many records of `limit` are
-    /// still to be pushed one by one.
-    #[inline]
-    fn collect(&mut self, limit: usize, pulled: &mut Pulled) -> Result<usize, Flow> {
-        let Self { items, next, seat, .. } = self;
-        if next.collecting().is_none() {
-            return Ok(limit);
-        }
-        if size_of::<I>() > SMALL {
-            let items = items.as_mut();
-            return items.map_or(Ok(limit), |items| collect(items, next, seat, limit, pulled));
-        }
-        let Some(mut local) = items.take() else {
-            return Ok(limit);
-        };
-        let collected = collect(&mut local, next, seat, limit, pulled);
-        *items = Some(local);
-        collected
+        Some(result)
     }
 }
 
+/// Fills the buffer of a chain that is nothing else. Answers how many records of `limit` are still
+/// to be pushed one by one.
 #[allow(clippy::inline_always, reason = "the iterator would live in memory")]
 #[inline(always)]
 fn collect<I: Iterator, N: Tail<I::Item>>(
@@ -149,28 +123,56 @@ impl<T> Drop for Growth<'_, T> {
     }
 }
 
-/// The hot loop, which the whole chain is compiled into.
+/// The hot loop, which the whole chain is compiled into. The iterator goes through its items by
+/// itself: then they are not moved out of an `Option` first.
 #[allow(clippy::inline_always, reason = "the iterator would live in memory")]
 #[inline(always)]
-fn pump<I: Iterator>(
+fn pump<I: Iterator, N: Tail<I::Item>>(
     items: &mut I,
+    next: &mut N,
+    seat: &Seat,
     limit: usize,
     pulled: &mut Pulled,
+) -> Flow {
+    if limit == 0 {
+        return Flow::More;
+    }
+    let mut tally = Tally { left: limit, limit, pulled };
+    // If it is an operator that panics, its name is there before the source's.
+    let guard = seat.guard();
+    let flow = items.try_for_each(|item| {
+        tally.left -= 1;
+        match next.push(Record::new(item)) {
+            Flow::More if tally.left > 0 => ControlFlow::Continue(()),
+            flow => ControlFlow::Break(flow),
+        }
+    });
+    guard.disarm();
+    tally.pulled.ended = flow.is_continue();
+    flow.break_value().unwrap_or(Flow::More)
+}
+
+/// As [`pump`], where whoever looks why the stage is slow is to see its source at work, too.
+fn pump_watched<I: Iterator, N: Tail<I::Item>>(
+    items: &mut I,
+    next: &mut N,
     seat: &Seat,
-    take: impl Fn(&mut I, &Seat) -> Option<I::Item>,
-    mut push: impl FnMut(I::Item) -> Flow,
+    limit: usize,
+    pulled: &mut Pulled,
 ) -> Flow {
     let mut tally = Tally { left: limit, limit, pulled };
     while tally.left > 0 {
         let guard = seat.guard();
-        let item = take(items, seat);
+        seat.begin_work();
+        let item = items.next();
+        seat.end_work();
         guard.disarm();
         let Some(item) = item else {
             tally.pulled.ended = true;
             break;
         };
         tally.left -= 1;
-        if push(item) == Flow::Stop {
+        if next.push_watched(Record::new(item)) == Flow::Stop {
             return Flow::Stop;
         }
     }
@@ -193,20 +195,15 @@ impl Drop for Tally<'_> {
 
 impl<I: Iterator<Item: Send> + Send, N: Tail<I::Item>> Tail<I::Item> for Pump<I, N> {
     fn pull(&mut self, limit: usize, pulled: &mut Pulled) -> Flow {
-        if self.watched {
-            // Whoever looks why the stage is slow is to see its source at work, too.
-            let take = |items: &mut I, seat: &Seat| {
-                seat.begin_work();
-                let item = items.next();
-                seat.end_work();
-                item
-            };
-            return self.pull_by(limit, pulled, take, N::push_watched);
-        }
-        match self.collect(limit, pulled) {
-            Ok(left) => self.pull_by(left, pulled, |items, _| items.next(), N::push),
-            Err(flow) => flow,
-        }
+        let flow = if self.watched {
+            self.with_items(|items, next, seat| pump_watched(items, next, seat, limit, pulled))
+        } else {
+            self.with_items(|items, next, seat| match collect(items, next, seat, limit, pulled) {
+                Ok(left) => pump(items, next, seat, left, pulled),
+                Err(flow) => flow,
+            })
+        };
+        flow.unwrap_or(Flow::More)
     }
 
     // Nothing comes from anywhere else, and the chain is compiled into one loop only.
