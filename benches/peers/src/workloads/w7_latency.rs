@@ -220,6 +220,7 @@ fn tokio_mpsc(runtime: &Runtime, records: u64) -> Outcome {
     })
 }
 
+/// As many stages and channels as `tokio_mpsc` has: the first hop is part of what reads the queue.
 fn millstream(runtime: &Runtime, records: u64) -> Outcome {
     let (handle, events) = source::queue(CAPACITY);
     let offer = move |event| handle.offer(event).is_accepted();
@@ -227,7 +228,6 @@ fn millstream(runtime: &Runtime, records: u64) -> Outcome {
         let flow = Dataflow::new("hops");
         let book = flow
             .source("events", events)
-            .boundary()
             .map(hop)
             .boundary()
             .map(hop)
