@@ -1,6 +1,10 @@
 //! The workloads, each with its contenders as plain functions, and what those share.
 
 mod nexmark;
+#[path = "../../../support/runtime.rs"]
+mod runtime;
+#[path = "../../../support/ten_steps.rs"]
+mod ten_steps;
 mod text;
 mod w1_chain;
 mod w2_edge;
@@ -14,7 +18,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use renoir::{RuntimeConfig, StreamContext};
-use tokio::runtime::{Builder, Runtime};
+use runtime::runtime;
 
 use crate::contender::Workload;
 
@@ -27,18 +31,6 @@ pub(crate) fn all() -> Vec<Workload> {
     all.extend([w6_windows::workload(), w7_latency::workload()]);
     all.extend(nexmark::workloads());
     all
-}
-
-/// A tokio runtime with so many workers; one means the current thread.
-fn runtime(workers: usize) -> Runtime {
-    let mut builder = if workers == 1 {
-        Builder::new_current_thread()
-    } else {
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(workers);
-        builder
-    };
-    builder.enable_all().build().expect("a runtime can be made")
 }
 
 /// A renoir environment of this process with so many replicas of each block.

@@ -1,7 +1,6 @@
 //! W1: ten cheap steps over numbers, seven maps and three filters, and a sum.
 
 use std::future::ready;
-use std::hint::black_box;
 
 use dfir_rs::dfir_syntax;
 use futures::StreamExt as _;
@@ -11,6 +10,7 @@ use timely::dataflow::operators::vec::{Filter as _, Map as _, ToStream as _};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
+use super::ten_steps::{by_hand, ten_steps, ten_tasks};
 use super::{Sum, finish, runtime};
 use crate::contender::{By, Contender, Workload};
 use crate::results::Measure::Wall;
@@ -51,42 +51,14 @@ pub(super) fn workload() -> Workload {
     }
 }
 
-#[inline(never)]
-fn by_hand(records: u64) -> u64 {
-    let mut sum = 0_u64;
-    for n in 0..black_box(records) {
-        let n = n.wrapping_mul(3).wrapping_add(1);
-        if n.is_multiple_of(7) {
-            continue;
-        }
-        let n = (n ^ (n >> 3)).wrapping_add(11);
-        if n & 15 == 3 {
-            continue;
-        }
-        let n = n.wrapping_mul(5).rotate_left(7);
-        if n.is_multiple_of(5) {
-            continue;
-        }
-        sum = sum.wrapping_add((n ^ 0x55).wrapping_sub(9));
-    }
-    sum
+fn add(sum: &mut u64, n: u64) {
+    *sum = sum.wrapping_add(n);
 }
 
 fn millstream_fused(runtime: &Runtime, records: u64) -> u64 {
     let flow = Dataflow::new("chain");
-    let sum = flow
-        .source("numbers", source::from_iter(0..records))
-        .map(|n: u64| n.wrapping_mul(3).wrapping_add(1))
-        .filter(|n| !n.is_multiple_of(7))
-        .map(|n| n ^ (n >> 3))
-        .map(|n| n.wrapping_add(11))
-        .filter(|n| n & 15 != 3)
-        .map(|n| n.wrapping_mul(5))
-        .map(|n| n.rotate_left(7))
-        .filter(|n| !n.is_multiple_of(5))
-        .map(|n| n ^ 0x55)
-        .map(|n| n.wrapping_sub(9))
-        .fold(0, |sum: &mut u64, n| *sum = sum.wrapping_add(n));
+    let numbers = flow.source("numbers", source::from_iter(0..records));
+    let sum = ten_steps(numbers).fold(0, add);
     let report = runtime.block_on(flow.run()).expect("nothing fails");
     report.take(sum).expect("it came to its end")
 }
@@ -94,29 +66,8 @@ fn millstream_fused(runtime: &Runtime, records: u64) -> u64 {
 /// Ten edges: the last step and the sum share a task.
 fn millstream_tasks(runtime: &Runtime, records: u64) -> u64 {
     let flow = Dataflow::new("tasks");
-    let sum = flow
-        .source("numbers", source::from_iter(0..records))
-        .boundary()
-        .map(|n: u64| n.wrapping_mul(3).wrapping_add(1))
-        .boundary()
-        .filter(|n| !n.is_multiple_of(7))
-        .boundary()
-        .map(|n| n ^ (n >> 3))
-        .boundary()
-        .map(|n| n.wrapping_add(11))
-        .boundary()
-        .filter(|n| n & 15 != 3)
-        .boundary()
-        .map(|n| n.wrapping_mul(5))
-        .boundary()
-        .map(|n| n.rotate_left(7))
-        .boundary()
-        .filter(|n| !n.is_multiple_of(5))
-        .boundary()
-        .map(|n| n ^ 0x55)
-        .boundary()
-        .map(|n| n.wrapping_sub(9))
-        .fold(0, |sum: &mut u64, n| *sum = sum.wrapping_add(n));
+    let numbers = flow.source("numbers", source::from_iter(0..records)).boundary();
+    let sum = ten_tasks(numbers).fold(0, add);
     let report = runtime.block_on(flow.run()).expect("nothing fails");
     report.take(sum).expect("it came to its end")
 }
