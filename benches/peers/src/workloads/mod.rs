@@ -1,10 +1,15 @@
 //! The workloads, each with its contenders as plain functions, and what those share.
 
+#[path = "../../../support/calls.rs"]
+mod calls;
+#[path = "../../../support/edge.rs"]
+mod edge;
 mod nexmark;
 #[path = "../../../support/runtime.rs"]
 mod runtime;
 #[path = "../../../support/ten_steps.rs"]
 mod ten_steps;
+#[path = "../../../support/text.rs"]
 mod text;
 mod w1_chain;
 mod w2_edge;
@@ -13,6 +18,10 @@ mod w4_fan;
 mod w5_calls;
 mod w6_windows;
 mod w7_latency;
+#[path = "../../../support/windows.rs"]
+mod windows;
+#[path = "../../../support/words.rs"]
+mod words;
 
 use std::cell::Cell;
 use std::rc::Rc;

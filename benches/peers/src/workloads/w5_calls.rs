@@ -1,37 +1,22 @@
 //! W5: an asynchronous call a record, 1,024 of them in flight.
 
-use std::future::{Future, ready};
+use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures::StreamExt as _;
-use millstream::prelude::*;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::JoinSet;
 
+use super::calls::{
+    IN_FLIGHT, as_task, buffer_unordered, buffered, map_async, map_async_unordered, sleeps, yields,
+};
 use super::runtime;
 use crate::contender::{By, Contender, Workload};
 use crate::results::Measure::Cpu;
 
 const UNORDERED: &str = "futures buffer_unordered";
 const ORDERED: &str = "futures buffered";
-const IN_FLIGHT: usize = 1024;
 const CALLS: u64 = 200_000;
-
-/// Waits four times for the runtime's next round: a call whose answer comes quickly.
-async fn yields(n: u64) -> u64 {
-    for _ in 0..4 {
-        yield_now().await;
-    }
-    n
-}
-
-/// Waits for the timer: a call whose answer takes a millisecond.
-async fn sleeps(n: u64) -> u64 {
-    tokio::time::sleep(Duration::from_millis(1)).await;
-    n
-}
 
 pub(super) fn workloads() -> [Workload; 2] {
     [
@@ -75,51 +60,6 @@ fn contenders<R: Future<Output = u64> + Send + 'static>(call: fn(u64) -> R) -> V
             .reach(Cpu, 0.6, 0.4, ORDERED),
         contender("tokio JoinSet and Semaphore", By::Peer("tokio"), join_set, call),
     ]
-}
-
-fn map_async_unordered<R: Future<Output = u64> + Send + 'static>(
-    runtime: &Runtime,
-    records: u64,
-    call: fn(u64) -> R,
-) -> u64 {
-    let flow = Dataflow::new("calls");
-    let numbers = flow.source("numbers", source::from_iter(0..records));
-    let sum = numbers.map_async_unordered(IN_FLIGHT, call).fold(0, |sum, n| *sum += n);
-    runtime.block_on(flow.run()).expect("nothing fails").take(sum).expect("it came to its end")
-}
-
-fn map_async<R: Future<Output = u64> + Send + 'static>(
-    runtime: &Runtime,
-    records: u64,
-    call: fn(u64) -> R,
-) -> u64 {
-    let flow = Dataflow::new("calls");
-    let numbers = flow.source("numbers", source::from_iter(0..records));
-    let sum = numbers.map_async(IN_FLIGHT, call).fold(0, |sum, n| *sum += n);
-    runtime.block_on(flow.run()).expect("nothing fails").take(sum).expect("it came to its end")
-}
-
-/// A stream of futures runs as a task, as a stage does.
-fn as_task(runtime: &Runtime, sum: impl Future<Output = u64> + Send + 'static) -> u64 {
-    runtime.block_on(async { tokio::spawn(sum).await.expect("nothing panics") })
-}
-
-fn buffer_unordered<R: Future<Output = u64> + Send + 'static>(
-    runtime: &Runtime,
-    records: u64,
-    call: fn(u64) -> R,
-) -> u64 {
-    let calls = futures::stream::iter(0..records).map(call).buffer_unordered(IN_FLIGHT);
-    as_task(runtime, calls.fold(0, |sum, n| ready(sum + n)))
-}
-
-fn buffered<R: Future<Output = u64> + Send + 'static>(
-    runtime: &Runtime,
-    records: u64,
-    call: fn(u64) -> R,
-) -> u64 {
-    let calls = futures::stream::iter(0..records).map(call).buffered(IN_FLIGHT);
-    as_task(runtime, calls.fold(0, |sum, n| ready(sum + n)))
 }
 
 /// A task a call, and as many permits as calls may be in flight.
