@@ -5,8 +5,6 @@ mod calls;
 #[path = "../../../support/edge.rs"]
 mod edge;
 mod nexmark;
-#[path = "../../../support/runtime.rs"]
-mod runtime;
 #[path = "../../../support/ten_steps.rs"]
 mod ten_steps;
 #[path = "../../../support/text.rs"]
@@ -27,7 +25,6 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use renoir::{RuntimeConfig, StreamContext};
-use runtime::runtime;
 
 use crate::contender::Workload;
 

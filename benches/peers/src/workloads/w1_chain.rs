@@ -1,5 +1,6 @@
 //! W1: ten cheap steps over numbers, seven maps and three filters, and a sum.
 
+use std::convert::identity;
 use std::future::ready;
 
 use dfir_rs::dfir_syntax;
@@ -11,42 +12,33 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use super::ten_steps::{by_hand, ten_steps, ten_tasks};
-use super::{Sum, finish, runtime};
-use crate::contender::{By, Contender, Workload};
+use super::{Sum, finish};
+use crate::contender::{By, Work, Workload};
 use crate::results::Measure::Wall;
 
 const LOOP: &str = "loop by hand";
 const CAPACITY: usize = 1024;
 
 pub(super) fn workload() -> Workload {
-    let on = |workers: usize, run: fn(&Runtime, u64) -> u64| {
-        move |records| {
-            let runtime = runtime(workers);
-            (move || run(&runtime, records), by_hand(records))
-        }
-    };
-    let alone = |run: fn(u64) -> u64| move |records| (move || run(records), by_hand(records));
+    let work = Work { input: identity, expected: by_hand };
     Workload {
         name: "w1",
         question: "What does a chain of ten cheap operators cost?",
         records: 100_000_000,
         contenders: vec![
-            Contender::new(LOOP, By::Hand, alone(by_hand)),
-            Contender::new("Millstream, fused", By::Millstream, on(1, millstream_fused))
+            work.alone(LOOP, By::Hand, by_hand),
+            work.on(1, "Millstream, fused", By::Millstream, millstream_fused)
                 .reach(Wall, 1.25, 1.05, LOOP),
-            Contender::new("Millstream, a task a stage", By::Millstream, on(1, millstream_tasks))
+            work.on(1, "Millstream, a task a stage", By::Millstream, millstream_tasks)
                 .share(4)
                 .reach(Wall, 8.0, 5.0, LOOP),
-            Contender::new("dfir_rs", By::Peer("dfir_rs"), alone(dfir_rs)),
-            Contender::new("timely", By::Peer("timely"), alone(timely)).share(5),
-            Contender::new("timely, map_in_place", By::Peer("timely"), alone(timely_in_place))
-                .share(5),
-            Contender::new("futures StreamExt", By::Peer("futures"), on(1, stream_ext)).share(5),
-            Contender::new("renoir", By::Peer("renoir"), alone(renoir)).share(10),
-            Contender::new("tokio mpsc a stage, 1 thread", By::Peer("tokio"), on(1, tokio_mpsc))
-                .share(100),
-            Contender::new("tokio mpsc a stage, 2 workers", By::Peer("tokio"), on(2, tokio_mpsc))
-                .share(100),
+            work.alone("dfir_rs", By::Peer("dfir_rs"), dfir_rs),
+            work.alone("timely", By::Peer("timely"), timely).share(5),
+            work.alone("timely, map_in_place", By::Peer("timely"), timely_in_place).share(5),
+            work.on(1, "futures StreamExt", By::Peer("futures"), stream_ext).share(5),
+            work.alone("renoir", By::Peer("renoir"), renoir).share(10),
+            work.on(1, "tokio mpsc a stage, 1 thread", By::Peer("tokio"), tokio_mpsc).share(100),
+            work.on(2, "tokio mpsc a stage, 2 workers", By::Peer("tokio"), tokio_mpsc).share(100),
         ],
     }
 }

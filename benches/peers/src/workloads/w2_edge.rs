@@ -1,5 +1,6 @@
 //! W2: one edge between a producer and a consumer, for numbers and for 64 bytes.
 
+use std::convert::identity;
 use std::hint::spin_loop;
 use std::thread;
 
@@ -10,8 +11,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use super::edge::{CHUNK, Item, one_edge, rtrb_chunks, tokio_mpsc};
-use super::{Sum, finish, runtime};
-use crate::contender::{By, Contender, Workload};
+use super::{Sum, finish};
+use crate::contender::{By, Contender, Work, Workload};
 use crate::results::Measure::{Cpu, Wall};
 
 const RING: &str = "rtrb, chunks of 256, two threads";
@@ -34,28 +35,21 @@ pub(super) fn workloads() -> [Workload; 2] {
 }
 
 fn contenders<T: Item + ExchangeData>() -> Vec<Contender> {
-    let on = |workers: usize, run: fn(&Runtime, u64) -> u64| {
-        move |records| {
-            let runtime = runtime(workers);
-            (move || run(&runtime, records), expected::<T>(records))
-        }
-    };
-    let alone = |run: fn(u64) -> u64| move |records| (move || run(records), expected::<T>(records));
+    let work = Work { input: identity, expected: expected::<T> };
     vec![
-        Contender::new(RING, By::Hand, alone(rtrb_chunks::<T>)),
-        Contender::new("rtrb, an item a push, two threads", By::Peer("rtrb"), alone(rtrb::<T>)),
-        Contender::new("Millstream, two workers", By::Millstream, on(2, one_edge::<T>))
+        work.alone(RING, By::Hand, rtrb_chunks::<T>),
+        work.alone("rtrb, an item a push, two threads", By::Peer("rtrb"), rtrb::<T>),
+        work.on(2, "Millstream, two workers", By::Millstream, one_edge::<T>)
             .reach(Wall, 3.0, 1.5, RING)
             .reach(Cpu, 3.0, 1.5, RING),
-        Contender::new("Millstream, one thread", By::Millstream, on(1, one_edge::<T>)),
-        Contender::new("timely exchange, two workers", By::Peer("timely"), alone(timely::<T>))
-            .share(5),
-        Contender::new("tokio mpsc, two workers", By::Peer("tokio"), on(2, tokio_mpsc::<T>))
-            .share(50),
-        Contender::new(
+        work.on(1, "Millstream, one thread", By::Millstream, one_edge::<T>),
+        work.alone("timely exchange, two workers", By::Peer("timely"), timely::<T>).share(5),
+        work.on(2, "tokio mpsc, two workers", By::Peer("tokio"), tokio_mpsc::<T>).share(50),
+        work.on(
+            2,
             "tokio mpsc of Vec of 256, two workers",
             By::Peer("tokio"),
-            on(2, tokio_mpsc_of_vec::<T>),
+            tokio_mpsc_of_vec::<T>,
         ),
     ]
 }

@@ -15,8 +15,8 @@ use super::text::{Text, checksum};
 use super::words::{
     Counts, combine_by_hand, count, count_combined, one_map, shuffle_by_hand, target, told,
 };
-use super::{Sum, finish, runtime};
-use crate::contender::{By, Contender, Workload};
+use super::{Sum, finish};
+use crate::contender::{By, Work, Workload};
 use crate::results::Measure::Wall;
 
 const SHUFFLE: &str = "two threads make words, two count them";
@@ -24,37 +24,21 @@ const COMBINE: &str = "two threads count what they make, then merge";
 const WORDS: u64 = 5_000_000;
 
 pub(super) fn workloads() -> [Workload; 2] {
-    let on_two = |run: fn(&Runtime, &'static Text) -> u64| {
-        move |records| {
-            let (runtime, text) = (runtime(2), Text::of(records));
-            (move || run(&runtime, text), one_map(text))
-        }
-    };
-    let alone = |run: fn(&'static Text) -> u64| {
-        move |records| {
-            let text = Text::of(records);
-            (move || run(text), one_map(text))
-        }
-    };
+    let work = Work { input: Text::of, expected: one_map };
     [
         Workload {
             name: "w3-shuffled",
             question: "What does a word count cost that shuffles every word?",
             records: WORDS,
             contenders: vec![
-                Contender::new(SHUFFLE, By::Hand, alone(shuffle_by_hand)),
-                Contender::new("one thread, one map, no shuffle", By::Hand, alone(one_map)),
-                Contender::new("Millstream, count", By::Millstream, on_two(count))
+                work.alone(SHUFFLE, By::Hand, shuffle_by_hand),
+                work.alone("one thread, one map, no shuffle", By::Hand, one_map),
+                work.on(2, "Millstream, count", By::Millstream, count)
                     .reach(Wall, 1.1, 0.8, SHUFFLE),
-                Contender::new("timely, exchange", By::Peer("timely"), alone(timely)),
-                Contender::new("renoir, group_by and fold", By::Peer("renoir"), alone(renoir)),
-                Contender::new(
-                    "dfir_rs, fold_keyed, 1 thread",
-                    By::Peer("dfir_rs"),
-                    alone(dfir_rs),
-                ),
-                Contender::new("tokio mpsc, a word a send", By::Peer("tokio"), on_two(tokio_mpsc))
-                    .share(10),
+                work.alone("timely, exchange", By::Peer("timely"), timely),
+                work.alone("renoir, group_by and fold", By::Peer("renoir"), renoir),
+                work.alone("dfir_rs, fold_keyed, 1 thread", By::Peer("dfir_rs"), dfir_rs),
+                work.on(2, "tokio mpsc, a word a send", By::Peer("tokio"), tokio_mpsc).share(10),
             ],
         },
         Workload {
@@ -62,18 +46,12 @@ pub(super) fn workloads() -> [Workload; 2] {
             question: "What does a word count cost that counts on both sides of the shuffle?",
             records: WORDS,
             contenders: vec![
-                Contender::new(COMBINE, By::Hand, alone(combine_by_hand)),
-                Contender::new(
-                    "Millstream, combined",
-                    By::Millstream,
-                    on_two(|runtime, text| count_combined(runtime, text, 1 << 17)),
-                )
+                work.alone(COMBINE, By::Hand, combine_by_hand),
+                work.on(2, "Millstream, combined", By::Millstream, |runtime, text| {
+                    count_combined(runtime, text, 1 << 17)
+                })
                 .reach(Wall, 1.5, 1.1, COMBINE),
-                Contender::new(
-                    "renoir, group_by_count",
-                    By::Peer("renoir"),
-                    alone(renoir_group_by_count),
-                ),
+                work.alone("renoir, group_by_count", By::Peer("renoir"), renoir_group_by_count),
             ],
         },
     ]

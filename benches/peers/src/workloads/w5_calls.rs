@@ -1,5 +1,6 @@
 //! W5: an asynchronous call a record, 1,024 of them in flight.
 
+use std::convert::identity;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -10,8 +11,7 @@ use tokio::task::JoinSet;
 use super::calls::{
     IN_FLIGHT, as_task, buffer_unordered, buffered, map_async, map_async_unordered, sleeps, yields,
 };
-use super::runtime;
-use crate::contender::{By, Contender, Workload};
+use crate::contender::{By, Contender, Work, Workload};
 use crate::results::Measure::Cpu;
 
 const UNORDERED: &str = "futures buffer_unordered";
@@ -36,29 +36,19 @@ pub(super) fn workloads() -> [Workload; 2] {
     ]
 }
 
-/// A contender with two workers, whose answers add up as the numbers do.
-fn contender<R: Future<Output = u64> + Send + 'static>(
-    name: &'static str,
-    by: By,
-    run: fn(&Runtime, u64, fn(u64) -> R) -> u64,
-    call: fn(u64) -> R,
-) -> Contender {
-    Contender::new(name, by, move |records| {
-        let runtime = runtime(2);
-        (move || run(&runtime, records, call), (0..records).sum())
-    })
-}
-
 fn contenders<R: Future<Output = u64> + Send + 'static>(call: fn(u64) -> R) -> Vec<Contender> {
+    let work = Work { input: identity, expected: |records| (0..records).sum() };
+    let contender = |name, by, run: fn(&Runtime, u64, fn(u64) -> R) -> u64| {
+        work.on(2, name, by, move |runtime, records| run(runtime, records, call))
+    };
     let peer = By::Peer("futures");
     vec![
-        contender(UNORDERED, peer, buffer_unordered, call),
-        contender("Millstream, map_async_unordered", By::Millstream, map_async_unordered, call)
+        contender(UNORDERED, peer, buffer_unordered),
+        contender("Millstream, map_async_unordered", By::Millstream, map_async_unordered)
             .reach(Cpu, 0.6, 0.4, UNORDERED),
-        contender(ORDERED, peer, buffered, call),
-        contender("Millstream, map_async", By::Millstream, map_async, call)
-            .reach(Cpu, 0.6, 0.4, ORDERED),
-        contender("tokio JoinSet and Semaphore", By::Peer("tokio"), join_set, call),
+        contender(ORDERED, peer, buffered),
+        contender("Millstream, map_async", By::Millstream, map_async).reach(Cpu, 0.6, 0.4, ORDERED),
+        contender("tokio JoinSet and Semaphore", By::Peer("tokio"), join_set),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! W6: counts by key and tumbling window of event time, of events that come out of order.
 
 use std::collections::BTreeMap;
+use std::convert::identity;
 
 use timely::dataflow::InputHandle;
 use timely::dataflow::channels::pact::Exchange;
@@ -14,36 +15,29 @@ use super::windows::{
     CHUNK, Event, WINDOW, Windows, by_hand, checksum, combined, event, fused, in_order,
     two_instances,
 };
-use super::{Sum, finish, runtime};
-use crate::contender::{By, Contender, Workload};
+use super::{Sum, finish};
+use crate::contender::{By, Work, Workload};
 use crate::results::Measure::Wall;
 
 const MAPS: &str = "by hand, a hash map a window";
 
 pub(super) fn workload() -> Workload {
-    let on = |workers: usize, run: fn(&Runtime, u64) -> u64| {
-        move |records| {
-            let runtime = runtime(workers);
-            (move || run(&runtime, records), by_hand(records))
-        }
-    };
-    let alone = |run: fn(u64) -> u64| move |records| (move || run(records), by_hand(records));
+    let work = Work { input: identity, expected: by_hand };
     let peer = By::Peer("timely");
     Workload {
         name: "w6",
         question: "What does it cost to count events by key and tumbling window?",
         records: 10_000_000,
         contenders: vec![
-            Contender::new(MAPS, By::Hand, alone(by_hand)),
-            Contender::new("Millstream, fused with its source", By::Millstream, on(1, fused))
+            work.alone(MAPS, By::Hand, by_hand),
+            work.on(1, "Millstream, fused with its source", By::Millstream, fused)
                 .reach(Wall, 1.2, 1.0, MAPS),
-            Contender::new("Millstream, two instances", By::Millstream, on(2, two_instances))
+            work.on(2, "Millstream, two instances", By::Millstream, two_instances)
                 .reach(Wall, 1.2, 0.7, MAPS),
-            Contender::new("Millstream, two instances, combined", By::Millstream, on(2, combined)),
-            Contender::new("timely, 1 worker", peer, alone(|records| timely(1, records))),
-            Contender::new("timely, 2 workers", peer, alone(|records| timely(2, records))),
-            Contender::new("tokio mpsc, two shards", By::Peer("tokio"), on(2, tokio_mpsc))
-                .share(10),
+            work.on(2, "Millstream, two instances, combined", By::Millstream, combined),
+            work.alone("timely, 1 worker", peer, |records| timely(1, records)),
+            work.alone("timely, 2 workers", peer, |records| timely(2, records)),
+            work.on(2, "tokio mpsc, two shards", By::Peer("tokio"), tokio_mpsc).share(10),
         ],
     }
 }
