@@ -14,6 +14,8 @@
 
 mod baseline;
 mod paths;
+#[path = "../support/ten_steps.rs"]
+mod ten_steps;
 mod valgrind;
 
 use std::process::{Command, ExitCode};

@@ -10,6 +10,8 @@ use millstream::prelude::*;
 use millstream::runtime::Output;
 use millstream::time::VirtualClock;
 
+use crate::ten_steps::{first_five, last_five};
+
 /// One path, and how many records its smaller run has: enough for full batches.
 pub(crate) struct Path {
     pub(crate) name: &'static str,
@@ -66,31 +68,15 @@ enum Seam {
     Boxed,
 }
 
-/// Ten steps, as in the bench `chain`.
+/// The ten steps of the bench `chain`.
 fn chain(records: u64, seam: Seam, counted: bool) -> u64 {
     let flow = Dataflow::new("chain");
-    let first = numbers(&flow, records)
-        .map(|n| n.wrapping_mul(3).wrapping_add(1))
-        .filter(|n| !n.is_multiple_of(7))
-        .map(|n| n ^ (n >> 3))
-        .map(|n| n.wrapping_add(11))
-        .filter(|n| n & 15 != 3);
+    let first = first_five(numbers(&flow, records));
     let sum = match seam {
-        Seam::None => second_half(first).fold(0, add),
-        Seam::Boxed => second_half(first.boxed()).fold(0, add),
+        Seam::None => last_five(first).fold(0, add),
+        Seam::Boxed => last_five(first.boxed()).fold(0, add),
     };
     run_with(&flow, sum, JobOptions::default().with_operator_counts(counted))
-}
-
-fn second_half(
-    numbers: DataStream<u64, impl Chain<Item = u64>>,
-) -> DataStream<u64, impl Chain<Item = u64>> {
-    numbers
-        .map(|n| n.wrapping_mul(5))
-        .map(|n| n.rotate_left(7))
-        .filter(|n| !n.is_multiple_of(5))
-        .map(|n| n ^ 0x55)
-        .map(|n| n.wrapping_sub(9))
 }
 
 fn chain_of_tasks(records: u64) -> u64 {

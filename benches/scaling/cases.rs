@@ -2,6 +2,8 @@
 
 use millstream::prelude::*;
 
+use crate::ten_steps::ten_steps;
+
 const RECORDS: u64 = 20_000_000;
 
 /// A chain of ten steps, or an edge behind which nothing is done.
@@ -12,21 +14,4 @@ pub(crate) fn flow_of(case: u64) -> Dataflow {
     let _ =
         if case == 0 { ten_steps(numbers).fold(0, add) } else { numbers.boundary().fold(0, add) };
     flow
-}
-
-/// As in the bench `chain`.
-fn ten_steps(
-    numbers: DataStream<u64, impl Chain<Item = u64>>,
-) -> DataStream<u64, impl Chain<Item = u64>> {
-    numbers
-        .map(|n| n.wrapping_mul(3).wrapping_add(1))
-        .filter(|n| !n.is_multiple_of(7))
-        .map(|n| n ^ (n >> 3))
-        .map(|n| n.wrapping_add(11))
-        .filter(|n| n & 15 != 3)
-        .map(|n| n.wrapping_mul(5))
-        .map(|n| n.rotate_left(7))
-        .filter(|n| !n.is_multiple_of(5))
-        .map(|n| n ^ 0x55)
-        .map(|n| n.wrapping_sub(9))
 }

@@ -47,7 +47,7 @@ fn median_ratio(mut ratio: impl FnMut() -> Result<f64, String>) -> Result<f64, S
 /// Runs one of the cases and prints how many nanoseconds it took.
 const PROGRAM: &str = r#"
 mod cases;
-#[path = "timed.rs"]
+mod ten_steps;
 mod timed;
 
 fn main() {
@@ -60,6 +60,7 @@ fn by_stage(case: u64) -> Result<f64, String> {
     let build = |name, flags| {
         let scratch = Scratch::new(name, flags, PROGRAM)?;
         scratch.write("cases.rs", include_str!("cases.rs"))?;
+        scratch.write("ten_steps.rs", include_str!("../support/ten_steps.rs"))?;
         scratch.write("timed.rs", include_str!("timed.rs"))?;
         scratch.build()?;
         Ok::<_, String>(scratch)

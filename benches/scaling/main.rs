@@ -20,6 +20,8 @@ mod keys;
 mod memory;
 mod scratch;
 mod stages;
+#[path = "../support/ten_steps.rs"]
+mod ten_steps;
 mod timed;
 
 use std::process::{Command, ExitCode, Stdio};

@@ -7,7 +7,11 @@
 
 #![allow(clippy::print_stdout, reason = "a bench prints its table")]
 
+mod runtime;
+
 use std::time::Duration;
+
+pub(crate) use runtime::runtime;
 
 /// One way to do the work; it answers a checksum of what it did.
 pub(crate) struct Contestant<'a> {
@@ -108,16 +112,4 @@ fn cpu_time() -> Duration {
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
     let ticks = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>();
     Duration::from_millis(ticks * 10)
-}
-
-/// A runtime with so many workers; one means the current thread.
-pub(crate) fn runtime(workers: usize) -> tokio::runtime::Runtime {
-    let mut builder = if workers == 1 {
-        tokio::runtime::Builder::new_current_thread()
-    } else {
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        builder.worker_threads(workers);
-        builder
-    };
-    builder.enable_all().build().expect("a runtime can be made")
 }

@@ -51,18 +51,17 @@ pub trait Source: Send + 'static {
     /// which work by event time need no `event_time` behind it.
     const SETS_TIME: bool = false;
 
-    /// Whether it is an iterator in all but name: it has nothing to open, never waits, and knows
-    /// neither watermarks nor positions. Then it is asked for
-    /// [`into_items`](Source::into_items) and nothing else, and what that gives goes straight
-    /// through the chain, with no batch between. When the job drains it just ends.
-    const ITERATES: bool = false;
-
-    /// What it reads, if it [iterates](Source::ITERATES).
-    fn into_items(self) -> impl Iterator<Item = Self::Item> + Send + 'static
+    /// Enters a stage. The engine calls this once, before anything else.
+    ///
+    /// A source that is an iterator in all but name (it has nothing to open, never waits, and
+    /// knows neither watermarks nor positions) goes in by [`items`](Entrance::items): it is asked
+    /// for nothing else then, and what it gives goes straight through the chain, with no batch
+    /// between. When the job drains it just ends. Every other source leaves this as it is.
+    fn enter<E: Entrance<Self::Item>>(self, entrance: E) -> E::Entered
     where
         Self: Sized,
     {
-        std::iter::empty()
+        entrance.source(self)
     }
 
     /// Makes ready to read, from `context.position` where there is one.
@@ -91,6 +90,18 @@ pub trait Source: Send + 'static {
         let _ = batch;
         async { Ok(SourceStatus::End) }
     }
+}
+
+/// The ways into a stage: the engine holds them open, and a source [goes in](Source::enter) by one.
+pub trait Entrance<T> {
+    /// What only an entrance gives, so that a source cannot forget to go in.
+    type Entered;
+
+    /// For a source, which is opened and asked for one batch after the other.
+    fn source(self, source: impl Source<Item = T>) -> Self::Entered;
+
+    /// For an iterator, which becomes the loop of the stage.
+    fn items(self, items: impl Iterator<Item = T> + Send + 'static) -> Self::Entered;
 }
 
 /// What a source may know of the run it is part of.

@@ -83,8 +83,8 @@ pub trait Tail<T>: Send {
     }
 
     /// Reads up to `limit` records from the source that is a part of it, and pushes them: the hot
-    /// loop of a stage that begins with an [iterator](crate::source::Source::ITERATES). No other
-    /// has one.
+    /// loop of a stage that an [iterator](crate::source::Entrance::items) went into. No other has
+    /// one.
     fn pull(&mut self, limit: usize, pulled: &mut Pulled) -> Flow {
         let _ = (limit, pulled);
         Flow::More

@@ -1,6 +1,9 @@
 //! A workload and those who run it.
 
+use tokio::runtime::Runtime;
+
 use crate::results::{Latency, Measure, Reach};
+use crate::runtime::runtime;
 
 /// One table: the same work, done by all of its contenders. The first is the limit.
 pub(crate) struct Workload {
@@ -31,6 +34,49 @@ pub(crate) struct Outcome {
 impl From<u64> for Outcome {
     fn from(checksum: u64) -> Self {
         Self { checksum, latency: None }
+    }
+}
+
+/// What the contenders of a table all do.
+#[derive(Clone, Copy)]
+pub(crate) struct Work<I, E> {
+    /// Makes what they are given, for so many records.
+    pub(crate) input: I,
+    /// The checksum that they must come to.
+    pub(crate) expected: E,
+}
+
+impl<T, I, E> Work<I, E>
+where
+    T: Copy + 'static,
+    I: Fn(u64) -> T + Copy + 'static,
+    E: Fn(T) -> u64 + Copy + 'static,
+{
+    /// A contender that needs nothing else.
+    pub(crate) fn alone<O: Into<Outcome> + 'static>(
+        self,
+        name: &'static str,
+        by: By,
+        run: impl Fn(T) -> O + Copy + 'static,
+    ) -> Contender {
+        Contender::new(name, by, move |records| {
+            let input = (self.input)(records);
+            (move || run(input), (self.expected)(input))
+        })
+    }
+
+    /// One that runs on tokio with so many workers.
+    pub(crate) fn on<O: Into<Outcome> + 'static>(
+        self,
+        workers: usize,
+        name: &'static str,
+        by: By,
+        run: impl Fn(&Runtime, T) -> O + Copy + 'static,
+    ) -> Contender {
+        Contender::new(name, by, move |records| {
+            let (runtime, input) = (runtime(workers), (self.input)(records));
+            (move || run(&runtime, input), (self.expected)(input))
+        })
     }
 }
 

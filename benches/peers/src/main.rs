@@ -20,6 +20,8 @@ mod notes;
 mod page;
 mod plot;
 mod results;
+#[path = "../../support/runtime.rs"]
+mod runtime;
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,11 @@ impl<T: Clone + Send> Broadcast<T> {
         self.room = open.map(Outbox::room).min().unwrap_or(1);
     }
 
+    #[inline]
+    fn share_when_full(&mut self, outboxes: &mut [Outbox<T>]) -> Flow {
+        if self.batch.records.len() < self.room { Flow::More } else { self.share(outboxes) }
+    }
+
     #[inline(never)]
     fn share(&mut self, outboxes: &mut [Outbox<T>]) -> Flow {
         let records = self.batch.records.len();
@@ -73,7 +78,7 @@ impl<T: Clone + Send> Router<T> for Broadcast<T> {
         outboxes: &mut [Outbox<T>],
     ) -> Result<Flow, OperatorError> {
         self.batch.records.push(record);
-        Ok(if self.batch.records.len() < self.room { Flow::More } else { self.share(outboxes) })
+        Ok(self.share_when_full(outboxes))
     }
 
     fn route_batch(&mut self, batch: &mut Batch<T>, outboxes: &mut [Outbox<T>]) -> Option<Flow> {
@@ -97,8 +102,7 @@ impl<T: Clone + Send> Router<T> for Broadcast<T> {
             }
         }
         self.batch.append(batch);
-        let full = self.batch.records.len() >= self.room;
-        Some(if full { self.share(outboxes) } else { Flow::More })
+        Some(self.share_when_full(outboxes))
     }
 
     fn collecting(&mut self) -> Option<(&mut Vec<Record<T>>, usize)> {
@@ -107,7 +111,7 @@ impl<T: Clone + Send> Router<T> for Broadcast<T> {
     }
 
     fn collected(&mut self, outboxes: &mut [Outbox<T>]) -> Flow {
-        if self.batch.records.len() < self.room { Flow::More } else { self.share(outboxes) }
+        self.share_when_full(outboxes)
     }
 
     fn watermark(&mut self, watermark: Timestamp, _outboxes: &mut [Outbox<T>]) -> Flow {

@@ -17,7 +17,7 @@ use crate::error::{Error, OperatorError};
 use crate::graph::OperatorId;
 use crate::metrics::Counting;
 use crate::record::Record;
-use crate::source::{Source, SourceBatch, SourceContext, SourceFactory, SourceStatus};
+use crate::source::{Entrance, Source, SourceBatch, SourceContext, SourceFactory, SourceStatus};
 use crate::tail::Tail;
 
 /// The beginning of a chain that reads a source.
@@ -48,18 +48,39 @@ impl<F: SourceFactory> Chain for FromSource<F> {
         let seat = run.seat(self.operator, instance);
         let created = self.factory.create(instance);
         let source = created.map_err(|error| Error::operator(seat.name(), error))?;
-        if F::Source::ITERATES {
-            let limit = run.pull_records::<Self::Item>();
-            let head = PumpHead(Arc::clone(run.shared()));
-            let pump = Pump::new(source.into_items(), next, seat);
-            run.stage_that_pulls(limit, Box::new(head), Box::new(pump));
-            return Ok(());
-        }
+        source.enter(Begin { run, seat, next });
+        Ok(())
+    }
+}
+
+/// Where a source goes in: at the head of the stage that `next` is the rest of.
+struct Begin<'r, 'j, M, N> {
+    run: &'r mut Run<'j, M>,
+    seat: Seat,
+    next: N,
+}
+
+impl<T, M, N> Entrance<T> for Begin<'_, '_, M, N>
+where
+    T: Send + 'static,
+    M: Counting,
+    N: Tail<T> + 'static,
+{
+    type Entered = ();
+
+    fn source(self, source: impl Source<Item = T>) {
+        let Self { run, seat, next } = self;
         let context = SourceContext::of(run.clock(), &seat, run.random(&seat));
-        let limit = run.batch_records::<Self::Item>();
+        let limit = run.batch_records::<T>();
         let head = SourceHead::new(source, context, limit, seat, Arc::clone(run.shared()));
         run.stage(Box::new(head), Box::new(Whole(next)));
-        Ok(())
+    }
+
+    fn items(self, items: impl Iterator<Item = T> + Send + 'static) {
+        let Self { run, seat, next } = self;
+        let limit = run.pull_records::<T>();
+        let head = PumpHead(Arc::clone(run.shared()));
+        run.stage_that_pulls(limit, Box::new(head), Box::new(Pump::new(items, next, seat)));
     }
 }
 

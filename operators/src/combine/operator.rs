@@ -1,6 +1,5 @@
 //! The operator in front of the shuffle.
 
-use std::borrow::Borrow as _;
 use std::fmt;
 
 use millstream_engine::edge::Keyed;
@@ -13,6 +12,7 @@ use millstream_engine::{Error, OperatorError, Record};
 use super::held::{Held, Slot};
 use super::{Combined, Panes, Partial, WindowPane};
 use crate::keyed::accumulate::Accumulate;
+use crate::keyed::hash_of;
 use crate::part::Backlog;
 
 /// For how many times its entries a combiner lets records pass that had little to merge.
@@ -172,7 +172,7 @@ where
         let leaving = &mut self.leaving;
         self.held.take_first(|Slot { key, accumulator, time, records }| {
             (keys, of_keys) = (keys + 1, of_keys + records);
-            let hash = stable_hash::<K::Key>(key.borrow());
+            let hash = hash_of::<T, K>(&key);
             let value = Combined::Partial(Partial { key, accumulator, records });
             leaving.emit(Record::at(Keyed { hash, value }, time), out);
         });

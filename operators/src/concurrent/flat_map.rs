@@ -1,18 +1,17 @@
 //! The head behind `flat_map_concat`, `flat_map_merge` and `flat_map_sequential`.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_util::{StreamExt as _, TryStream, TryStreamExt as _};
-use millstream_engine::batch::{Barrier, Batch};
+use millstream_engine::batch::Batch;
 use millstream_engine::chain::Chain;
 use millstream_engine::edge::Inputs;
 use millstream_engine::runtime::{Head, HeadFactory, OperatorContext};
 use millstream_engine::{Error, OperatorError, Record};
 
-use super::inner::{Hand, InnerStreams, Next};
+use super::opener::Opener;
 use crate::DataStream;
 
 /// How many streams are open at once, and whether what they have is put in their order.
@@ -89,19 +88,8 @@ where
         context: &mut OperatorContext<'_>,
         input: Inputs<T>,
     ) -> Result<Self::Head, Error> {
-        Ok(FlatMap {
-            most: self.width.most,
-            f: self.f.clone(),
-            limit: input.batch_limit(),
-            hand: Hand::new(input),
-            streams: InnerStreams::new(self.width.in_order, context.counters()),
-            operator: context.name(),
-            spare: Vec::new(),
-            barrier: None,
-            ending: false,
-            idle: false,
-            over: false,
-        })
+        let opener = Opener::new(self.width.in_order, context, input);
+        Ok(FlatMap { most: self.width.most, f: self.f.clone(), opener })
     }
 }
 
@@ -109,17 +97,7 @@ where
 pub(super) struct FlatMap<T, S, O, F> {
     most: usize,
     f: F,
-    limit: usize,
-    hand: Hand<T>,
-    streams: InnerStreams<S, O>,
-    operator: Arc<str>,
-    spare: Vec<Record<O>>,
-    /// A barrier that waits until the streams before it have ended.
-    barrier: Option<Barrier>,
-    /// The input has ended.
-    ending: bool,
-    idle: bool,
-    over: bool,
+    opener: Opener<T, S, O>,
 }
 
 impl<T, S, O, F> FlatMap<T, S, O, F>
@@ -129,36 +107,23 @@ where
     F: FnMut(T) -> S,
 {
     fn may_open(&self) -> bool {
-        self.streams.open() < self.most && self.barrier.is_none() && !self.ending
+        self.opener.open() < self.most && !self.opener.waits()
     }
 
     /// Fills a batch. Tells whether there may be more without waiting for anybody.
     fn work(&mut self, cx: &mut Context<'_>, batch: &mut Batch<O>) -> Result<bool, Error> {
-        let named = |error| Error::operator(&self.operator, error);
-        self.streams.poll(cx).map_err(named)?;
+        self.opener.poll(cx)?;
         // Streams may be empty: after so many of them others have their turn.
-        for _ in 0..self.limit {
+        for _ in 0..self.opener.limit() {
             // First, so that one that always has something can't keep others from being opened.
-            if self.may_open()
-                && let Poll::Ready(next) = self.hand.poll_next(cx)?
-            {
-                match next {
-                    Next::Record(record) => {
-                        let stream = (self.f)(record.value);
-                        self.streams.push(stream, record.time).map_err(named)?;
-                    }
-                    Next::Watermark(watermark) => self.streams.fence(watermark),
-                    Next::Barrier(barrier) => self.barrier = Some(barrier),
-                    Next::End => self.ending = true,
-                }
+            if self.may_open() && self.opener.advance(cx, |_, value| (self.f)(value))? {
                 continue;
             }
-            let open = self.streams.open();
-            self.streams.fill(batch, self.limit).map_err(named)?;
-            if batch.records.len() >= self.limit {
+            let open = self.opener.open();
+            if self.opener.fill(batch)? {
                 return Ok(true);
             }
-            if self.streams.open() == open || !self.may_open() {
+            if self.opener.open() == open || !self.may_open() {
                 return Ok(false);
             }
         }
@@ -174,41 +139,24 @@ where
     F: FnMut(T) -> S + Send,
 {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Batch<O>, Error>> {
-        let mut batch = Batch { records: std::mem::take(&mut self.spare), ..Batch::new() };
-        if self.over {
-            batch.end = true;
-            return Poll::Ready(Ok(batch));
-        }
+        let mut batch = self.opener.batch();
         let more = self.work(cx, &mut batch)?;
-        let at_rest = self.streams.open() == 0;
-        if at_rest {
-            batch.barrier = self.barrier.take();
-            batch.end = self.ending;
-        }
-        batch.idle = at_rest && self.hand.idle && !batch.end;
-        if more || !batch.is_empty() || batch.idle != self.idle {
-            self.idle = batch.idle;
-            return Poll::Ready(Ok(batch));
-        }
-        self.spare = batch.records;
-        Poll::Pending
+        self.opener.finish_batch(batch, more).map(Ok)
     }
 
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
-        self.streams.poll(cx).map_err(|error| Error::operator(&self.operator, error))
+        self.opener.poll(cx)
     }
 
     fn in_flight(&self) -> bool {
-        self.streams.open() > 0
+        self.opener.open() > 0
     }
 
     fn recycle(&mut self, records: Vec<Record<O>>) {
-        self.spare = records;
+        self.opener.recycle(records);
     }
 
     fn finish(&mut self) {
-        self.over = true;
-        self.hand.finish();
-        self.streams.drop_all();
+        self.opener.finish();
     }
 }

@@ -8,81 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_core::Stream;
-use millstream_engine::batch::{Barrier, Batch};
-use millstream_engine::edge::Inputs;
+use millstream_engine::batch::Batch;
 use millstream_engine::metrics::{DropReason, OperatorCounters};
-use millstream_engine::runtime::Head as _;
 use millstream_engine::time::Timestamp;
-use millstream_engine::{Error, OperatorError, Record};
-
-/// What a [`Hand`] gives, in the order of the stream.
-pub(super) enum Next<T> {
-    Record(Record<T>),
-    Watermark(Timestamp),
-    Barrier(Barrier),
-    End,
-}
-
-/// Takes batches apart.
-pub(super) struct Hand<T> {
-    inputs: Inputs<T>,
-    batch: Option<(std::vec::IntoIter<Record<T>>, usize, Batch<T>)>,
-    /// Whether nothing may come for a while.
-    pub(super) idle: bool,
-}
-
-impl<T: Send> Hand<T> {
-    pub(super) const fn new(inputs: Inputs<T>) -> Self {
-        Self { inputs, batch: None, idle: false }
-    }
-
-    /// Ready if there is something to take.
-    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.batch.is_none() {
-            let Poll::Ready(mut batch) = self.inputs.poll_next(cx)? else {
-                return Poll::Pending;
-            };
-            let records = std::mem::take(&mut batch.records);
-            self.batch = Some((records.into_iter(), 0, batch));
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// The next of what has been read and what can be. Cancel safe.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Next<T>, Error>> {
-        loop {
-            if self.poll_ready(cx)?.is_pending() {
-                return Poll::Pending;
-            }
-            let Some((records, taken, control)) = &mut self.batch else {
-                continue;
-            };
-            if control.marks.first().is_some_and(|mark| mark.position <= *taken) {
-                return Poll::Ready(Ok(Next::Watermark(control.marks.remove(0).watermark)));
-            }
-            if let Some(record) = records.next() {
-                *taken += 1;
-                self.idle = false;
-                return Poll::Ready(Ok(Next::Record(record)));
-            }
-            self.idle = control.idle;
-            if let Some(barrier) = control.barrier.take() {
-                return Poll::Ready(Ok(Next::Barrier(barrier)));
-            }
-            let end = control.end;
-            self.batch = None;
-            if end {
-                return Poll::Ready(Ok(Next::End));
-            }
-        }
-    }
-
-    /// Wants no more.
-    pub(super) fn finish(&mut self) {
-        self.batch = None;
-        self.inputs.finish();
-    }
-}
+use millstream_engine::{OperatorError, Record};
 
 /// Watermarks that wait until every stream that was opened before them has ended. Those that wait
 /// for the same streams are one, so there are never more than streams.

@@ -21,8 +21,8 @@ mod lookup;
 pub mod lookup_async;
 pub mod map_async;
 pub mod map_async_keyed;
-
 pub mod map_blocking;
+mod opener;
 pub mod scan_async;
 mod slots;
 mod switch_map;

@@ -1,19 +1,18 @@
 //! `switch_map`: the stream of the newest value.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_util::StreamExt as _;
-use millstream_engine::batch::{Barrier, Batch};
+use millstream_engine::batch::Batch;
 use millstream_engine::chain::Chain;
 use millstream_engine::edge::Inputs;
 use millstream_engine::runtime::{Head, HeadFactory, OperatorContext};
 use millstream_engine::{Error, OperatorError, Record};
 
 use super::flat_map::announce_hand;
-use super::inner::{Hand, InnerStreams, Next};
+use super::opener::Opener;
 use crate::DataStream;
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
@@ -82,36 +81,15 @@ where
         context: &mut OperatorContext<'_>,
         input: Inputs<T>,
     ) -> Result<Self::Head, Error> {
-        Ok(SwitchMap {
-            f: self.f.clone(),
-            limit: input.batch_limit(),
-            hand: Hand::new(input),
-            streams: InnerStreams::new(false, context.counters()),
-            operator: context.name(),
-            spare: Vec::new(),
-            barrier: None,
-            ending: false,
-            idle: false,
-            over: false,
-            kept_waiting: false,
-        })
+        let opener = Opener::new(false, context, input);
+        Ok(SwitchMap { f: self.f.clone(), opener, kept_waiting: false })
     }
 }
 
 /// Runs the stream of the newest record.
 struct SwitchMap<T, S, O, F> {
     f: F,
-    limit: usize,
-    hand: Hand<T>,
-    streams: InnerStreams<S, O>,
-    operator: Arc<str>,
-    spare: Vec<Record<O>>,
-    /// A barrier that waits until the stream before it has ended.
-    barrier: Option<Barrier>,
-    /// The input has ended.
-    ending: bool,
-    idle: bool,
-    over: bool,
+    opener: Opener<T, S, O>,
     /// The stage has been polled without asking for a batch.
     kept_waiting: bool,
 }
@@ -124,34 +102,18 @@ where
 {
     /// Looks at what comes next, if it is there and nothing keeps it from being looked at.
     fn advance(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
-        if self.barrier.is_some() || self.ending {
-            return Ok(false);
-        }
-        let Poll::Ready(next) = self.hand.poll_next(cx)? else {
-            return Ok(false);
-        };
-        match next {
-            Next::Record(record) => {
-                self.streams.close_all();
-                let stream = (self.f)(record.value);
-                let pushed = self.streams.push(stream, record.time);
-                pushed.map_err(|error| Error::operator(&self.operator, error))?;
-            }
-            Next::Watermark(watermark) => self.streams.fence(watermark),
-            Next::Barrier(barrier) => self.barrier = Some(barrier),
-            Next::End => self.ending = true,
-        }
-        Ok(true)
+        self.opener.advance(cx, |streams, value| {
+            streams.close_all();
+            (self.f)(value)
+        })
     }
 
     /// Fills a batch. Tells whether there may be more without waiting for anybody.
     fn work(&mut self, cx: &mut Context<'_>, batch: &mut Batch<O>) -> Result<bool, Error> {
-        self.poll_streams(cx)?;
-        for _ in 0..self.limit {
+        self.opener.poll(cx)?;
+        for _ in 0..self.opener.limit() {
             let more = self.advance(cx)?;
-            let filled = self.streams.fill(batch, self.limit);
-            filled.map_err(|error| Error::operator(&self.operator, error))?;
-            if batch.records.len() >= self.limit {
+            if self.opener.fill(batch)? {
                 break;
             }
             if !more {
@@ -159,10 +121,6 @@ where
             }
         }
         Ok(true)
-    }
-
-    fn poll_streams(&mut self, cx: &Context<'_>) -> Result<(), Error> {
-        self.streams.poll(cx).map_err(|error| Error::operator(&self.operator, error))
     }
 }
 
@@ -175,40 +133,25 @@ where
 {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Batch<O>, Error>> {
         self.kept_waiting = false;
-        let mut batch = Batch { records: std::mem::take(&mut self.spare), ..Batch::new() };
-        if self.over {
-            batch.end = true;
-            return Poll::Ready(Ok(batch));
-        }
+        let mut batch = self.opener.batch();
         let more = self.work(cx, &mut batch)?;
-        let at_rest = self.streams.open() == 0;
-        if at_rest {
-            batch.barrier = self.barrier.take();
-            batch.end = self.ending;
-        }
-        batch.idle = at_rest && self.hand.idle && !batch.end;
-        if more || !batch.is_empty() || batch.idle != self.idle {
-            self.idle = batch.idle;
-            return Poll::Ready(Ok(batch));
-        }
-        self.spare = batch.records;
-        Poll::Pending
+        self.opener.finish_batch(batch, more).map(Ok)
     }
 
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
-        self.poll_streams(cx)?;
-        if self.ending || self.barrier.is_some() {
+        self.opener.poll(cx)?;
+        if self.opener.waits() {
             return Ok(());
         }
         // A stage that is about to ask must not have its stream replaced before it could. One that
         // comes by again without having asked has no room.
         if !std::mem::replace(&mut self.kept_waiting, true) {
-            if self.hand.poll_ready(cx)?.is_ready() {
+            if self.opener.poll_ready(cx)?.is_ready() {
                 cx.waker().wake_by_ref();
             }
             return Ok(());
         }
-        for _ in 0..self.limit {
+        for _ in 0..self.opener.limit() {
             if !self.advance(cx)? {
                 return Ok(());
             }
@@ -218,16 +161,14 @@ where
     }
 
     fn in_flight(&self) -> bool {
-        self.streams.open() > 0
+        self.opener.open() > 0
     }
 
     fn recycle(&mut self, records: Vec<Record<O>>) {
-        self.spare = records;
+        self.opener.recycle(records);
     }
 
     fn finish(&mut self) {
-        self.over = true;
-        self.hand.finish();
-        self.streams.drop_all();
+        self.opener.finish();
     }
 }

@@ -100,24 +100,56 @@ pub trait AccumulateMerged<T>: Accumulate<T> {
     fn merge(&mut self, state: &mut Self::State, later: Self::State);
 }
 
-/// Emits `(key, result)` for each key when the input has ended, in no particular order, with the
-/// latest event time of the key's records.
-pub struct AtEnd<T, K: KeyOf<T>, G: Accumulate<T>> {
+/// Keeps one value a key. When they come out is said by `W`: see [`AtEnd`] and [`Running`].
+pub struct Accumulating<T, K: KeyOf<T>, G: Accumulate<T>, W> {
     key: K,
     aggregate: G,
     state: KeyedTable<K::Owned, G::State>,
     codec: Option<TableCodec<K::Owned, G::State>>,
     bound: Option<KeyBound<T>>,
-    leaving: Option<Leaving<K::Owned, G::State>>,
+    when: W,
 }
 
-impl<T, K: KeyOf<T>, G: Accumulate<T>> AtEnd<T, K, G> {
+/// Emits `(key, result)` for each key when the input has ended, in no particular order, with the
+/// latest event time of the key's records.
+pub type AtEnd<T, K, G> =
+    Accumulating<T, K, G, WhenOver<<K as KeyOf<T>>::Owned, <G as Accumulate<T>>::State>>;
+
+/// Emits `(key, result so far)` for every record, with the record's event time.
+pub type Running<T, K, G> = Accumulating<T, K, G, EachTime>;
+
+/// They come out once, when the input has ended.
+pub struct WhenOver<K, S> {
+    /// Those that have not come out yet.
+    leaving: Option<Leaving<K, S>>,
+}
+
+/// They come out with each record.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EachTime;
+
+impl<K, S> Default for WhenOver<K, S> {
+    fn default() -> Self {
+        Self { leaving: None }
+    }
+}
+
+impl<K, S> fmt::Debug for WhenOver<K, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WhenOver")
+    }
+}
+
+impl<T, K: KeyOf<T>, G: Accumulate<T>, W: Default> Accumulating<T, K, G, W> {
     /// The operator for records whose key `key` finds.
     #[must_use]
-    pub const fn new(key: K, aggregate: G) -> Self {
-        Self { key, aggregate, state: KeyedTable::new(), codec: None, bound: None, leaving: None }
+    pub fn new(key: K, aggregate: G) -> Self {
+        let (state, when) = (KeyedTable::new(), W::default());
+        Self { key, aggregate, state, codec: None, bound: None, when }
     }
+}
 
+impl<T, K: KeyOf<T>, G: Accumulate<T>, W> Accumulating<T, K, G, W> {
     /// How many keys something is kept of.
     #[must_use]
     pub fn keys(&self) -> usize {
@@ -125,7 +157,7 @@ impl<T, K: KeyOf<T>, G: Accumulate<T>> AtEnd<T, K, G> {
     }
 }
 
-impl<T, K: KeyOf<T>, G: Accumulate<T>> Clone for AtEnd<T, K, G> {
+impl<T, K: KeyOf<T>, G: Accumulate<T>, W: Default> Clone for Accumulating<T, K, G, W> {
     fn clone(&self) -> Self {
         Self {
             codec: self.codec,
@@ -136,7 +168,7 @@ impl<T, K: KeyOf<T>, G: Accumulate<T>> Clone for AtEnd<T, K, G> {
     }
 }
 
-impl<T, K, G> Checkpointed for AtEnd<T, K, G>
+impl<T, K, G, W> Checkpointed for Accumulating<T, K, G, W>
 where
     K: KeyOf<T, Owned: State>,
     G: Accumulate<T, State: State>,
@@ -146,7 +178,12 @@ where
     }
 }
 
-impl<T: Send + 'static, K: KeyOf<T>, G: Accumulate<T>> BoundedKeys for AtEnd<T, K, G> {
+impl<T, K, G, W> BoundedKeys for Accumulating<T, K, G, W>
+where
+    T: Send + 'static,
+    K: KeyOf<T>,
+    G: Accumulate<T>,
+{
     type Value = T;
 
     fn bounded(self, bound: KeyBound<T>) -> Self {
@@ -155,7 +192,7 @@ impl<T: Send + 'static, K: KeyOf<T>, G: Accumulate<T>> BoundedKeys for AtEnd<T, 
     }
 }
 
-impl<T, K: KeyOf<T>, G: AccumulateRunning<T>> ReadableKeys for AtEnd<T, K, G> {
+impl<T, K: KeyOf<T>, G: AccumulateRunning<T>, W> ReadableKeys for Accumulating<T, K, G, W> {
     type Key = K::Owned;
     type Value = G::Out;
 
@@ -174,13 +211,16 @@ impl<T, K: KeyOf<T>, G: AccumulateRunning<T>> ReadableKeys for AtEnd<T, K, G> {
     }
 }
 
-impl<T, K: KeyOf<T>, G: Accumulate<T>> fmt::Debug for AtEnd<T, K, G> {
+impl<T, K: KeyOf<T>, G: Accumulate<T>, W: fmt::Debug> fmt::Debug for Accumulating<T, K, G, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AtEnd").field("keys", &self.keys()).finish_non_exhaustive()
+        f.debug_struct("Accumulating")
+            .field("keys", &self.keys())
+            .field("when", &self.when)
+            .finish_non_exhaustive()
     }
 }
 
-impl<T, K, G> Operator<Keyed<T>> for AtEnd<T, K, G>
+impl<T, K, G> Operator<Keyed<T>> for Accumulating<T, K, G, WhenOver<K::Owned, G::State>>
 where
     T: Send + 'static,
     K: KeyOf<T>,
@@ -227,19 +267,19 @@ where
     }
 
     fn on_end(&mut self, out: &mut impl Collector<Self::Out>) -> Result<(), OperatorError> {
-        self.leaving = Some(self.state.leave());
+        self.when.leaving = Some(self.state.leave());
         self.resume(out)
     }
 
     #[inline]
     fn pending(&self) -> bool {
-        self.leaving.is_some()
+        self.when.leaving.is_some()
     }
 
     fn resume(&mut self, out: &mut impl Collector<Self::Out>) -> Result<(), OperatorError> {
         while !out.is_full() {
-            let Some(slot) = self.leaving.as_mut().and_then(Iterator::next) else {
-                self.leaving = None;
+            let Some(slot) = self.when.leaving.as_mut().and_then(Iterator::next) else {
+                self.when.leaving = None;
                 break;
             };
             let result = self.aggregate.result(slot.value);
@@ -261,85 +301,7 @@ where
     }
 }
 
-/// Emits `(key, result so far)` for every record, with the record's event time.
-pub struct Running<T, K: KeyOf<T>, G: Accumulate<T>> {
-    key: K,
-    aggregate: G,
-    state: KeyedTable<K::Owned, G::State>,
-    codec: Option<TableCodec<K::Owned, G::State>>,
-    bound: Option<KeyBound<T>>,
-}
-
-impl<T, K: KeyOf<T>, G: Accumulate<T>> Running<T, K, G> {
-    /// The operator for records whose key `key` finds.
-    #[must_use]
-    pub const fn new(key: K, aggregate: G) -> Self {
-        Self { key, aggregate, state: KeyedTable::new(), codec: None, bound: None }
-    }
-
-    /// How many keys something is kept of.
-    #[must_use]
-    pub fn keys(&self) -> usize {
-        self.state.len()
-    }
-}
-
-impl<T, K: KeyOf<T>, G: Accumulate<T>> Clone for Running<T, K, G> {
-    fn clone(&self) -> Self {
-        Self {
-            codec: self.codec,
-            state: self.state.blank(),
-            bound: self.bound.clone(),
-            ..Self::new(self.key.clone(), self.aggregate.clone())
-        }
-    }
-}
-
-impl<T, K, G> Checkpointed for Running<T, K, G>
-where
-    K: KeyOf<T, Owned: State>,
-    G: Accumulate<T, State: State>,
-{
-    fn checkpointed(self) -> Self {
-        Self { codec: Some(TableCodec::new()), ..self }
-    }
-}
-
-impl<T: Send + 'static, K: KeyOf<T>, G: Accumulate<T>> BoundedKeys for Running<T, K, G> {
-    type Value = T;
-
-    fn bounded(self, bound: KeyBound<T>) -> Self {
-        let state = if bound.evicts() { KeyedTable::by_recency() } else { KeyedTable::new() };
-        Self { state, bound: Some(bound), ..self }
-    }
-}
-
-impl<T, K: KeyOf<T>, G: AccumulateRunning<T>> ReadableKeys for Running<T, K, G> {
-    type Key = K::Owned;
-    type Value = G::Out;
-
-    fn value(&self, hash: u64, key: &K::Owned) -> Option<G::Out> {
-        let state = self.state.get::<K::Key>(hash, key.borrow());
-        state.map(|state| self.aggregate.result_so_far(state))
-    }
-
-    fn each(&self, tell: &mut dyn FnMut(&K::Owned, G::Out)) {
-        let slots = self.state.iter();
-        slots.for_each(|slot| tell(&slot.key, self.aggregate.result_so_far(&slot.value)));
-    }
-
-    fn len(&self) -> usize {
-        self.keys()
-    }
-}
-
-impl<T, K: KeyOf<T>, G: Accumulate<T>> fmt::Debug for Running<T, K, G> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("keys", &self.keys()).finish_non_exhaustive()
-    }
-}
-
-impl<T, K, G> Operator<Keyed<T>> for Running<T, K, G>
+impl<T, K, G> Operator<Keyed<T>> for Accumulating<T, K, G, EachTime>
 where
     T: Send + 'static,
     K: KeyOf<T, Owned: Clone>,

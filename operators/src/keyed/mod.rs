@@ -7,6 +7,7 @@ mod changes;
 mod count;
 mod distinct;
 mod fold;
+mod hash;
 pub mod limit;
 mod owner;
 pub mod process;
@@ -27,6 +28,7 @@ pub use reduce::Reduce;
 pub use stream::KeyedStream;
 pub use view::{Queryable, ReadableKeys, StateView, ViewError};
 
+pub(crate) use hash::hash_of;
 pub(crate) use owner::ToOwner;
 pub(crate) use stream::shuffled;
 pub(crate) use table::without_uid;

@@ -1,7 +1,7 @@
 //! `from_iter`: the items of an iterator.
 
 use millstream_engine::OperatorError;
-use millstream_engine::source::{Source, SourceBatch, SourceStatus};
+use millstream_engine::source::{Entrance, Source, SourceBatch, SourceStatus};
 
 /// A source of the items of an iterator, pulled only as there is room for them. It ends with the
 /// iterator. Each run begins with a clone of it.
@@ -32,10 +32,9 @@ pub struct FromIter<I> {
 
 impl<I: Iterator<Item: Send + 'static> + Send + 'static> Source for FromIter<I> {
     type Item = I::Item;
-    const ITERATES: bool = true;
 
-    fn into_items(self) -> impl Iterator<Item = I::Item> + Send + 'static {
-        self.items
+    fn enter<E: Entrance<I::Item>>(self, entrance: E) -> E::Entered {
+        entrance.items(self.items)
     }
 
     async fn next(

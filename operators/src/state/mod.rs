@@ -3,6 +3,7 @@
 mod by_group;
 mod codec;
 mod parts;
+mod time;
 mod uid;
 
 pub use codec::State;
@@ -14,3 +15,4 @@ pub(crate) use parts::{
     PLAIN, Part, Plain, Value, gather_parts, read_list, read_parts, without_uid, write_list,
     write_parts,
 };
+pub(crate) use time::{read_time, time_bytes};

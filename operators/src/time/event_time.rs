@@ -16,7 +16,7 @@ use super::heartbeat::Listener;
 use super::quiet::Quiet;
 use super::{WatermarkGenerator, Watermarks};
 use crate::DataStream;
-use crate::state::Checkpointed;
+use crate::state::{Checkpointed, read_time, time_bytes};
 
 impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Gives each record the event time that `time` finds in it, and makes watermarks of those
@@ -385,21 +385,19 @@ where
     }
 
     fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
-        let mut bytes = self.reached.as_millis().to_le_bytes().to_vec();
+        let mut bytes = time_bytes(self.reached).to_vec();
         bytes.extend(self.generator.snapshot());
         state.write(bytes);
         Ok(())
     }
 
     fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
-        let Some(bytes) = state.read() else {
+        let Some(mut bytes) = state.read() else {
             return Ok(());
         };
-        let (reached, generator) =
-            bytes.split_first_chunk().ok_or_else(|| StateError::new("a watermark has 8 bytes"))?;
-        self.advance(Timestamp::from_millis(i64::from_le_bytes(*reached)));
+        self.advance(read_time(&mut bytes)?);
         // It is told again: where streams meet, nobody remembers how far each of them had come.
-        self.generator.restore(generator)
+        self.generator.restore(bytes)
     }
 }
 

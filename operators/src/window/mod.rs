@@ -12,6 +12,7 @@ mod calendar;
 mod counted;
 mod kept;
 mod late;
+mod reached;
 mod result;
 mod rules;
 pub mod session;

@@ -1,6 +1,13 @@
 //! The workloads, each with its contenders as plain functions, and what those share.
 
+#[path = "../../../support/calls.rs"]
+mod calls;
+#[path = "../../../support/edge.rs"]
+mod edge;
 mod nexmark;
+#[path = "../../../support/ten_steps.rs"]
+mod ten_steps;
+#[path = "../../../support/text.rs"]
 mod text;
 mod w1_chain;
 mod w2_edge;
@@ -9,12 +16,15 @@ mod w4_fan;
 mod w5_calls;
 mod w6_windows;
 mod w7_latency;
+#[path = "../../../support/windows.rs"]
+mod windows;
+#[path = "../../../support/words.rs"]
+mod words;
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use renoir::{RuntimeConfig, StreamContext};
-use tokio::runtime::{Builder, Runtime};
 
 use crate::contender::Workload;
 
@@ -27,18 +37,6 @@ pub(crate) fn all() -> Vec<Workload> {
     all.extend([w6_windows::workload(), w7_latency::workload()]);
     all.extend(nexmark::workloads());
     all
-}
-
-/// A tokio runtime with so many workers; one means the current thread.
-fn runtime(workers: usize) -> Runtime {
-    let mut builder = if workers == 1 {
-        Builder::new_current_thread()
-    } else {
-        let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(workers);
-        builder
-    };
-    builder.enable_all().build().expect("a runtime can be made")
 }
 
 /// A renoir environment of this process with so many replicas of each block.

@@ -1,7 +1,7 @@
 //! W1: ten cheap steps over numbers, seven maps and three filters, and a sum.
 
+use std::convert::identity;
 use std::future::ready;
-use std::hint::black_box;
 
 use dfir_rs::dfir_syntax;
 use futures::StreamExt as _;
@@ -11,82 +11,46 @@ use timely::dataflow::operators::vec::{Filter as _, Map as _, ToStream as _};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use super::{Sum, finish, runtime};
-use crate::contender::{By, Contender, Workload};
+use super::ten_steps::{by_hand, ten_steps, ten_tasks};
+use super::{Sum, finish};
+use crate::contender::{By, Work, Workload};
 use crate::results::Measure::Wall;
 
 const LOOP: &str = "loop by hand";
 const CAPACITY: usize = 1024;
 
 pub(super) fn workload() -> Workload {
-    let on = |workers: usize, run: fn(&Runtime, u64) -> u64| {
-        move |records| {
-            let runtime = runtime(workers);
-            (move || run(&runtime, records), by_hand(records))
-        }
-    };
-    let alone = |run: fn(u64) -> u64| move |records| (move || run(records), by_hand(records));
+    let work = Work { input: identity, expected: by_hand };
     Workload {
         name: "w1",
         question: "What does a chain of ten cheap operators cost?",
         records: 100_000_000,
         contenders: vec![
-            Contender::new(LOOP, By::Hand, alone(by_hand)),
-            Contender::new("Millstream, fused", By::Millstream, on(1, millstream_fused))
+            work.alone(LOOP, By::Hand, by_hand),
+            work.on(1, "Millstream, fused", By::Millstream, millstream_fused)
                 .reach(Wall, 1.25, 1.05, LOOP),
-            Contender::new("Millstream, a task a stage", By::Millstream, on(1, millstream_tasks))
+            work.on(1, "Millstream, a task a stage", By::Millstream, millstream_tasks)
                 .share(4)
                 .reach(Wall, 8.0, 5.0, LOOP),
-            Contender::new("dfir_rs", By::Peer("dfir_rs"), alone(dfir_rs)),
-            Contender::new("timely", By::Peer("timely"), alone(timely)).share(5),
-            Contender::new("timely, map_in_place", By::Peer("timely"), alone(timely_in_place))
-                .share(5),
-            Contender::new("futures StreamExt", By::Peer("futures"), on(1, stream_ext)).share(5),
-            Contender::new("renoir", By::Peer("renoir"), alone(renoir)).share(10),
-            Contender::new("tokio mpsc a stage, 1 thread", By::Peer("tokio"), on(1, tokio_mpsc))
-                .share(100),
-            Contender::new("tokio mpsc a stage, 2 workers", By::Peer("tokio"), on(2, tokio_mpsc))
-                .share(100),
+            work.alone("dfir_rs", By::Peer("dfir_rs"), dfir_rs),
+            work.alone("timely", By::Peer("timely"), timely).share(5),
+            work.alone("timely, map_in_place", By::Peer("timely"), timely_in_place).share(5),
+            work.on(1, "futures StreamExt", By::Peer("futures"), stream_ext).share(5),
+            work.alone("renoir", By::Peer("renoir"), renoir).share(10),
+            work.on(1, "tokio mpsc a stage, 1 thread", By::Peer("tokio"), tokio_mpsc).share(100),
+            work.on(2, "tokio mpsc a stage, 2 workers", By::Peer("tokio"), tokio_mpsc).share(100),
         ],
     }
 }
 
-#[inline(never)]
-fn by_hand(records: u64) -> u64 {
-    let mut sum = 0_u64;
-    for n in 0..black_box(records) {
-        let n = n.wrapping_mul(3).wrapping_add(1);
-        if n.is_multiple_of(7) {
-            continue;
-        }
-        let n = (n ^ (n >> 3)).wrapping_add(11);
-        if n & 15 == 3 {
-            continue;
-        }
-        let n = n.wrapping_mul(5).rotate_left(7);
-        if n.is_multiple_of(5) {
-            continue;
-        }
-        sum = sum.wrapping_add((n ^ 0x55).wrapping_sub(9));
-    }
-    sum
+fn add(sum: &mut u64, n: u64) {
+    *sum = sum.wrapping_add(n);
 }
 
 fn millstream_fused(runtime: &Runtime, records: u64) -> u64 {
     let flow = Dataflow::new("chain");
-    let sum = flow
-        .source("numbers", source::from_iter(0..records))
-        .map(|n: u64| n.wrapping_mul(3).wrapping_add(1))
-        .filter(|n| !n.is_multiple_of(7))
-        .map(|n| n ^ (n >> 3))
-        .map(|n| n.wrapping_add(11))
-        .filter(|n| n & 15 != 3)
-        .map(|n| n.wrapping_mul(5))
-        .map(|n| n.rotate_left(7))
-        .filter(|n| !n.is_multiple_of(5))
-        .map(|n| n ^ 0x55)
-        .map(|n| n.wrapping_sub(9))
-        .fold(0, |sum: &mut u64, n| *sum = sum.wrapping_add(n));
+    let numbers = flow.source("numbers", source::from_iter(0..records));
+    let sum = ten_steps(numbers).fold(0, add);
     let report = runtime.block_on(flow.run()).expect("nothing fails");
     report.take(sum).expect("it came to its end")
 }
@@ -94,29 +58,8 @@ fn millstream_fused(runtime: &Runtime, records: u64) -> u64 {
 /// Ten edges: the last step and the sum share a task.
 fn millstream_tasks(runtime: &Runtime, records: u64) -> u64 {
     let flow = Dataflow::new("tasks");
-    let sum = flow
-        .source("numbers", source::from_iter(0..records))
-        .boundary()
-        .map(|n: u64| n.wrapping_mul(3).wrapping_add(1))
-        .boundary()
-        .filter(|n| !n.is_multiple_of(7))
-        .boundary()
-        .map(|n| n ^ (n >> 3))
-        .boundary()
-        .map(|n| n.wrapping_add(11))
-        .boundary()
-        .filter(|n| n & 15 != 3)
-        .boundary()
-        .map(|n| n.wrapping_mul(5))
-        .boundary()
-        .map(|n| n.rotate_left(7))
-        .boundary()
-        .filter(|n| !n.is_multiple_of(5))
-        .boundary()
-        .map(|n| n ^ 0x55)
-        .boundary()
-        .map(|n| n.wrapping_sub(9))
-        .fold(0, |sum: &mut u64, n| *sum = sum.wrapping_add(n));
+    let numbers = flow.source("numbers", source::from_iter(0..records)).boundary();
+    let sum = ten_tasks(numbers).fold(0, add);
     let report = runtime.block_on(flow.run()).expect("nothing fails");
     report.take(sum).expect("it came to its end")
 }

@@ -1,47 +1,21 @@
 //! W2: one edge between a producer and a consumer, for numbers and for 64 bytes.
 
+use std::convert::identity;
 use std::hint::spin_loop;
 use std::thread;
 
-use millstream::prelude::*;
+use timely::ExchangeData;
 use timely::dataflow::operators::vec::ToStream as _;
 use timely::dataflow::operators::{Exchange as _, Inspect as _};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use super::{Sum, finish, runtime};
-use crate::contender::{By, Contender, Workload};
+use super::edge::{CHUNK, Item, one_edge, rtrb_chunks, tokio_mpsc};
+use super::{Sum, finish};
+use crate::contender::{By, Contender, Work, Workload};
 use crate::results::Measure::{Cpu, Wall};
 
 const RING: &str = "rtrb, chunks of 256, two threads";
-const CHUNK: usize = 256;
-const CAPACITY: usize = 1024;
-
-/// What crosses the edge: numbers, or structs of 64 bytes, made of a number and looked at whole.
-trait Item: timely::ExchangeData {
-    fn make(n: u64) -> Self;
-    fn look(&self) -> u64;
-}
-
-impl Item for u64 {
-    fn make(n: u64) -> Self {
-        n
-    }
-
-    fn look(&self) -> u64 {
-        *self
-    }
-}
-
-impl Item for [u64; 8] {
-    fn make(n: u64) -> Self {
-        [n; 8]
-    }
-
-    fn look(&self) -> u64 {
-        self.iter().copied().fold(0, u64::wrapping_add)
-    }
-}
 
 pub(super) fn workloads() -> [Workload; 2] {
     [
@@ -60,67 +34,28 @@ pub(super) fn workloads() -> [Workload; 2] {
     ]
 }
 
-fn contenders<T: Item>() -> Vec<Contender> {
-    let on = |workers: usize, run: fn(&Runtime, u64) -> u64| {
-        move |records| {
-            let runtime = runtime(workers);
-            (move || run(&runtime, records), expected::<T>(records))
-        }
-    };
-    let alone = |run: fn(u64) -> u64| move |records| (move || run(records), expected::<T>(records));
+fn contenders<T: Item + ExchangeData>() -> Vec<Contender> {
+    let work = Work { input: identity, expected: expected::<T> };
     vec![
-        Contender::new(RING, By::Hand, alone(rtrb_chunks::<T>)),
-        Contender::new("rtrb, an item a push, two threads", By::Peer("rtrb"), alone(rtrb::<T>)),
-        Contender::new("Millstream, two workers", By::Millstream, on(2, millstream::<T>))
+        work.alone(RING, By::Hand, rtrb_chunks::<T>),
+        work.alone("rtrb, an item a push, two threads", By::Peer("rtrb"), rtrb::<T>),
+        work.on(2, "Millstream, two workers", By::Millstream, one_edge::<T>)
             .reach(Wall, 3.0, 1.5, RING)
             .reach(Cpu, 3.0, 1.5, RING),
-        Contender::new("Millstream, one thread", By::Millstream, on(1, millstream::<T>)),
-        Contender::new("timely exchange, two workers", By::Peer("timely"), alone(timely::<T>))
-            .share(5),
-        Contender::new("tokio mpsc, two workers", By::Peer("tokio"), on(2, tokio_mpsc::<T>))
-            .share(50),
-        Contender::new(
+        work.on(1, "Millstream, one thread", By::Millstream, one_edge::<T>),
+        work.alone("timely exchange, two workers", By::Peer("timely"), timely::<T>).share(5),
+        work.on(2, "tokio mpsc, two workers", By::Peer("tokio"), tokio_mpsc::<T>).share(50),
+        work.on(
+            2,
             "tokio mpsc of Vec of 256, two workers",
             By::Peer("tokio"),
-            on(2, tokio_mpsc_of_vec::<T>),
+            tokio_mpsc_of_vec::<T>,
         ),
     ]
 }
 
 fn expected<T: Item>(records: u64) -> u64 {
     (0..records).map(|n| T::make(n).look()).fold(0, u64::wrapping_add)
-}
-
-/// The limit: a wait-free ring, in chunks, each end spinning on a thread of its own.
-fn rtrb_chunks<T: Item>(records: u64) -> u64 {
-    let (mut sender, mut receiver) = rtrb::RingBuffer::new(CHUNK * 16);
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            let mut next = 0;
-            while next < records {
-                let wanted = CHUNK.min((records - next) as usize);
-                match sender.write_chunk_uninit(wanted) {
-                    Ok(chunk) => {
-                        let numbers = next..next + wanted as u64;
-                        next += chunk.fill_from_iter(numbers.map(T::make)) as u64;
-                    }
-                    Err(_) => spin_loop(),
-                }
-            }
-        });
-        let (mut sum, mut taken) = (0_u64, 0);
-        while taken < records {
-            let ready = receiver.slots().min(CHUNK);
-            if ready == 0 {
-                spin_loop();
-                continue;
-            }
-            let chunk = receiver.read_chunk(ready).expect("they are there");
-            taken += ready as u64;
-            sum = chunk.into_iter().fold(sum, |sum, item| sum.wrapping_add(item.look()));
-        }
-        sum
-    })
 }
 
 fn rtrb<T: Item>(records: u64) -> u64 {
@@ -149,18 +84,8 @@ fn rtrb<T: Item>(records: u64) -> u64 {
     })
 }
 
-fn millstream<T: Item>(runtime: &Runtime, records: u64) -> u64 {
-    let flow = Dataflow::new("edge");
-    let sum = flow
-        .source("numbers", source::from_iter((0..records).map(T::make)))
-        .boundary()
-        .fold(0_u64, |sum, item| *sum = sum.wrapping_add(item.look()));
-    let report = runtime.block_on(flow.run()).expect("nothing fails");
-    report.take(sum).expect("it came to its end")
-}
-
 /// The first worker makes what the second sums up.
-fn timely<T: Item>(records: u64) -> u64 {
+fn timely<T: Item + ExchangeData>(records: u64) -> u64 {
     super::timely(2, move |worker| {
         let sum = Sum::default();
         let total = sum.clone();
@@ -174,28 +99,6 @@ fn timely<T: Item>(records: u64) -> u64 {
         });
         finish(worker);
         sum.get()
-    })
-}
-
-/// What users write today: an item a send.
-fn tokio_mpsc<T: Item>(runtime: &Runtime, records: u64) -> u64 {
-    runtime.block_on(async {
-        let (sender, mut receiver) = mpsc::channel(CAPACITY);
-        tokio::spawn(async move {
-            for n in 0..records {
-                if sender.send(T::make(n)).await.is_err() {
-                    break;
-                }
-            }
-        });
-        let sum = tokio::spawn(async move {
-            let mut sum = 0_u64;
-            while let Some(item) = receiver.recv().await {
-                sum = sum.wrapping_add(T::look(&item));
-            }
-            sum
-        });
-        sum.await.expect("nothing panics")
     })
 }
 

@@ -1,12 +1,9 @@
 //! W3: how often each word occurs, of words that cross a shuffle as `String`s.
 
 use std::hash::BuildHasher as _;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 
 use dfir_rs::dfir_syntax;
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
-use millstream::prelude::*;
+use hashbrown::DefaultHashBuilder;
 use timely::dataflow::channels::pact::Exchange;
 use timely::dataflow::operators::generic::operator::Operator as _;
 use timely::dataflow::operators::vec::ToStream as _;
@@ -15,51 +12,33 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::text::{Text, checksum};
-use super::{Sum, finish, runtime};
-use crate::contender::{By, Contender, Workload};
+use super::words::{
+    Counts, combine_by_hand, count, count_combined, one_map, shuffle_by_hand, target, told,
+};
+use super::{Sum, finish};
+use crate::contender::{By, Work, Workload};
 use crate::results::Measure::Wall;
 
 const SHUFFLE: &str = "two threads make words, two count them";
 const COMBINE: &str = "two threads count what they make, then merge";
 const WORDS: u64 = 5_000_000;
-const BATCH: usize = 256;
-const SLOTS: usize = 16;
-
-/// All contenders hash alike where it is theirs to say.
-type Counts = HashMap<String, u64, DefaultHashBuilder>;
 
 pub(super) fn workloads() -> [Workload; 2] {
-    let on_two = |run: fn(&Runtime, &'static Text) -> u64| {
-        move |records| {
-            let (runtime, text) = (runtime(2), Text::of(records));
-            (move || run(&runtime, text), one_map(text))
-        }
-    };
-    let alone = |run: fn(&'static Text) -> u64| {
-        move |records| {
-            let text = Text::of(records);
-            (move || run(text), one_map(text))
-        }
-    };
+    let work = Work { input: Text::of, expected: one_map };
     [
         Workload {
             name: "w3-shuffled",
             question: "What does a word count cost that shuffles every word?",
             records: WORDS,
             contenders: vec![
-                Contender::new(SHUFFLE, By::Hand, alone(shuffle_by_hand)),
-                Contender::new("one thread, one map, no shuffle", By::Hand, alone(one_map)),
-                Contender::new("Millstream, count", By::Millstream, on_two(millstream))
+                work.alone(SHUFFLE, By::Hand, shuffle_by_hand),
+                work.alone("one thread, one map, no shuffle", By::Hand, one_map),
+                work.on(2, "Millstream, count", By::Millstream, count)
                     .reach(Wall, 1.1, 0.8, SHUFFLE),
-                Contender::new("timely, exchange", By::Peer("timely"), alone(timely)),
-                Contender::new("renoir, group_by and fold", By::Peer("renoir"), alone(renoir)),
-                Contender::new(
-                    "dfir_rs, fold_keyed, 1 thread",
-                    By::Peer("dfir_rs"),
-                    alone(dfir_rs),
-                ),
-                Contender::new("tokio mpsc, a word a send", By::Peer("tokio"), on_two(tokio_mpsc))
-                    .share(10),
+                work.alone("timely, exchange", By::Peer("timely"), timely),
+                work.alone("renoir, group_by and fold", By::Peer("renoir"), renoir),
+                work.alone("dfir_rs, fold_keyed, 1 thread", By::Peer("dfir_rs"), dfir_rs),
+                work.on(2, "tokio mpsc, a word a send", By::Peer("tokio"), tokio_mpsc).share(10),
             ],
         },
         Workload {
@@ -67,167 +46,15 @@ pub(super) fn workloads() -> [Workload; 2] {
             question: "What does a word count cost that counts on both sides of the shuffle?",
             records: WORDS,
             contenders: vec![
-                Contender::new(COMBINE, By::Hand, alone(combine_by_hand)),
-                Contender::new("Millstream, combined", By::Millstream, on_two(millstream_combined))
-                    .reach(Wall, 1.5, 1.1, COMBINE),
-                Contender::new(
-                    "renoir, group_by_count",
-                    By::Peer("renoir"),
-                    alone(renoir_group_by_count),
-                ),
+                work.alone(COMBINE, By::Hand, combine_by_hand),
+                work.on(2, "Millstream, combined", By::Millstream, |runtime, text| {
+                    count_combined(runtime, text, 1 << 17)
+                })
+                .reach(Wall, 1.5, 1.1, COMBINE),
+                work.alone("renoir, group_by_count", By::Peer("renoir"), renoir_group_by_count),
             ],
         },
     ]
-}
-
-fn told<'a>(counts: impl IntoIterator<Item = (&'a String, &'a u64)>) -> u64 {
-    let sums = counts.into_iter().map(|(word, count)| checksum(word, *count));
-    sums.fold(0, u64::wrapping_add)
-}
-
-/// Which of two counts the words with this hash.
-fn target(hash: u64) -> usize {
-    (hash >> 32 & 1) as usize
-}
-
-/// No shuffle at all, for scale and as the reference.
-fn one_map(text: &'static Text) -> u64 {
-    let mut counts = Counts::default();
-    for index in text.order() {
-        *counts.entry(text.word(*index)).or_default() += 1;
-    }
-    told(&counts)
-}
-
-type Hashed = (u64, String);
-
-/// The limit: words are hashed once, where they are made, and go in batches.
-fn shuffle_by_hand(text: &'static Text) -> u64 {
-    let hasher = &DefaultHashBuilder::default();
-    thread::scope(|scope| {
-        // A channel for each pair, as between the instances of two stages.
-        let mut senders = [Vec::new(), Vec::new()];
-        let counters = [0, 1].map(|_| {
-            let (one, first) = sync_channel(SLOTS);
-            let (two, second) = sync_channel(SLOTS);
-            senders[0].push(one);
-            senders[1].push(two);
-            scope.spawn(move || count_in_turn([first, second]))
-        });
-        for (part, senders) in senders.into_iter().enumerate() {
-            scope.spawn(move || send_words(text, text.part(part, 2), hasher, &senders));
-        }
-        let sums = counters.map(|counter| counter.join().expect("no panic"));
-        sums.into_iter().fold(0, u64::wrapping_add)
-    })
-}
-
-fn send_words(
-    text: &Text,
-    part: &[u32],
-    hasher: &DefaultHashBuilder,
-    senders: &[SyncSender<Vec<Hashed>>],
-) {
-    let mut batches = [Vec::with_capacity(BATCH), Vec::with_capacity(BATCH)];
-    for index in part {
-        let word = text.word(*index);
-        let hash = hasher.hash_one(&word);
-        let batch = &mut batches[target(hash)];
-        batch.push((hash, word));
-        if batch.len() == BATCH {
-            let full = std::mem::replace(batch, Vec::with_capacity(BATCH));
-            senders[target(hash)].send(full).expect("the counter lives");
-        }
-    }
-    for (sender, rest) in senders.iter().zip(batches) {
-        sender.send(rest).expect("the counter lives");
-    }
-}
-
-/// Batches of either input in turn, until both have ended.
-fn count_in_turn(inputs: [Receiver<Vec<Hashed>>; 2]) -> u64 {
-    let mut counts = HashTable::<(u64, String, u64)>::new();
-    let mut open = inputs.map(Some);
-    let mut turn = 0;
-    while open.iter().any(Option::is_some) {
-        turn = 1 - turn;
-        let Some(input) = &open[turn] else { continue };
-        let Ok(batch) = input.recv() else {
-            open[turn] = None;
-            continue;
-        };
-        for (hash, word) in batch {
-            match counts.find_mut(hash, |slot| slot.1 == word) {
-                Some(slot) => slot.2 += 1,
-                None => {
-                    counts.insert_unique(hash, (hash, word, 1), |slot| slot.0);
-                }
-            }
-        }
-    }
-    told(counts.iter().map(|(_, word, count)| (word, count)))
-}
-
-/// The limit where counts are merged: each thread counts what it makes, then brings the half of
-/// both maps together that has its hashes.
-fn combine_by_hand(text: &'static Text) -> u64 {
-    let hasher = DefaultHashBuilder::default();
-    thread::scope(|scope| {
-        let counters = [0, 1].map(|part| {
-            let mut counts = Counts::with_hasher(hasher.clone());
-            scope.spawn(move || {
-                for index in text.part(part, 2) {
-                    *counts.entry(text.word(*index)).or_default() += 1;
-                }
-                let hasher = counts.hasher().clone();
-                let mut halves = [Vec::new(), Vec::new()];
-                for (word, count) in counts {
-                    halves[target(hasher.hash_one(&word))].push((word, count));
-                }
-                halves
-            })
-        });
-        let halves = counters.map(|counter| counter.join().expect("no panic"));
-        let [[a, b], [c, d]] = halves;
-        let mergers = [[a, c], [b, d]].map(|parts| {
-            let mut merged = Counts::with_hasher(hasher.clone());
-            scope.spawn(move || {
-                for (word, count) in parts.into_iter().flatten() {
-                    *merged.entry(word).or_default() += count;
-                }
-                told(&merged)
-            })
-        });
-        let sums = mergers.map(|merger| merger.join().expect("no panic"));
-        sums.into_iter().fold(0, u64::wrapping_add)
-    })
-}
-
-/// The words, made in two instances as they are by hand.
-fn words(flow: &Dataflow, text: &'static Text) -> DataStream<String, impl Chain<Item = String>> {
-    let part = move |part| source::from_iter(text.part(part, 2).iter().copied());
-    flow.parallel_source("words", 2, part).map(|index| text.word(index))
-}
-
-fn millstream(runtime: &Runtime, text: &'static Text) -> u64 {
-    let flow = Dataflow::new("words");
-    let sum = words(&flow, text)
-        .key_by_ref(|word: &String| word.as_str())
-        .count()
-        .fold(0_u64, |sum, (word, count)| *sum = sum.wrapping_add(checksum(&word, count)));
-    let report = runtime.block_on(flow.run()).expect("nothing fails");
-    report.take(sum).expect("it came to its end")
-}
-
-fn millstream_combined(runtime: &Runtime, text: &'static Text) -> u64 {
-    let flow = Dataflow::new("words");
-    let sum = words(&flow, text)
-        .key_by_ref(|word: &String| word.as_str())
-        .combined(1 << 17)
-        .count()
-        .fold(0_u64, |sum, (word, count)| *sum = sum.wrapping_add(checksum(&word, count)));
-    let report = runtime.block_on(flow.run()).expect("nothing fails");
-    report.take(sum).expect("it came to its end")
 }
 
 fn timely(text: &'static Text) -> u64 {

@@ -1,5 +1,6 @@
 //! W4: every number to four branches, each with a map of its own, and back into one stream.
 
+use std::convert::identity;
 use std::hint::black_box;
 
 use dfir_rs::dfir_syntax;
@@ -9,35 +10,29 @@ use timely::dataflow::operators::{Concatenate as _, Inspect as _};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use super::{Sum, finish, runtime};
-use crate::contender::{By, Contender, Workload};
+use super::{Sum, finish};
+use crate::contender::{By, Work, Workload};
 use crate::results::Measure::Wall;
 
 const TIMELY: &str = "timely, 1 worker";
 const CAPACITY: usize = 1024;
 
 pub(super) fn workload() -> Workload {
-    let on = |workers: usize, run: fn(&Runtime, u64) -> u64| {
-        move |records| {
-            let runtime = runtime(workers);
-            (move || run(&runtime, records), by_hand(records))
-        }
-    };
-    let alone = |run: fn(u64) -> u64| move |records| (move || run(records), by_hand(records));
+    let work = Work { input: identity, expected: by_hand };
     Workload {
         name: "w4",
         question: "What does it cost to send every record to four branches and merge them?",
         records: 20_000_000,
         contenders: vec![
-            Contender::new("loop by hand", By::Hand, alone(by_hand)),
-            Contender::new("Millstream, two workers", By::Millstream, on(2, millstream))
+            work.alone("loop by hand", By::Hand, by_hand),
+            work.on(2, "Millstream, two workers", By::Millstream, millstream)
                 .reach(Wall, 0.5, 0.25, TIMELY),
-            Contender::new("Millstream, one thread", By::Millstream, on(1, millstream))
+            work.on(1, "Millstream, one thread", By::Millstream, millstream)
                 .reach(Wall, 0.5, 0.25, TIMELY),
-            Contender::new(TIMELY, By::Peer("timely"), alone(timely)),
-            Contender::new("dfir_rs, tee and union", By::Peer("dfir_rs"), alone(dfir_rs)),
-            Contender::new("renoir, split and merge", By::Peer("renoir"), alone(renoir)).share(20),
-            Contender::new("tokio mpsc a branch", By::Peer("tokio"), on(2, tokio_mpsc)).share(40),
+            work.alone(TIMELY, By::Peer("timely"), timely),
+            work.alone("dfir_rs, tee and union", By::Peer("dfir_rs"), dfir_rs),
+            work.alone("renoir, split and merge", By::Peer("renoir"), renoir).share(20),
+            work.on(2, "tokio mpsc a branch", By::Peer("tokio"), tokio_mpsc).share(40),
         ],
     }
 }

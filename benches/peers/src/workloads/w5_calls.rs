@@ -1,37 +1,22 @@
 //! W5: an asynchronous call a record, 1,024 of them in flight.
 
-use std::future::{Future, ready};
+use std::convert::identity;
+use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures::StreamExt as _;
-use millstream::prelude::*;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::JoinSet;
 
-use super::runtime;
-use crate::contender::{By, Contender, Workload};
+use super::calls::{
+    IN_FLIGHT, as_task, buffer_unordered, buffered, map_async, map_async_unordered, sleeps, yields,
+};
+use crate::contender::{By, Contender, Work, Workload};
 use crate::results::Measure::Cpu;
 
 const UNORDERED: &str = "futures buffer_unordered";
 const ORDERED: &str = "futures buffered";
-const IN_FLIGHT: usize = 1024;
 const CALLS: u64 = 200_000;
-
-/// Waits four times for the runtime's next round: a call whose answer comes quickly.
-async fn yields(n: u64) -> u64 {
-    for _ in 0..4 {
-        yield_now().await;
-    }
-    n
-}
-
-/// Waits for the timer: a call whose answer takes a millisecond.
-async fn sleeps(n: u64) -> u64 {
-    tokio::time::sleep(Duration::from_millis(1)).await;
-    n
-}
 
 pub(super) fn workloads() -> [Workload; 2] {
     [
@@ -51,75 +36,20 @@ pub(super) fn workloads() -> [Workload; 2] {
     ]
 }
 
-/// A contender with two workers, whose answers add up as the numbers do.
-fn contender<R: Future<Output = u64> + Send + 'static>(
-    name: &'static str,
-    by: By,
-    run: fn(&Runtime, u64, fn(u64) -> R) -> u64,
-    call: fn(u64) -> R,
-) -> Contender {
-    Contender::new(name, by, move |records| {
-        let runtime = runtime(2);
-        (move || run(&runtime, records, call), (0..records).sum())
-    })
-}
-
 fn contenders<R: Future<Output = u64> + Send + 'static>(call: fn(u64) -> R) -> Vec<Contender> {
+    let work = Work { input: identity, expected: |records| (0..records).sum() };
+    let contender = |name, by, run: fn(&Runtime, u64, fn(u64) -> R) -> u64| {
+        work.on(2, name, by, move |runtime, records| run(runtime, records, call))
+    };
     let peer = By::Peer("futures");
     vec![
-        contender(UNORDERED, peer, buffer_unordered, call),
-        contender("Millstream, map_async_unordered", By::Millstream, map_async_unordered, call)
+        contender(UNORDERED, peer, buffer_unordered),
+        contender("Millstream, map_async_unordered", By::Millstream, map_async_unordered)
             .reach(Cpu, 0.6, 0.4, UNORDERED),
-        contender(ORDERED, peer, buffered, call),
-        contender("Millstream, map_async", By::Millstream, map_async, call)
-            .reach(Cpu, 0.6, 0.4, ORDERED),
-        contender("tokio JoinSet and Semaphore", By::Peer("tokio"), join_set, call),
+        contender(ORDERED, peer, buffered),
+        contender("Millstream, map_async", By::Millstream, map_async).reach(Cpu, 0.6, 0.4, ORDERED),
+        contender("tokio JoinSet and Semaphore", By::Peer("tokio"), join_set),
     ]
-}
-
-fn map_async_unordered<R: Future<Output = u64> + Send + 'static>(
-    runtime: &Runtime,
-    records: u64,
-    call: fn(u64) -> R,
-) -> u64 {
-    let flow = Dataflow::new("calls");
-    let numbers = flow.source("numbers", source::from_iter(0..records));
-    let sum = numbers.map_async_unordered(IN_FLIGHT, call).fold(0, |sum, n| *sum += n);
-    runtime.block_on(flow.run()).expect("nothing fails").take(sum).expect("it came to its end")
-}
-
-fn map_async<R: Future<Output = u64> + Send + 'static>(
-    runtime: &Runtime,
-    records: u64,
-    call: fn(u64) -> R,
-) -> u64 {
-    let flow = Dataflow::new("calls");
-    let numbers = flow.source("numbers", source::from_iter(0..records));
-    let sum = numbers.map_async(IN_FLIGHT, call).fold(0, |sum, n| *sum += n);
-    runtime.block_on(flow.run()).expect("nothing fails").take(sum).expect("it came to its end")
-}
-
-/// A stream of futures runs as a task, as a stage does.
-fn as_task(runtime: &Runtime, sum: impl Future<Output = u64> + Send + 'static) -> u64 {
-    runtime.block_on(async { tokio::spawn(sum).await.expect("nothing panics") })
-}
-
-fn buffer_unordered<R: Future<Output = u64> + Send + 'static>(
-    runtime: &Runtime,
-    records: u64,
-    call: fn(u64) -> R,
-) -> u64 {
-    let calls = futures::stream::iter(0..records).map(call).buffer_unordered(IN_FLIGHT);
-    as_task(runtime, calls.fold(0, |sum, n| ready(sum + n)))
-}
-
-fn buffered<R: Future<Output = u64> + Send + 'static>(
-    runtime: &Runtime,
-    records: u64,
-    call: fn(u64) -> R,
-) -> u64 {
-    let calls = futures::stream::iter(0..records).map(call).buffered(IN_FLIGHT);
-    as_task(runtime, calls.fold(0, |sum, n| ready(sum + n)))
 }
 
 /// A task a call, and as many permits as calls may be in flight.

@@ -4,6 +4,7 @@
 //! falls behind is charged for all that wait.
 
 use std::cell::RefCell;
+use std::convert::identity;
 use std::fs;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -19,8 +20,7 @@ use timely::dataflow::{InputHandle, ProbeHandle};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use super::runtime;
-use crate::contender::{By, Contender, Outcome, Workload};
+use crate::contender::{By, Outcome, Work, Workload};
 use crate::results::Latency;
 use crate::results::Measure::{Cpu, P50, P99};
 
@@ -33,29 +33,23 @@ const LEAD: Duration = Duration::from_millis(20);
 const CAPACITY: usize = 1024;
 
 pub(super) fn workload() -> Workload {
-    let on = |workers: usize, run: fn(&Runtime, u64) -> Outcome| {
-        move |records| {
-            let runtime = runtime(workers);
-            (move || run(&runtime, records), expected(records))
-        }
-    };
-    let alone = |run: fn(u64) -> Outcome| move |records| (move || run(records), expected(records));
+    let work = Work { input: identity, expected };
     Workload {
         name: "w7",
         question: "How long do records take over three hops, at 100,000 a second?",
         records: 300_000,
         contenders: vec![
-            Contender::new("source straight into the sink", By::Hand, on(2, straight)),
-            Contender::new(MPSC, By::Peer("tokio"), on(2, tokio_mpsc)),
-            Contender::new("Millstream, two workers", By::Millstream, on(2, millstream))
+            work.on(2, "source straight into the sink", By::Hand, straight),
+            work.on(2, MPSC, By::Peer("tokio"), tokio_mpsc),
+            work.on(2, "Millstream, two workers", By::Millstream, millstream)
                 .reach(P50, 1.0, 0.8, MPSC)
                 .reach(P99, 1.0, 0.8, MPSC)
                 .reach(Cpu, 1.0, 0.7, MPSC),
-            Contender::new("tokio mpsc a hop, one thread", By::Peer("tokio"), on(1, tokio_mpsc)),
-            Contender::new("Millstream, one thread", By::Millstream, on(1, millstream)),
-            Contender::new("Millstream, fused, two workers", By::Millstream, on(2, fused)),
-            Contender::new("timely, 1 worker, paces itself", By::Peer("timely"), alone(timely)),
-            Contender::new("renoir, a record a batch", By::Peer("renoir"), alone(renoir)),
+            work.on(1, "tokio mpsc a hop, one thread", By::Peer("tokio"), tokio_mpsc),
+            work.on(1, "Millstream, one thread", By::Millstream, millstream),
+            work.on(2, "Millstream, fused, two workers", By::Millstream, fused),
+            work.alone("timely, 1 worker, paces itself", By::Peer("timely"), timely),
+            work.alone("renoir, a record a batch", By::Peer("renoir"), renoir),
         ],
     }
 }

@@ -1,11 +1,10 @@
 //! The operator behind `process`.
 
-use std::borrow::Borrow as _;
 use std::fmt;
 use std::task::Context;
 
 use millstream_engine::edge::Keyed;
-use millstream_engine::key::{KeyOf, stable_hash};
+use millstream_engine::key::KeyOf;
 use millstream_engine::operator::{Collector, Operator, SideOutput};
 use millstream_engine::runtime::OperatorContext;
 use millstream_engine::state::{StateError, StateReader, StateWriter};
@@ -15,9 +14,10 @@ use millstream_engine::{Error, OperatorError, Record};
 use super::bounded::Bounded;
 use super::store::{KeyStore, StoreCodec};
 use super::{KeyContext, KeyTimers, ProcessFunction, StateTime, States as _, StoredStates};
+use crate::keyed::hash_of;
 use crate::keyed::limit::{BoundedKeys, KeyBound, NewKey};
 use crate::keyed::table::without_uid;
-use crate::state::{Checkpointed, State};
+use crate::state::{Checkpointed, State, read_time, time_bytes};
 use crate::time::ProcessingClock;
 
 /// How many records may pass between two looks at the clock, where it is only for the record.
@@ -223,7 +223,7 @@ where
         state: &mut StateWriter,
     ) -> Result<(), StateError> {
         let codec = self.codec.as_ref().ok_or_else(without_uid)?;
-        state.write([&self.now.event.as_millis().to_le_bytes(), more].concat());
+        state.write([&time_bytes(self.now.event), more].concat());
         self.store.snapshot(&self.states, codec, state)
     }
 
@@ -234,16 +234,11 @@ where
     ) -> Result<Vec<&'a [u8]>, StateError> {
         let codec = self.codec.as_ref().ok_or_else(without_uid)?;
         let mut more = Vec::new();
-        for (_, bytes) in state.instances() {
-            let (watermark, rest) = bytes
-                .split_first_chunk()
-                .ok_or_else(|| StateError::new("a watermark has 8 bytes"))?;
-            let watermark = Timestamp::from_millis(i64::from_le_bytes(*watermark));
-            self.now.event = self.now.event.max(watermark);
-            more.push(rest);
+        for (_, mut bytes) in state.instances() {
+            self.now.event = self.now.event.max(read_time(&mut bytes)?);
+            more.push(bytes);
         }
-        let hash = |key: &K::Owned| stable_hash::<K::Key>(key.borrow());
-        self.store.restore(&self.states, codec, state, self.now, hash)?;
+        self.store.restore(&self.states, codec, state, self.now, hash_of::<T, K>)?;
         self.set_timer();
         self.hold();
         Ok(more)

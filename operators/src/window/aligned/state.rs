@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 
 use millstream_engine::key::{KeyOf, key_group};
 use millstream_engine::state::{StateError, StateReader, StateWriter};
-use millstream_engine::time::Timestamp;
 
 use super::AlignedWindows;
 use super::operator::Aligned;
 use super::pane::Slot;
-use super::tell::hash_of;
 use crate::aggregate::Aggregate;
-use crate::keyed::without_uid;
+use crate::keyed::{hash_of, without_uid};
 use crate::state::{Codec, State, check_group};
 use crate::window::kept::KeptCodec;
+use crate::window::reached::ReachedCodec;
 use crate::window::{TimeWindow, Trigger};
 
 /// How the windows of keys are written down.
@@ -22,14 +21,13 @@ pub(super) struct PaneCodec<K, A, S> {
     head: Codec<(TimeWindow, u64)>,
     key: Codec<K>,
     kept: KeptCodec<A, S>,
-    /// How far time and the clock have come.
-    times: Codec<(i64, i64)>,
+    reached: ReachedCodec,
 }
 
 impl<K: State, A: State, S: State> PaneCodec<K, A, S> {
     pub(super) const fn new() -> Self {
-        let (head, key, times) = (Codec::new(), Codec::new(), Codec::new());
-        Self { head, key, kept: KeptCodec::new(), times }
+        let (head, key, kept) = (Codec::new(), Codec::new(), KeptCodec::new());
+        Self { head, key, kept, reached: ReachedCodec::new() }
     }
 }
 
@@ -79,11 +77,7 @@ where
             }
             state.write_key_group(group, bytes);
         }
-        let mut bytes = Vec::new();
-        let times = (self.watermark.as_millis(), self.clock.reached().as_millis());
-        codec.times.write(&times, &mut bytes)?;
-        state.write(bytes);
-        Ok(())
+        codec.reached.write(self.watermark, &self.clock, state)
     }
 
     /// Takes over what [`write_state`](Self::write_state) wrote.
@@ -101,15 +95,9 @@ where
                 }
             }
         }
-        // At a barrier all instances are as far; if they were not, no record is to become late.
-        let times = state.instances().map(|(_, mut bytes)| codec.times.read(&mut bytes));
-        let times = times.collect::<Result<Vec<_>, _>>()?;
-        if let Some(watermark) = times.iter().map(|(watermark, _)| *watermark).min() {
-            self.watermark = Timestamp::from_millis(watermark);
-            self.complete = self.watermark;
-        }
-        if let Some(clock) = times.iter().map(|(_, clock)| *clock).max() {
-            self.clock.restore(Timestamp::from_millis(clock));
+        if let Some(watermark) = codec.reached.read(state, &mut self.clock)? {
+            self.watermark = watermark;
+            self.complete = watermark;
         }
         self.collect_timers();
         self.set_due();

@@ -1,9 +1,7 @@
 //! How windows come to be told of: whatever is due, one after the other, as long as there is room.
 
-use std::borrow::Borrow;
-
 use millstream_engine::Record;
-use millstream_engine::key::{KeyOf, stable_hash};
+use millstream_engine::key::KeyOf;
 use millstream_engine::operator::Collector;
 use millstream_engine::time::Timestamp;
 
@@ -11,6 +9,7 @@ use super::AlignedWindows;
 use super::operator::{Aligned, PaneOf};
 use super::pane::Slot;
 use crate::aggregate::Aggregate;
+use crate::keyed::hash_of;
 use crate::window::timers::{Due, next};
 use crate::window::trigger::{Moment, Trigger};
 use crate::window::{Firing, TimeWindow, Windowed};
@@ -249,10 +248,6 @@ where
     fn moment(&self, window: TimeWindow) -> Moment {
         Moment { window, watermark: self.watermark, clock: self.clock.reached() }
     }
-}
-
-pub(super) fn hash_of<T, K: KeyOf<T>>(key: &K::Owned) -> u64 {
-    stable_hash::<K::Key>(key.borrow())
 }
 
 #[inline]

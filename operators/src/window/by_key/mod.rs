@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use millstream_engine::edge::Keyed;
-use millstream_engine::key::{KeyOf, key_group, stable_hash};
+use millstream_engine::key::{KeyOf, key_group};
 use millstream_engine::metrics::{DropReason, OperatorCounters};
 use millstream_engine::operator::{Collector, Operator, SideOutput};
 use millstream_engine::runtime::OperatorContext;
@@ -26,8 +26,8 @@ pub use watch::{Verdict, Watch};
 use super::wall_clock::WallClock;
 use super::{TimeWindow, Trigger, WindowRules, Windowed};
 use crate::aggregate::Aggregate;
-use crate::keyed::without_uid;
-use crate::state::{Checkpointed, Codec, State, check_group};
+use crate::keyed::{hash_of, without_uid};
+use crate::state::{Checkpointed, Codec, State, check_group, read_time, time_bytes};
 
 /// Keeps the windows of each key as `L` lays them out, and tells of them in the order of time, and
 /// among keys in that of their hashes.
@@ -312,8 +312,8 @@ where
     /// key with what is kept of it, in the order of the hashes.
     fn snapshot(&self, state: &mut StateWriter) -> Result<(), StateError> {
         let codecs = self.codecs.clone().ok_or_else(without_uid)?;
-        let watermark = self.watermark.as_millis().to_le_bytes();
-        state.write([watermark, self.clock.reached().as_millis().to_le_bytes()].concat());
+        let watermark = time_bytes(self.watermark);
+        state.write([watermark, time_bytes(self.clock.reached())].concat());
         let mut keys = Vec::with_capacity(self.slots.len());
         for (hash, key, kept) in self.slots.iter() {
             let mut bytes = Vec::new();
@@ -346,7 +346,7 @@ where
                 let key = codecs.key.read(&mut bytes)?;
                 let scene = Scene { watermark, ..self.scene() };
                 let kept = self.layout.read(&codecs.accumulator, &mut bytes, &scene)?;
-                let hash = stable_hash::<K::Key>(std::borrow::Borrow::borrow(&key));
+                let hash = hash_of::<T, K>(&key);
                 check_group(hash, group)?;
                 if let Some(plan) = self.layout.plan(&kept, &scene) {
                     self.slots.insert(hash, key, kept, plan);
@@ -357,11 +357,4 @@ where
         self.clock.set_timer(self.slots.first_alarm());
         Ok(())
     }
-}
-
-fn read_time(bytes: &mut &[u8]) -> Result<Timestamp, StateError> {
-    let too_short = || StateError::new("it is too short for a time");
-    let (time, rest) = bytes.split_first_chunk().ok_or_else(too_short)?;
-    *bytes = rest;
-    Ok(Timestamp::from_millis(i64::from_le_bytes(*time)))
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use hashbrown::hash_table::{Entry, IntoIter};
 use millstream_engine::edge::Keyed;
-use millstream_engine::key::{KeyOf, stable_hash};
+use millstream_engine::key::KeyOf;
 use millstream_engine::metrics::{DropReason, OperatorCounters};
 use millstream_engine::operator::{Collector, Operator, SideOutput};
 use millstream_engine::runtime::OperatorContext;
@@ -19,6 +19,7 @@ use millstream_engine::{Error, OperatorError, Record};
 use super::Counts;
 use super::state::SlotCodec;
 use crate::aggregate::Aggregate;
+use crate::keyed::hash_of;
 use crate::state::{Checkpointed, State};
 use crate::window::kept::Kept;
 use crate::window::timers::{Due, Timers, next};
@@ -116,10 +117,6 @@ impl<T, K: KeyOf<T>, G: Aggregate<T>, R: Trigger> fmt::Debug for Counted<T, K, G
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Counted").field("keys", &self.slots.len()).finish_non_exhaustive()
     }
-}
-
-pub(super) fn hash_of<T, K: KeyOf<T>>(key: &K::Owned) -> u64 {
-    stable_hash::<K::Key>(key.borrow())
 }
 
 impl<T, K, G, R> Counted<T, K, G, R>

@@ -6,12 +6,13 @@ use millstream_engine::key::KeyOf;
 use millstream_engine::state::{StateError, StateReader, StateWriter};
 use millstream_engine::time::Timestamp;
 
-use super::operator::{Counted, Numbered, Slot, hash_of};
+use super::operator::{Counted, Numbered, Slot};
 use crate::aggregate::Aggregate;
-use crate::keyed::without_uid;
+use crate::keyed::{hash_of, without_uid};
 use crate::state::{ByGroup, Codec, State, check_group};
 use crate::window::Trigger;
 use crate::window::kept::KeptCodec;
+use crate::window::reached::ReachedCodec;
 
 /// How the windows of a key are written down.
 pub(super) struct SlotCodec<K, A, S> {
@@ -21,14 +22,13 @@ pub(super) struct SlotCodec<K, A, S> {
     /// The number of a window, and its time.
     window: Codec<(u64, i64)>,
     kept: KeptCodec<A, S>,
-    /// How far time and the clock have come.
-    times: Codec<(i64, i64)>,
+    reached: ReachedCodec,
 }
 
 impl<K: State, A: State, S: State> SlotCodec<K, A, S> {
     pub(super) const fn new() -> Self {
         let (key, head, window) = (Codec::new(), Codec::new(), Codec::new());
-        Self { key, head, window, kept: KeptCodec::new(), times: Codec::new() }
+        Self { key, head, window, kept: KeptCodec::new(), reached: ReachedCodec::new() }
     }
 }
 
@@ -81,11 +81,7 @@ where
             groups.add(hash, bytes);
         }
         groups.write(state);
-        let mut bytes = Vec::new();
-        let times = (self.watermark.as_millis(), self.clock.reached().as_millis());
-        codec.times.write(&times, &mut bytes)?;
-        state.write(bytes);
-        Ok(())
+        codec.reached.write(self.watermark, &self.clock, state)
     }
 
     /// Takes over what [`write_state`](Self::write_state) wrote.
@@ -99,13 +95,8 @@ where
                 self.slots.insert_unique(hash, slot, |slot| hash_of::<T, K>(&slot.key));
             }
         }
-        let times = state.instances().map(|(_, mut bytes)| codec.times.read(&mut bytes));
-        let times = times.collect::<Result<Vec<_>, _>>()?;
-        if let Some(watermark) = times.iter().map(|(watermark, _)| *watermark).min() {
-            self.watermark = Timestamp::from_millis(watermark);
-        }
-        if let Some(clock) = times.iter().map(|(_, clock)| *clock).max() {
-            self.clock.restore(Timestamp::from_millis(clock));
+        if let Some(watermark) = codec.reached.read(state, &mut self.clock)? {
+            self.watermark = watermark;
         }
         self.collect_timers();
         Ok(())

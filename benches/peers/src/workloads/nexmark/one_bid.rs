@@ -10,12 +10,13 @@ use renoir::operator::ExchangeData;
 use timely::dataflow::operators::Inspect as _;
 use timely::dataflow::operators::vec::{Map as _, ToStream as _};
 
-use super::super::{Sum, finish, renoir, runtime};
+use super::super::{Sum, finish, renoir};
 use super::{EVENTS, events, mark, q0, q1, q2};
-use crate::contender::{By, Contender, Workload};
+use crate::contender::{By, Work, Workload};
 use crate::model::Event;
 use crate::results::FASTEST;
 use crate::results::Measure::Wall;
+use crate::runtime::runtime;
 
 /// What all but Millstream, which has operators for it, do with an event in one step: its row, if
 /// there is one. The result marks the rows, as Millstream's does.
@@ -88,29 +89,18 @@ fn workload<R: Row>(
     query: impl Query<R>,
     millstream: fn(&'static [Event]) -> u64,
 ) -> Workload {
+    let work = Work { input: events, expected: move |events| by_hand(events, query) };
     let contenders = vec![
-        contender("loop by hand", By::Hand, query, by_hand),
-        contender("Millstream, fused", By::Millstream, query, move |events, _| millstream(events))
-            .reach(Wall, 1.0, 0.5, FASTEST),
-        contender("timely, 1 worker", By::Peer("timely"), query, timely),
-        contender("renoir", By::Peer("renoir"), query, renoir_assoc),
-        contender("dfir_rs", By::Peer("dfir_rs"), query, dfir_rs),
-        contender("futures StreamExt", By::Peer("futures"), query, stream_ext),
+        work.alone("loop by hand", By::Hand, move |events| by_hand(events, query)),
+        work.alone("Millstream, fused", By::Millstream, millstream).reach(Wall, 1.0, 0.5, FASTEST),
+        work.alone("timely, 1 worker", By::Peer("timely"), move |events| timely(events, query)),
+        work.alone("renoir", By::Peer("renoir"), move |events| renoir_assoc(events, query)),
+        work.alone("dfir_rs", By::Peer("dfir_rs"), move |events| dfir_rs(events, query)),
+        work.alone("futures StreamExt", By::Peer("futures"), move |events| {
+            stream_ext(events, query)
+        }),
     ];
     Workload { name, question, records: EVENTS, contenders }
-}
-
-fn contender<R: Row, Q: Query<R>>(
-    name: &'static str,
-    by: By,
-    query: Q,
-    run: impl Fn(&'static [Event], Q) -> u64 + Copy + 'static,
-) -> Contender {
-    Contender::new(name, by, move |records| {
-        let events = events(records);
-        let expected = by_hand(events, query);
-        (move || run(events, query), expected)
-    })
 }
 
 fn by_hand<R: Row>(events: &'static [Event], query: impl Query<R>) -> u64 {

@@ -10,16 +10,17 @@ use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::generic::operator::Operator as _;
 use timely::dataflow::operators::{Input as _, Inspect as _};
 
-use super::super::{Sum, finish, runtime};
+use super::super::{Sum, finish};
 use super::highest_bids::HighestBids;
 use super::hot_items::HotItems;
 use super::new_users::NewUsers;
 use super::suggestions::Suggestions;
 use super::{EVENTS, events, mark, q3, q5, q7, q8};
-use crate::contender::{By, Contender, Workload};
+use crate::contender::{By, Work, Workload};
 use crate::model::Event;
 use crate::results::FASTEST;
 use crate::results::Measure::Wall;
+use crate::runtime::runtime;
 
 /// By how many milliseconds events may come out of order, as the definition of the benchmark says.
 const DISORDER: i64 = 4_000;
@@ -84,18 +85,12 @@ fn workload<Q: Query>(
     question: &'static str,
     millstream: fn(&'static [Event]) -> u64,
 ) -> Workload {
-    let contender = |name, by, run: fn(&'static [Event]) -> u64| {
-        Contender::new(name, by, move |records| {
-            let events = events(records);
-            let expected = by_hand::<Q>(events);
-            (move || run(events), expected)
-        })
-    };
+    let work = Work { input: events, expected: by_hand::<Q> };
     let contenders = vec![
-        contender("loop by hand", By::Hand, by_hand::<Q>),
-        contender("Millstream, one instance", By::Millstream, millstream)
+        work.alone("loop by hand", By::Hand, by_hand::<Q>),
+        work.alone("Millstream, one instance", By::Millstream, millstream)
             .reach(Wall, 1.0, 0.5, FASTEST),
-        contender("timely, 1 worker", By::Peer("timely"), timely::<Q>),
+        work.alone("timely, 1 worker", By::Peer("timely"), timely::<Q>),
     ];
     Workload { name, question, records: EVENTS, contenders }
 }
