@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::job::JobShared;
 use super::pump::{Pump, PumpHead};
@@ -129,11 +129,13 @@ async fn drive<S: Source>(
     slot: Arc<Slot<S::Item>>,
     drain: CancellationToken,
 ) -> Result<(), OperatorError> {
-    unless(&drain, source.open(&context)).await.transpose()?;
+    // One for the whole life of the source: each would take its place in the token's list.
+    let mut drained = pin!(drain.cancelled());
+    unless(drained.as_mut(), source.open(&context)).await.transpose()?;
     loop {
         let mut batch = slot.empty().await;
         // The batch outlives a `next` that is given up, and so does what was put into it.
-        let status = match unless(&drain, source.next(&mut batch)).await {
+        let status = match unless(drained.as_mut(), source.next(&mut batch)).await {
             Some(status) => status?,
             None => source.drain(&mut batch).await?,
         };
@@ -145,8 +147,11 @@ async fn drive<S: Source>(
 }
 
 /// Does `work`, and gives it up when the job drains.
-async fn unless<F: Future>(drain: &CancellationToken, work: F) -> Option<F::Output> {
-    let (mut drained, mut work) = (pin!(drain.cancelled()), pin!(work));
+async fn unless<F: Future>(
+    mut drained: Pin<&mut WaitForCancellationFuture<'_>>,
+    work: F,
+) -> Option<F::Output> {
+    let mut work = pin!(work);
     std::future::poll_fn(|cx| {
         if drained.as_mut().poll(cx).is_ready() {
             return Poll::Ready(None);

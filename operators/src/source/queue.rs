@@ -1,18 +1,18 @@
 //! `queue`: values that the program around the job puts in by hand.
 
 use std::fmt;
-use std::future::{Future as _, poll_fn};
-use std::pin::pin;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::task::AtomicWaker;
 use millstream_engine::source::SourceStatus;
 use millstream_engine::source::{OneShot, Source, SourceBatch, SourceFactory};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::sync::{Notify, Semaphore};
 
 /// A bounded queue into a job: a handle for any number of producers, and the source to read it by,
 /// which can be run once. A capacity of zero counts as one.
@@ -43,7 +43,7 @@ use tokio::sync::{Notify, Semaphore};
 #[must_use]
 pub fn queue<T: Send + 'static>(capacity: usize) -> (QueueHandle<T>, Queue<T>) {
     let (sender, receiver) = channel(capacity.clamp(1, Semaphore::MAX_PERMITS));
-    let closing = Arc::new(Closing { closed: AtomicBool::new(false), notify: Notify::new() });
+    let closing = Arc::<Closing>::default();
     let handle = QueueHandle { sender, closing: Arc::clone(&closing) };
     let source = ReadQueue { receiver, closing, taken: Vec::new() };
     (handle, Queue(OneShot::new(source)))
@@ -116,8 +116,7 @@ impl<T> QueueHandle<T> {
     /// ```
     pub fn close(&self) {
         self.closing.closed.store(true, Ordering::Release);
-        // One permit waits for the one reader, so a close that comes before it is not missed.
-        self.closing.notify.notify_one();
+        self.closing.reader.wake();
     }
 }
 
@@ -160,9 +159,10 @@ pub struct ReadQueue<T> {
     taken: Vec<Record<T>>,
 }
 
+#[derive(Default)]
 struct Closing {
     closed: AtomicBool,
-    notify: Notify,
+    reader: AtomicWaker,
 }
 
 impl<T: Send + 'static> Source for ReadQueue<T> {
@@ -170,12 +170,11 @@ impl<T: Send + 'static> Source for ReadQueue<T> {
 
     async fn next(&mut self, batch: &mut SourceBatch<T>) -> Result<SourceStatus, OperatorError> {
         let Self { receiver, closing, taken } = self;
-        let mut closed = pin!(closing.notify.notified());
-        let mut listening = !receiver.is_closed();
         let room = batch.room();
         let received = poll_fn(|cx| {
-            if listening && closed.as_mut().poll(cx).is_ready() {
-                listening = false;
+            // First, so that a close that comes after the look is not missed.
+            closing.reader.register(cx.waker());
+            if closing.closed.load(Ordering::Acquire) && !receiver.is_closed() {
                 // What was accepted before this is still received.
                 receiver.close();
             }
