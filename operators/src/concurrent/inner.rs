@@ -13,6 +13,8 @@ use millstream_engine::metrics::{DropReason, OperatorCounters};
 use millstream_engine::time::Timestamp;
 use millstream_engine::{OperatorError, Record};
 
+use super::budget::is_out_of_budget;
+
 /// Watermarks that wait until every stream that was opened before them has ended. Those that wait
 /// for the same streams are one, so there are never more than streams.
 struct Fences {
@@ -181,8 +183,9 @@ where
         self.poll_slot(index)
     }
 
-    /// Polls those that have been woken. Whoever is woken meanwhile wakes the task.
-    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Result<(), OperatorError> {
+    /// Polls those that have been woken. Whoever is woken meanwhile wakes the task. What the task's
+    /// budget does not reach comes first at its next poll.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Result<(), OperatorError> {
         let mut woken = lock(&self.woken);
         match &mut woken.waker {
             Some(waker) if waker.will_wake(cx.waker()) => {}
@@ -192,12 +195,21 @@ where
         drop(woken);
         let mut called = std::mem::take(&mut self.called);
         let mut polled = Ok(());
-        for index in called.drain(..) {
+        let mut reached = 0;
+        while let Some(index) = called.get(reached).copied()
+            && polled.is_ok()
+            && !is_out_of_budget(cx)
+        {
+            reached += 1;
             if let Some(slot) = self.slots.get(index) {
                 slot.call.called.store(false, SeqCst);
             }
-            polled = polled.and_then(|()| self.poll_slot(index));
+            polled = self.poll_slot(index);
         }
+        if reached < called.len() {
+            lock(&self.woken).slots.splice(0..0, called.drain(reached..));
+        }
+        called.clear();
         self.called = called;
         polled
     }
@@ -301,6 +313,13 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::future::{Future as _, poll_fn};
+    use std::rc::Rc;
+
+    use futures::stream;
+    use tokio::sync::Semaphore;
+
     use super::*;
 
     fn at(millis: i64) -> Timestamp {
@@ -342,5 +361,28 @@ mod tests {
         fences.leave(endless);
         assert_eq!(fences.pass(), Some(at(999)));
         assert!(fences.ages.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_the_budget_does_not_reach_is_not_polled_in_vain() {
+        let (semaphore, polls) = (Arc::new(Semaphore::new(0)), Rc::new(Cell::new(0)));
+        let mut streams = InnerStreams::<_, ()>::new(false, Arc::default());
+        for _ in 0..1_000 {
+            let mut permit = Box::pin(Arc::clone(&semaphore).acquire_owned());
+            let polls = Rc::clone(&polls);
+            let wait = stream::poll_fn(move |cx| {
+                polls.set(polls.get() + 1);
+                permit.as_mut().poll(cx).map(|_| None)
+            });
+            streams.push(wait, at(0)).unwrap();
+            tokio::task::yield_now().await;
+        }
+        semaphore.add_permits(1_000);
+        poll_fn(|cx| {
+            streams.poll(cx).unwrap();
+            if streams.open() == 0 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        assert!(polls.get() <= 2_000, "{}", polls.get());
     }
 }

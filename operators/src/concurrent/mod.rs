@@ -7,6 +7,7 @@
 
 mod adaptive;
 mod attempts;
+mod budget;
 mod call_policy;
 mod calls;
 mod concurrency;

@@ -94,7 +94,7 @@ where
     }
 
     /// Polls the streams that have been woken.
-    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         self.streams.poll(cx).map_err(|error| Error::operator(&self.operator, error))
     }
 

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::task::AtomicWaker;
-use tokio::task::coop::{has_budget_remaining, poll_proceed};
 use tokio::task::yield_now;
+
+use super::budget::is_out_of_budget;
 
 const BITS: usize = u64::BITS as usize;
 
@@ -156,9 +157,8 @@ impl<F: Future, M> Slots<F, M> {
     /// the task of `cx` is woken when another one is. Tells whether any was ready; then it is to be
     /// asked once more.
     ///
-    /// A task has a budget, for tokio's own timers, channels and sockets. Without any left they
-    /// have nothing ready and ask for another poll, each of them. So the rest waits for the next
-    /// poll of the task, which goes on where this one stopped.
+    /// What the task's budget does not reach waits for its next poll, which goes on where this one
+    /// stopped.
     ///
     /// Of a burst, the first one that is ready is replaced before the others, and the driver of
     /// timers and sockets has its turn. It has learnt by then when the new one's timer is due:
@@ -244,12 +244,6 @@ impl<F: Future, M> Slots<F, M> {
         }
         (self.first_free, self.in_flight) = (0, 0);
     }
-}
-
-/// Whether the task may not poll any more. If so, it is polled again when the driver has had its
-/// turn.
-fn is_out_of_budget(cx: &mut Context<'_>) -> bool {
-    !has_budget_remaining() && poll_proceed(cx).is_pending()
 }
 
 /// Has the task polled again when the driver has had its turn.
