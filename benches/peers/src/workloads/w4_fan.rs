@@ -60,7 +60,7 @@ fn millstream(runtime: &Runtime, records: u64) -> u64 {
     let b = b.map(|n| branch(1, n));
     let c = c.map(|n| branch(2, n));
     let d = d.map(|n| branch(3, n));
-    let merged = a.merge(b).merge(c.merge(d));
+    let merged = a.merge(b).merge(c).merge(d);
     let sum = merged.fold(0, |sum: &mut u64, n| *sum = sum.wrapping_add(n));
     let report = runtime.block_on(flow.run()).expect("nothing fails");
     report.take(sum).expect("it came to its end")
