@@ -12,7 +12,8 @@ use crate::graph::{EdgeId, OperatorId};
 use crate::link::Link;
 use crate::metrics::{ByOperator, ByStage, Counting};
 use crate::operator::Operator;
-use crate::runtime::{HeadFactory, Run, Seated};
+use crate::runtime::{Fresh, HeadFactory, OperatorContext, Run, Seated};
+use crate::state::{StateError, StateReader};
 use crate::tail::Tail;
 
 /// The blueprint of a stage, from its head to some point of it.
@@ -79,11 +80,29 @@ impl<C: Chain, O: Operator<C::Item>> Chain for Via<C, O> {
         instance: usize,
         next: N,
     ) -> Result<(), Error> {
-        let mut operator = self.operator.clone();
-        let seat = run.seat(self.id, instance);
-        operator.open(&mut run.operator_context(&seat))?;
-        run.restore(&seat, O::STATE_VERSION, |state| operator.restore(state))?;
-        self.chain.finish(run, instance, Link::<_, _, _, M>::new(operator, next, seat))
+        let mut fresh = FreshOperator { operator: self.operator.clone(), marker: PhantomData };
+        let seat = run.take_seat(self.id, instance, &mut fresh)?;
+        self.chain.finish(run, instance, Link::<_, _, _, M>::new(fresh.operator, next, seat))
+    }
+}
+
+/// An operator on its way to its seat.
+struct FreshOperator<In, O> {
+    operator: O,
+    marker: PhantomData<fn(In)>,
+}
+
+impl<In, O: Operator<In>> Fresh for FreshOperator<In, O> {
+    fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
+        self.operator.open(context)
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        self.operator.restore(state)
+    }
+
+    fn state_version(&self) -> u32 {
+        O::STATE_VERSION
     }
 }
 

@@ -101,13 +101,14 @@ impl<T, N: Tail<T> + ?Sized> Tail<T> for Box<N> {
     delegate!(self: next => (**next));
 }
 
-/// A whole kernel, which gets its records by the batch. A single one goes by a call: a trait object
-/// has to have a way for those, and the chain would be compiled into it once more.
+/// A whole kernel, which gets its records by the batch. A trait object has to have a way for a
+/// single one, too: it goes as a batch of one, or the chain would be compiled for it once more.
 pub(crate) struct Whole<N>(pub(crate) N);
 
 impl<T, N: Tail<T>> Tail<T> for Whole<N> {
     fn push(&mut self, record: Record<T>) -> Flow {
-        self.0.push_apart(record)
+        let mut batch = Batch { records: vec![record], ..Batch::new() };
+        self.0.run(&mut batch, 1, &mut Vec::new())
     }
 
     fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
@@ -137,13 +138,6 @@ impl<T, A: Tail<T>, B: Tail<T>> Tail<T> for EitherTail<A, B> {
         match self {
             Self::First(next) => next.push(record),
             Self::Second(next) => next.push(record),
-        }
-    }
-
-    fn push_watched(&mut self, record: Record<T>) -> Flow {
-        match self {
-            Self::First(next) => next.push_watched(record),
-            Self::Second(next) => next.push_watched(record),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::error::{Error, OperatorError};
 use crate::graph::OperatorId;
 use crate::metrics::Counting;
 use crate::operator::{Collector, Operator};
-use crate::path::{Apart, Path, Straight, Watched};
+use crate::path::{Apart, Path, Straight};
 use crate::record::Record;
 use crate::runtime::Seat;
 use crate::state::StateWriter;
@@ -84,6 +84,25 @@ impl LinkState {
         self.calm = self.held_watermark.is_none() && !self.input_idle && !self.idle_told;
     }
 
+    /// Counts what a hook has made of the records it was given, and still owes for.
+    #[inline]
+    fn count(&mut self, owed: i64) {
+        // Tested rather than always added, so that the common way through stays free of stores.
+        if owed > 0 {
+            self.rejected += owed.unsigned_abs();
+        } else if owed < 0 {
+            self.added += owed.unsigned_abs();
+        }
+    }
+
+    /// Only while unwinding from a hook, which counts all the same.
+    #[cold]
+    #[inline(never)]
+    fn abandon(&mut self, owed: i64) {
+        self.count(owed);
+        self.seat.blame();
+    }
+
     fn publish(&mut self) {
         let counters = self.seat.counters();
         counters.filtered.add(std::mem::take(&mut self.rejected));
@@ -114,14 +133,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
 
     /// Calls a hook other than `process`.
     fn call(&mut self, hook: Hook) -> Flow {
-        if M::BY_OPERATOR && self.onward.state.watched {
-            return self.call_by::<Watched>(hook);
-        }
-        self.call_by::<Apart>(hook)
-    }
-
-    fn call_by<P: Path>(&mut self, hook: Hook) -> Flow {
-        let mut outlet = Outlet::<_, _, M, P>::open(&mut self.onward, 0);
+        let mut outlet = Outlet::<_, _, M, Apart>::open(&mut self.onward, 0);
         let result = match hook {
             Hook::Resume => self.operator.resume(&mut outlet),
             Hook::Watermark(watermark) => self.operator.on_watermark(watermark, &mut outlet),
@@ -287,12 +299,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         self.process::<Straight>(record)
     }
 
-    // One piece of code for each link, wherever it is called from, and none where nobody counts.
-    #[inline(never)]
-    fn push_watched(&mut self, record: Record<In>) -> Flow {
-        if M::BY_OPERATOR { self.process::<Watched>(record) } else { self.push_apart(record) }
-    }
-
+    // One piece of code for each link, wherever it is called from.
     #[inline(never)]
     fn push_apart(&mut self, record: Record<In>) -> Flow {
         self.process::<Apart>(record)
@@ -301,7 +308,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     #[inline]
     fn run(&mut self, batch: &mut Batch<In>, limit: usize, spare: &mut Vec<Record<In>>) -> Flow {
         if M::BY_OPERATOR && self.onward.state.watched {
-            return run_each(self, batch, limit, spare, Self::push_watched);
+            return run_each(self, batch, limit, spare, Self::push_apart);
         }
         if O::MAPS && batch.marks.is_empty() && batch.records.len() <= limit {
             let Self { operator, onward: Onward { next, state, .. }, .. } = self;
@@ -412,8 +419,11 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn holder(&self) -> Option<OperatorId> {
+        if O::STATELESS {
+            return self.onward.next.holder();
+        }
         // The end of the chain first, as with timers.
-        let waits = !O::STATELESS && self.operator.waiting() && !self.onward.next.done();
+        let waits = self.operator.waiting() && !self.onward.next.done();
         self.onward.next.holder().or_else(|| waits.then(|| self.onward.state.seat.id()))
     }
 
@@ -518,38 +528,33 @@ struct Outlet<'a, N, T, M: Counting, P> {
 
 impl<'a, N, T, M: Counting, P: Path> Outlet<'a, N, T, M, P> {
     /// Begins a call in which `taken` records are taken.
-    ///
-    /// Whether it is watched is known to the compiler: asking for each record costs as much as a
-    /// cheap operator does.
     #[inline]
     fn open(onward: &'a mut Onward<N, T>, taken: i64) -> Self {
-        if P::WATCHED {
-            onward.state.seat.begin_work();
+        let outlet = Self { onward, full: false, owed: taken, marker: PhantomData };
+        outlet.begin_work();
+        outlet
+    }
+
+    /// Says who is at work, where somebody wants to know. On the straight way nobody does, and that
+    /// is known to the compiler: asking for each record costs as much as a cheap operator does.
+    #[inline]
+    fn begin_work(&self) {
+        if P::ASKS && M::BY_OPERATOR && self.onward.state.watched {
+            self.onward.state.seat.begin_work();
         }
-        Self { onward, full: false, owed: taken, marker: PhantomData }
     }
 }
 
 impl<N, T, M: Counting, P> Outlet<'_, N, T, M, P> {
     /// Ends the call, and tells whether there is no room any more.
     #[inline]
-    fn close(mut self) -> bool {
-        self.count();
+    fn close(self) -> bool {
         let full = self.full;
+        if M::BY_OPERATOR {
+            self.onward.state.count(self.owed);
+        }
         std::mem::forget(self);
         full
-    }
-
-    #[inline]
-    fn count(&mut self) {
-        if M::BY_OPERATOR {
-            // Tested rather than always added, so that the common way through stays free of stores.
-            if self.owed > 0 {
-                self.onward.state.rejected += self.owed.unsigned_abs();
-            } else if self.owed < 0 {
-                self.onward.state.added += self.owed.unsigned_abs();
-            }
-        }
     }
 }
 
@@ -557,8 +562,7 @@ impl<N, T, M: Counting, P> Outlet<'_, N, T, M, P> {
 impl<N, T, M: Counting, P> Drop for Outlet<'_, N, T, M, P> {
     #[inline]
     fn drop(&mut self) {
-        self.count();
-        self.onward.state.seat.blame();
+        self.onward.state.abandon(self.owed);
     }
 }
 
@@ -573,9 +577,7 @@ impl<N: Tail<T>, T, M: Counting, P: Path> Collector<T> for Outlet<'_, N, T, M, P
             return;
         }
         self.full = P::push(&mut self.onward.next, record) == Flow::Stop;
-        if P::WATCHED {
-            self.onward.state.seat.begin_work();
-        }
+        self.begin_work();
     }
 
     #[inline]

@@ -1,11 +1,12 @@
-//! The ways that a record takes from one link of a chain to the next, each compiled apart.
+//! The two ways that a record takes from one link of a chain to the next, each compiled apart.
 
 use crate::record::Record;
 use crate::tail::{Flow, Tail};
 
 /// The way that a record takes to the next link.
 pub(crate) trait Path {
-    const WATCHED: bool = false;
+    /// Whether operators are asked if they are to say when they are at work.
+    const ASKS: bool = false;
 
     fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow;
 }
@@ -20,23 +21,13 @@ impl Path for Straight {
     }
 }
 
-/// What is emitted for a record while operators say when they are at work.
-pub(crate) struct Watched;
-
-impl Path for Watched {
-    const WATCHED: bool = true;
-
-    #[inline]
-    fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow {
-        next.push_watched(record)
-    }
-}
-
-/// What is emitted at another time: seldom enough for a call, where the rest of the chain would
-/// otherwise be compiled once more.
+/// What is emitted at another time, or while operators say when they are at work: seldom enough for
+/// a call, where the rest of the chain would otherwise be compiled once more.
 pub(crate) struct Apart;
 
 impl Path for Apart {
+    const ASKS: bool = true;
+
     #[inline]
     fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow {
         next.push_apart(record)

@@ -53,18 +53,10 @@ pub trait Tail<T>: Send {
     /// Takes one record.
     fn push(&mut self, record: Record<T>) -> Flow;
 
-    /// As `push`, on the way that a record takes while operators [say](Tail::watch) when they are
-    /// at work. Whoever has something behind it passes it on so. It is a way of its own, for the
-    /// other is to pay nothing for it.
-    fn push_watched(&mut self, record: Record<T>) -> Flow
-    where
-        Self: Sized,
-    {
-        self.push(record)
-    }
-
     /// As `push`, as a call: for what is emitted at another time than for a record, so that the
-    /// rest of the chain is not compiled again wherever that may be.
+    /// rest of the chain is not compiled again wherever that may be, and for every record while
+    /// operators [say](Tail::watch) when they are at work, for which `push` is to pay nothing.
+    /// Whoever has something behind it passes it on so.
     fn push_apart(&mut self, record: Record<T>) -> Flow
     where
         Self: Sized,

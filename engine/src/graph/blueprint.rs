@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::{GraphView, Plan};
-use crate::edge::{Discipline, Merge, Order, Rank, WhenFull};
+use crate::edge::{Discipline, Merge, Order, Rank, WhenFull, merging};
 use crate::error::Error;
 use crate::metrics::{ByOperator, ByStage, Counting};
 use crate::runtime::Run;
@@ -378,7 +378,7 @@ impl Blueprint {
         max: usize,
         merge: impl Fn(&mut T, T) + Send + Sync + 'static,
     ) {
-        let merge: Merge<T> = Arc::new(merge);
+        let merge: Merge<T> = merging(merge);
         if let Some(node) = self.graph().edge(edge) {
             node.options.when_full = WhenFull::Conflate { max };
             node.merge = Some(Box::new(merge));

@@ -87,15 +87,17 @@ impl<T: Send, S: Consumer<T>, M: Counting> Tail<T> for ConsumerTail<T, S, M> {
         if self.consumer.done() { Flow::Stop } else { Flow::More }
     }
 
-    fn push_watched(&mut self, record: Record<T>) -> Flow {
-        self.seat.begin_work();
+    fn push_apart(&mut self, record: Record<T>) -> Flow {
+        if M::BY_OPERATOR && self.watched {
+            self.seat.begin_work();
+        }
         self.push(record)
     }
 
     #[inline]
     fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
         if M::BY_OPERATOR && self.watched {
-            return run_each(self, batch, limit, spare, Self::push_watched);
+            return run_each(self, batch, limit, spare, Self::push_apart);
         }
         run_each(self, batch, limit, spare, Self::push)
     }

@@ -1,5 +1,6 @@
 //! A stage whose source is an iterator: pumped straight into the chain, with no batch between.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -14,10 +15,11 @@ use crate::tail::{Flow, Flush, Pulled, Tail};
 use crate::time::{Instant, Timestamp};
 
 /// The head of such a stage: all that is left for it is to say when there is nothing more to read.
+/// Of what it hands over there is none, so that the stage around it is the same for all records.
 pub(super) struct PumpHead(pub(super) Arc<JobShared>);
 
-impl<T> Head<T> for PumpHead {
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Batch<T>, Error>> {
+impl Head<Infallible> for PumpHead {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Batch<Infallible>, Error>> {
         if self.0.drain.is_cancelled() {
             return Poll::Ready(Ok(Batch { end: true, ..Batch::new() }));
         }
@@ -28,7 +30,7 @@ impl<T> Head<T> for PumpHead {
         true
     }
 
-    fn recycle(&mut self, _records: Vec<Record<T>>) {}
+    fn recycle(&mut self, _records: Vec<Record<Infallible>>) {}
 
     fn finish(&mut self) {}
 }
@@ -191,7 +193,7 @@ impl Drop for Tally<'_> {
     }
 }
 
-impl<I: Iterator<Item: Send> + Send, N: Tail<I::Item>> Tail<I::Item> for Pump<I, N> {
+impl<I: Iterator<Item: Send> + Send, N: Tail<I::Item>> Tail<Infallible> for Pump<I, N> {
     fn pull(&mut self, limit: usize, pulled: &mut Pulled) -> Flow {
         if self.watched {
             // Whoever looks why the stage is slow is to see its source at work, too.
@@ -201,7 +203,7 @@ impl<I: Iterator<Item: Send> + Send, N: Tail<I::Item>> Tail<I::Item> for Pump<I,
                 seat.end_work();
                 item
             };
-            return self.pull_by(limit, pulled, take, N::push_watched);
+            return self.pull_by(limit, pulled, take, N::push_apart);
         }
         match self.collect(limit, pulled) {
             Ok(left) => self.pull_by(left, pulled, |items, _| items.next(), N::push),
@@ -209,9 +211,8 @@ impl<I: Iterator<Item: Send> + Send, N: Tail<I::Item>> Tail<I::Item> for Pump<I,
         }
     }
 
-    // Nothing comes from anywhere else, and the chain is compiled into one loop only.
-    fn push(&mut self, record: Record<I::Item>) -> Flow {
-        self.next.push_apart(record)
+    fn push(&mut self, record: Record<Infallible>) -> Flow {
+        match record.value {}
     }
 
     fn watch(&mut self, on: bool) {

@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 use tokio_util::sync::CancellationToken;
 
 use super::job::JobShared;
-use super::pump::{Pump, PumpHead};
+use super::pump::Pump;
 use super::{Head, Run, Seat};
-use crate::batch::Batch;
+use crate::batch::{Batch, default_batch};
 use crate::chain::Chain;
 use crate::delegate::Whole;
 use crate::error::{Error, OperatorError};
@@ -49,10 +49,8 @@ impl<F: SourceFactory> Chain for FromSource<F> {
         let created = self.factory.create(instance);
         let source = created.map_err(|error| Error::operator(seat.name(), error))?;
         if F::Source::ITERATES {
-            let limit = run.pull_records::<Self::Item>();
-            let head = PumpHead(Arc::clone(run.shared()));
-            let pump = Pump::new(source.into_items(), next, seat);
-            run.stage_that_pulls(limit, Box::new(head), Box::new(pump));
+            let pump = Box::new(Pump::new(source.into_items(), next, seat));
+            run.stage_that_pulls(const { default_batch::<Self::Item>() }, pump);
             return Ok(());
         }
         let context = SourceContext::of(run.clock(), &seat, run.random(&seat));

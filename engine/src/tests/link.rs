@@ -312,7 +312,7 @@ impl Operator<u32> for Odds {
 #[test]
 fn a_side_output_without_room_stops_the_chain_and_is_not_overtaken() {
     let (sender, mut receiver) = channel(Capacity::records(1, 1));
-    let side = Outbox::new(sender, None, Arc::from("odds"), Arc::default());
+    let side = Outbox::to(sender, Arc::from("odds"));
     let slot = Slot::with_room(9);
     let mut chain = link(Odds(Some(side)), slot.clone());
     assert_eq!(chain.push(1.into()), Flow::More);

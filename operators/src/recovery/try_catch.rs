@@ -278,9 +278,9 @@ impl<T: Clone + Send, N: Tail<T>> Tail<T> for EntryTail<T, N> {
         self.settle(Flow::Stop)
     }
 
-    fn push_watched(&mut self, record: Record<T>) -> Flow {
+    fn push_apart(&mut self, record: Record<T>) -> Flow {
         let copy = record.clone();
-        if self.next.push_watched(record) == Flow::More {
+        if self.next.push_apart(record) == Flow::More {
             return Flow::More;
         }
         self.current = Some(copy);
@@ -399,11 +399,11 @@ impl<T, N: Tail<T>> Tail<T> for ExitTail<N> {
         self.next.push(record)
     }
 
-    fn push_watched(&mut self, record: Record<T>) -> Flow {
+    fn push_apart(&mut self, record: Record<T>) -> Flow {
         if self.gate.failed.load(Relaxed) {
             return Flow::More;
         }
-        self.next.push_watched(record)
+        self.next.push_apart(record)
     }
 
     fn resume(&mut self) -> Flow {
