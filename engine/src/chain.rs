@@ -81,8 +81,8 @@ impl<C: Chain, O: Operator<C::Item>> Chain for Via<C, O> {
         next: N,
     ) -> Result<(), Error> {
         let mut fresh = FreshOperator { operator: self.operator.clone(), marker: PhantomData };
-        let seat = run.take_seat(self.id, instance, &mut fresh)?;
-        self.chain.finish(run, instance, Link::<_, _, _, M>::new(fresh.operator, next, seat))
+        let state = run.take_seat(self.id, instance, &mut fresh)?;
+        self.chain.finish(run, instance, Link::<_, _, _, M>::new(fresh.operator, next, state))
     }
 }
 

@@ -107,8 +107,7 @@ pub(crate) struct Whole<N>(pub(crate) N);
 
 impl<T, N: Tail<T>> Tail<T> for Whole<N> {
     fn push(&mut self, record: Record<T>) -> Flow {
-        let mut batch = Batch { records: vec![record], ..Batch::new() };
-        self.0.run(&mut batch, 1, &mut Vec::new())
+        run_one(self, record)
     }
 
     fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
@@ -120,6 +119,12 @@ impl<T, N: Tail<T>> Tail<T> for Whole<N> {
     }
 
     delegate!(self: Self(next) => next);
+}
+
+fn run_one<T>(tail: &mut dyn Tail<T>, record: Record<T>) -> Flow {
+    let mut batch = Batch::new();
+    batch.records.push(record);
+    tail.run(&mut batch, 1, &mut Vec::new())
 }
 
 /// One of two ends, where it is known only at run time which: the chain before them is compiled

@@ -36,52 +36,73 @@ struct Onward<N, T> {
 
 /// The part of a link that knows none of its types, and so is compiled once and not once a link.
 #[derive(Debug)]
-struct LinkState {
-    seat: Seat,
-    held_watermark: Option<Timestamp>,
-    held_idle: bool,
-    held_barrier: Option<Barrier>,
-    held_end: bool,
-    /// Of an operator that sets the time: whether its input is idle, and what everybody behind it
-    /// has been told.
-    input_idle: bool,
-    idle_told: bool,
-    /// Of the same: nobody is idle, and no watermark is held. What is asked for each record.
+pub(crate) struct LinkState {
+    held: Box<Held>,
+    /// Of an operator that sets the time: nobody is idle, and no watermark is held. What is asked
+    /// for each record.
     calm: bool,
-    error: Option<Error>,
     /// Whether to say who is at work.
     watched: bool,
     rejected: u64,
     added: u64,
 }
 
+/// What is seldom looked at. It has a place of its own, for a link is moved with all that is behind
+/// it whenever one more is put before it.
+#[derive(Debug)]
+struct Held {
+    seat: Seat,
+    watermark: Option<Timestamp>,
+    idle: bool,
+    barrier: Option<Barrier>,
+    end: bool,
+    /// Of an operator that sets the time: whether its input is idle, and what everybody behind it
+    /// has been told.
+    input_idle: bool,
+    idle_told: bool,
+    error: Option<Error>,
+}
+
 impl LinkState {
-    const fn new(seat: Seat) -> Self {
-        Self {
+    pub(crate) fn new(seat: Seat) -> Self {
+        let held = Box::new(Held {
             seat,
-            held_watermark: None,
-            held_idle: false,
-            held_barrier: None,
-            held_end: false,
+            watermark: None,
+            idle: false,
+            barrier: None,
+            end: false,
             input_idle: false,
             idle_told: false,
-            calm: true,
             error: None,
-            watched: false,
-            rejected: 0,
-            added: 0,
-        }
+        });
+        Self { held, calm: true, watched: false, rejected: 0, added: 0 }
     }
 
     #[cold]
     #[inline(never)]
     fn fail(&mut self, error: OperatorError) {
-        self.seat.counters().errors.add(1);
-        self.error = Some(Error::operator(self.seat.name(), error));
+        self.held.seat.counters().errors.add(1);
+        self.held.error = Some(Error::operator(self.held.seat.name(), error));
+    }
+
+    const fn has_failed(&self) -> bool {
+        self.held.error.is_some()
+    }
+
+    #[cold]
+    #[inline(never)]
+    const fn take_error(&mut self) -> Option<Error> {
+        self.held.error.take()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_work(&self) {
+        self.held.seat.begin_work();
     }
 
     fn note_calm(&mut self) {
-        self.calm = self.held_watermark.is_none() && !self.input_idle && !self.idle_told;
+        self.calm = self.held.watermark.is_none() && !self.held.input_idle && !self.held.idle_told;
     }
 
     /// Counts what a hook has made of the records it was given, and still owes for.
@@ -100,19 +121,20 @@ impl LinkState {
     #[inline(never)]
     fn abandon(&mut self, owed: i64) {
         self.count(owed);
-        self.seat.blame();
+        self.held.seat.blame();
     }
 
     fn publish(&mut self) {
-        let counters = self.seat.counters();
+        let counters = self.held.seat.counters();
         counters.filtered.add(std::mem::take(&mut self.rejected));
         counters.added.add(std::mem::take(&mut self.added));
     }
 }
 
 impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
-    pub(crate) const fn new(operator: O, next: N, seat: Seat) -> Self {
-        let onward = Onward { next, overflow: VecDeque::new(), state: LinkState::new(seat) };
+    #[inline]
+    pub(crate) const fn new(operator: O, next: N, state: LinkState) -> Self {
+        let onward = Onward { next, overflow: VecDeque::new(), state };
         Self { operator, onward, marker: PhantomData }
     }
 
@@ -178,9 +200,9 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
     }
 
     fn tell_news(&mut self, watermark: Option<Timestamp>, flow: Flow) -> Flow {
-        let watermark = watermark.max(self.onward.state.held_watermark.take());
+        let watermark = watermark.max(self.onward.state.held.watermark.take());
         if flow == Flow::Stop {
-            self.onward.state.held_watermark = watermark;
+            self.onward.state.held.watermark = watermark;
             return flow;
         }
         // Who counts again does so before its watermark is looked at.
@@ -193,12 +215,12 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
 
     /// Of one that sets the time: its input need not be idle for it to be, but is enough.
     fn is_idle(&self) -> bool {
-        self.operator.idle() || self.onward.state.input_idle
+        self.operator.idle() || self.onward.state.held.input_idle
     }
 
     #[cold]
     fn end_idleness(&mut self) {
-        self.onward.state.input_idle = false;
+        self.onward.state.held.input_idle = false;
         let (Flow::More | Flow::Stop) = self.tell_idle(false);
         self.onward.state.note_calm();
     }
@@ -206,10 +228,10 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
     /// Of one that sets the time. That it is no longer idle never stops anybody: no operator is
     /// asked about it.
     fn tell_idle(&mut self, idle: bool) -> Flow {
-        if self.onward.state.idle_told == idle {
+        if self.onward.state.held.idle_told == idle {
             return Flow::More;
         }
-        self.onward.state.idle_told = idle;
+        self.onward.state.held.idle_told = idle;
         self.pass_idle(idle)
     }
 
@@ -217,7 +239,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         if !O::SETS_TIME {
             return self.pass_idle(idle);
         }
-        self.onward.state.input_idle = idle;
+        self.onward.state.held.input_idle = idle;
         let flow = self.tell_idle(self.is_idle());
         self.onward.state.note_calm();
         flow
@@ -232,7 +254,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
 
     /// Brings out what the operator has left, and reports whether it is out.
     fn drain(&mut self) -> Flow {
-        if self.onward.state.error.is_some() || self.onward.next.resume() == Flow::Stop {
+        if self.onward.state.has_failed() || self.onward.next.resume() == Flow::Stop {
             return Flow::Stop;
         }
         if O::STATELESS {
@@ -270,7 +292,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
 
     fn pass_barrier(&mut self, barrier: Barrier) -> Flow {
         let write = |state: &mut StateWriter| self.operator.snapshot(state);
-        let seat = &self.onward.state.seat;
+        let seat = &self.onward.state.held.seat;
         if let Err(error) = seat.snapshot(barrier, O::NAME, O::STATE_VERSION, write) {
             self.onward.state.fail(error.into());
             return Flow::Stop;
@@ -313,7 +335,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         if O::MAPS && batch.marks.is_empty() && batch.records.len() <= limit {
             let Self { operator, onward: Onward { next, state, .. }, .. } = self;
             let flow = run_mapped(next, batch, spare, |records, out| {
-                let guard = state.seat.guard();
+                let guard = state.held.seat.guard();
                 operator.map_all(records, out);
                 guard.disarm();
             });
@@ -329,12 +351,12 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         if O::STATELESS || flow == Flow::Stop {
             return flow;
         }
-        if let Some(watermark) = self.onward.state.held_watermark.take()
+        if let Some(watermark) = self.onward.state.held.watermark.take()
             && self.pass_watermark(watermark) == Flow::Stop
         {
             return Flow::Stop;
         }
-        if std::mem::take(&mut self.onward.state.held_idle) && self.input_idle(true) == Flow::Stop {
+        if std::mem::take(&mut self.onward.state.held.idle) && self.input_idle(true) == Flow::Stop {
             return Flow::Stop;
         }
         if O::SETS_TIME {
@@ -344,11 +366,11 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
                 return Flow::Stop;
             }
         }
-        if let Some(barrier) = self.onward.state.held_barrier.take() {
+        if let Some(barrier) = self.onward.state.held.barrier.take() {
             return self.pass_barrier(barrier);
         }
-        if self.onward.state.held_end {
-            self.onward.state.held_end = false;
+        if self.onward.state.held.end {
+            self.onward.state.held.end = false;
             return self.pass_end();
         }
         Flow::More
@@ -367,7 +389,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
             return flow;
         }
         if flow == Flow::Stop {
-            self.onward.state.held_watermark = Some(watermark);
+            self.onward.state.held.watermark = Some(watermark);
             return Flow::Stop;
         }
         self.pass_watermark(watermark)
@@ -378,7 +400,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
             return self.onward.next.idle(idle);
         }
         if idle && !self.onward.next.done() && self.call(Hook::Idle) == Flow::Stop {
-            self.onward.state.held_idle = true;
+            self.onward.state.held.idle = true;
             return Flow::Stop;
         }
         self.input_idle(idle)
@@ -424,7 +446,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         }
         // The end of the chain first, as with timers.
         let waits = self.operator.waiting() && !self.onward.next.done();
-        self.onward.next.holder().or_else(|| waits.then(|| self.onward.state.seat.id()))
+        self.onward.next.holder().or_else(|| waits.then(|| self.onward.state.held.seat.id()))
     }
 
     fn barrier(&mut self, barrier: Barrier) -> Flow {
@@ -432,7 +454,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
             return self.onward.next.barrier(barrier);
         }
         if !self.onward.next.done() && self.call(Hook::Barrier) == Flow::Stop {
-            self.onward.state.held_barrier = Some(barrier);
+            self.onward.state.held.barrier = Some(barrier);
             return Flow::Stop;
         }
         self.pass_barrier(barrier)
@@ -444,7 +466,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         }
         // If nobody wants what is left, the end does not wait for it.
         if !self.onward.next.done() && self.call(Hook::End) == Flow::Stop {
-            self.onward.state.held_end = true;
+            self.onward.state.held.end = true;
             return Flow::Stop;
         }
         self.pass_end()
@@ -458,10 +480,10 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn take_error(&mut self) -> Option<Error> {
-        match self.onward.state.error.take() {
-            None => self.onward.next.take_error(),
-            error => error,
+        if self.onward.state.has_failed() {
+            return self.onward.state.take_error();
         }
+        self.onward.next.take_error()
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
@@ -469,12 +491,18 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
             return self.onward.next.poll_flush(cx, flush);
         }
         let main = self.onward.next.poll_flush(cx, flush)?;
-        let guard = self.onward.state.seat.guard();
+        let guard = self.onward.state.held.seat.guard();
         let looked = self.operator.poll_outside(cx);
         guard.disarm();
         if let Err(error) = looked {
             self.onward.state.fail(error);
-            return Poll::Ready(Err(self.onward.state.error.take().unwrap_or_else(Error::aborted)));
+            return Poll::Ready(Err(self
+                .onward
+                .state
+                .held
+                .error
+                .take()
+                .unwrap_or_else(Error::aborted)));
         }
         if let Some(side) = self.operator.side() {
             ready!(side.poll_flush(cx, flush))?;
@@ -540,7 +568,7 @@ impl<'a, N, T, M: Counting, P: Path> Outlet<'a, N, T, M, P> {
     #[inline]
     fn begin_work(&self) {
         if P::ASKS && M::BY_OPERATOR && self.onward.state.watched {
-            self.onward.state.seat.begin_work();
+            self.onward.state.begin_work();
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::edge::{Discipline, Inputs, Outbox, Routed};
 use crate::error::Error;
 use crate::graph::blueprint::Graph;
 use crate::graph::{EdgeId, OperatorId, Port, StageId};
+use crate::link::LinkState;
 use crate::metrics::{Channel, Counter, StageCounters};
 use crate::random::Random;
 use crate::state::{StateError, StateReader};
@@ -207,11 +208,8 @@ impl<'a, M> Run<'a, M> {
         operator: OperatorId,
         instance: usize,
         fresh: &mut dyn Fresh,
-    ) -> Result<Seat, Error> {
-        let seat = self.core.seat(operator, instance);
-        fresh.open(&mut OperatorContext::in_run(self.core, self.graph, &seat))?;
-        self.core.restore(&seat, fresh)?;
-        Ok(seat)
+    ) -> Result<LinkState, Error> {
+        take_seat(self.core, self.graph, operator, instance, fresh)
     }
 
     /// What an operator may ask for when it is opened.
@@ -282,6 +280,19 @@ impl<'a, M> Run<'a, M> {
     pub(super) fn stage_that_pulls(&mut self, batch: usize, kernel: Box<dyn Tail<Infallible>>) {
         self.core.add_pump(batch, kernel);
     }
+}
+
+fn take_seat(
+    core: &mut RunCore,
+    graph: &Graph,
+    operator: OperatorId,
+    instance: usize,
+    fresh: &mut dyn Fresh,
+) -> Result<LinkState, Error> {
+    let seat = core.seat(operator, instance);
+    fresh.open(&mut OperatorContext::in_run(core, graph, &seat))?;
+    core.restore(&seat, fresh)?;
+    Ok(LinkState::new(seat))
 }
 
 impl<M> fmt::Debug for Run<'_, M> {

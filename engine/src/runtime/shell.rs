@@ -1,5 +1,5 @@
-//! What a stage keeps besides its head, its kernel and the batch between them: how much it may do at
-//! once, what it counts, and what it waits for. It knows no type of records.
+//! What a stage keeps besides its head, its kernel and the batch between them: how much it may do
+//! at once, what it counts, and what it waits for. It knows no type of records.
 
 use std::future::Future;
 use std::pin::Pin;

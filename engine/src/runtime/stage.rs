@@ -38,9 +38,9 @@ pub(super) struct Stage<T> {
     spare: Vec<Record<T>>,
     /// How many records the batch had when the kernel was given it.
     offered: usize,
-    /// Of a kernel that reads for itself: how many records at most and how many are a batch, whether
-    /// the head has given it leave to, which is good for one slice, and what has been read and not
-    /// counted yet.
+    /// Of a kernel that reads for itself: how many records at most and how many are a batch,
+    /// whether the head has given it leave to, which is good for one slice, and what has been read
+    /// and not counted yet.
     leave: usize,
     batch_records: usize,
     may_pull: bool,

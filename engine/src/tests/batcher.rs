@@ -7,7 +7,7 @@ use super::Seen::{Barrier as Barred, End, Idle, Record as Value, Watermark as Ma
 use super::{DUE, Hold, Repeat, Seen, Slot, at, flush};
 use crate::batch::{Barrier, Batch};
 use crate::batcher::Batcher;
-use crate::link::Link;
+use crate::link::{Link, LinkState};
 use crate::metrics::{ByOperator, Counter};
 use crate::operator::Operator;
 use crate::record::Record;
@@ -19,7 +19,7 @@ fn link<O: Operator<u32, Out = u32>, N: Tail<u32>>(
     operator: O,
     next: N,
 ) -> Link<u32, O, N, ByOperator> {
-    Link::new(operator, next, Seat::alone(O::NAME))
+    Link::new(operator, next, LinkState::new(Seat::alone(O::NAME)))
 }
 
 fn boxed(next: impl Tail<u32> + 'static, limit: usize) -> Batcher<u32> {

@@ -8,7 +8,7 @@ use crate::OperatorError;
 use crate::batch::Barrier;
 use crate::edge::{Capacity, Outbox, Received, channel};
 use crate::error::ErrorKind;
-use crate::link::Link;
+use crate::link::{Link, LinkState};
 use crate::metrics::ByOperator;
 use crate::operator::{Collector, Operator, SideOutput};
 use crate::record::Record;
@@ -21,7 +21,7 @@ fn link<O: Operator<u32, Out = u32>, N: Tail<u32>>(
     operator: O,
     next: N,
 ) -> Link<u32, O, N, ByOperator> {
-    Link::new(operator, next, Seat::alone(O::NAME))
+    Link::new(operator, next, LinkState::new(Seat::alone(O::NAME)))
 }
 
 #[test]
@@ -109,8 +109,11 @@ fn nobody_waits_for_output_that_nobody_wants() {
 fn counts_what_is_filtered_added_and_thrown_away() {
     let slot = Slot::with_room(100);
     let seat = Seat::alone("repeat");
-    let mut chain =
-        Link::<u32, _, _, ByOperator>::new(Repeat::new(true), slot.clone(), seat.clone());
+    let mut chain = Link::<u32, _, _, ByOperator>::new(
+        Repeat::new(true),
+        slot.clone(),
+        LinkState::new(seat.clone()),
+    );
     let counted = |chain: &mut Link<u32, Repeat, Slot, ByOperator>| {
         chain.publish();
         (seat.counters().filtered.get(), seat.counters().added.get())
@@ -209,8 +212,12 @@ fn a_panic_leaves_the_name_of_the_operator_and_its_counts() {
     let outer = Seat::alone("outer");
     let mut inner = Seat::alone("inner");
     inner.culprit = Arc::clone(&outer.culprit);
-    let chain = Link::<u32, _, _, ByOperator>::new(Panic, slot.clone(), inner);
-    let mut chain = Link::<u32, _, _, ByOperator>::new(Repeat::new(false), chain, outer.clone());
+    let chain = Link::<u32, _, _, ByOperator>::new(Panic, slot.clone(), LinkState::new(inner));
+    let mut chain = Link::<u32, _, _, ByOperator>::new(
+        Repeat::new(false),
+        chain,
+        LinkState::new(outer.clone()),
+    );
     let push = std::panic::AssertUnwindSafe(|| chain.push(3.into()));
     std::panic::catch_unwind(push).expect_err("it panics");
     assert_eq!(outer.culprit.get().map(|name| &**name), Some("inner"));
