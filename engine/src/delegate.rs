@@ -146,6 +146,14 @@ impl<T, A: Tail<T>, B: Tail<T>> Tail<T> for EitherTail<A, B> {
         }
     }
 
+    #[inline]
+    fn push_counted(&mut self, record: Record<T>) -> Flow {
+        match self {
+            Self::First(next) => next.push_counted(record),
+            Self::Second(next) => next.push_counted(record),
+        }
+    }
+
     fn push_apart(&mut self, record: Record<T>) -> Flow {
         match self {
             Self::First(next) => next.push_apart(record),

@@ -7,21 +7,20 @@ use std::task::{Context, Poll, ready};
 use crate::batch::{Barrier, Batch};
 use crate::error::{Error, OperatorError};
 use crate::graph::OperatorId;
-use crate::metrics::Counting;
+use crate::link_state::LinkState;
 use crate::operator::{Collector, Operator};
-use crate::path::{Apart, Path, Straight};
+use crate::path::{Apart, Counted, Path, Straight};
 use crate::record::Record;
-use crate::runtime::Seat;
 use crate::state::StateWriter;
 use crate::tail::{Flow, Flush, Tail, run_each, run_mapped};
 use crate::time::{Instant, Timestamp};
 
 /// An operator, what comes after it, and what it has to hold back while it has output left.
 #[derive(Debug)]
-pub(crate) struct Link<In, O: Operator<In>, N, M> {
+pub(crate) struct Link<In, O: Operator<In>, N> {
     operator: O,
     onward: Onward<N, O::Out>,
-    marker: PhantomData<fn(In) -> M>,
+    marker: PhantomData<fn(In)>,
 }
 
 /// What comes after an operator. It is in one piece, so that a collector is a pointer to it and no
@@ -34,104 +33,7 @@ struct Onward<N, T> {
     state: LinkState,
 }
 
-/// The part of a link that knows none of its types, and so is compiled once and not once a link.
-#[derive(Debug)]
-pub(crate) struct LinkState {
-    held: Box<Held>,
-    /// Of an operator that sets the time: nobody is idle, and no watermark is held. What is asked
-    /// for each record.
-    calm: bool,
-    /// Whether to say who is at work.
-    watched: bool,
-    rejected: u64,
-    added: u64,
-}
-
-/// What is seldom looked at. It has a place of its own, for a link is moved with all that is behind
-/// it whenever one more is put before it.
-#[derive(Debug)]
-struct Held {
-    seat: Seat,
-    watermark: Option<Timestamp>,
-    idle: bool,
-    barrier: Option<Barrier>,
-    end: bool,
-    /// Of an operator that sets the time: whether its input is idle, and what everybody behind it
-    /// has been told.
-    input_idle: bool,
-    idle_told: bool,
-    error: Option<Error>,
-}
-
-impl LinkState {
-    pub(crate) fn new(seat: Seat) -> Self {
-        let held = Box::new(Held {
-            seat,
-            watermark: None,
-            idle: false,
-            barrier: None,
-            end: false,
-            input_idle: false,
-            idle_told: false,
-            error: None,
-        });
-        Self { held, calm: true, watched: false, rejected: 0, added: 0 }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn fail(&mut self, error: OperatorError) {
-        self.held.seat.counters().errors.add(1);
-        self.held.error = Some(Error::operator(self.held.seat.name(), error));
-    }
-
-    const fn has_failed(&self) -> bool {
-        self.held.error.is_some()
-    }
-
-    #[cold]
-    #[inline(never)]
-    const fn take_error(&mut self) -> Option<Error> {
-        self.held.error.take()
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn begin_work(&self) {
-        self.held.seat.begin_work();
-    }
-
-    fn note_calm(&mut self) {
-        self.calm = self.held.watermark.is_none() && !self.held.input_idle && !self.held.idle_told;
-    }
-
-    /// Counts what a hook has made of the records it was given, and still owes for.
-    #[inline]
-    fn count(&mut self, owed: i64) {
-        // Tested rather than always added, so that the common way through stays free of stores.
-        if owed > 0 {
-            self.rejected += owed.unsigned_abs();
-        } else if owed < 0 {
-            self.added += owed.unsigned_abs();
-        }
-    }
-
-    /// Only while unwinding from a hook, which counts all the same.
-    #[cold]
-    #[inline(never)]
-    fn abandon(&mut self, owed: i64) {
-        self.count(owed);
-        self.held.seat.blame();
-    }
-
-    fn publish(&mut self) {
-        let counters = self.held.seat.counters();
-        counters.filtered.add(std::mem::take(&mut self.rejected));
-        counters.added.add(std::mem::take(&mut self.added));
-    }
-}
-
-impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
+impl<In, O: Operator<In>, N: Tail<O::Out>> Link<In, O, N> {
     #[inline]
     pub(crate) const fn new(operator: O, next: N, state: LinkState) -> Self {
         let onward = Onward { next, overflow: VecDeque::new(), state };
@@ -146,7 +48,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
             // Before the record, so that it counts from here on.
             self.end_idleness();
         }
-        let mut outlet = Outlet::<_, _, M, P>::open(&mut self.onward, 1);
+        let mut outlet = Outlet::<_, _, P>::open(&mut self.onward, 1);
         let result = self.operator.process(record, &mut outlet);
         let full = outlet.close();
         let flow = self.settle(result, full);
@@ -155,7 +57,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
 
     /// Calls a hook other than `process`.
     fn call(&mut self, hook: Hook) -> Flow {
-        let mut outlet = Outlet::<_, _, M, Apart>::open(&mut self.onward, 0);
+        let mut outlet = Outlet::<_, _, Apart>::open(&mut self.onward, 0);
         let result = match hook {
             Hook::Resume => self.operator.resume(&mut outlet),
             Hook::Watermark(watermark) => self.operator.on_watermark(watermark, &mut outlet),
@@ -315,10 +217,15 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
     }
 }
 
-impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<In, O, N, M> {
+impl<In: Send, O: Operator<In>, N: Tail<O::Out>> Tail<In> for Link<In, O, N> {
     #[inline]
     fn push(&mut self, record: Record<In>) -> Flow {
         self.process::<Straight>(record)
+    }
+
+    #[inline]
+    fn push_counted(&mut self, record: Record<In>) -> Flow {
+        self.process::<Counted>(record)
     }
 
     // One piece of code for each link, wherever it is called from.
@@ -329,7 +236,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
 
     #[inline]
     fn run(&mut self, batch: &mut Batch<In>, limit: usize, spare: &mut Vec<Record<In>>) -> Flow {
-        if M::BY_OPERATOR && self.onward.state.watched {
+        if self.onward.state.watched {
             return run_each(self, batch, limit, spare, Self::push_apart);
         }
         if O::MAPS && batch.marks.is_empty() && batch.records.len() <= limit {
@@ -342,6 +249,9 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
             if flow == Flow::Stop || batch.records.is_empty() {
                 return flow;
             }
+        }
+        if self.onward.state.counts {
+            return run_each(self, batch, limit, spare, Self::process::<Counted>);
         }
         run_each(self, batch, limit, spare, Self::process::<Straight>)
     }
@@ -515,14 +425,12 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn watch(&mut self, on: bool) {
-        if M::BY_OPERATOR {
-            self.onward.state.watched = on;
-        }
+        self.onward.state.watched = on && self.onward.state.counts;
         self.onward.next.watch(on);
     }
 
     fn publish(&mut self) {
-        if M::BY_OPERATOR {
+        if self.onward.state.counts {
             self.onward.state.publish();
         }
         self.onward.next.publish();
@@ -546,15 +454,15 @@ enum Hook {
 struct EmittedTwice;
 
 /// The collector of a link: passes on while there is room, and keeps what comes after that.
-struct Outlet<'a, N, T, M: Counting, P> {
+struct Outlet<'a, N, T, P> {
     onward: &'a mut Onward<N, T>,
     full: bool,
-    /// Of a hook that took a record, and not yet gave one: counted if there is counting at all.
+    /// Of a hook that took a record, and not yet gave one: where that is counted.
     owed: i64,
-    marker: PhantomData<(M, P)>,
+    marker: PhantomData<P>,
 }
 
-impl<'a, N, T, M: Counting, P: Path> Outlet<'a, N, T, M, P> {
+impl<'a, N, T, P: Path> Outlet<'a, N, T, P> {
     /// Begins a call in which `taken` records are taken.
     #[inline]
     fn open(onward: &'a mut Onward<N, T>, taken: i64) -> Self {
@@ -567,18 +475,18 @@ impl<'a, N, T, M: Counting, P: Path> Outlet<'a, N, T, M, P> {
     /// is known to the compiler: asking for each record costs as much as a cheap operator does.
     #[inline]
     fn begin_work(&self) {
-        if P::ASKS && M::BY_OPERATOR && self.onward.state.watched {
+        if P::ASKS && self.onward.state.watched {
             self.onward.state.begin_work();
         }
     }
 }
 
-impl<N, T, M: Counting, P> Outlet<'_, N, T, M, P> {
+impl<N, T, P: Path> Outlet<'_, N, T, P> {
     /// Ends the call, and tells whether there is no room any more.
     #[inline]
     fn close(self) -> bool {
         let full = self.full;
-        if M::BY_OPERATOR {
+        if P::COUNTS {
             self.onward.state.count(self.owed);
         }
         std::mem::forget(self);
@@ -587,17 +495,17 @@ impl<N, T, M: Counting, P> Outlet<'_, N, T, M, P> {
 }
 
 /// Only while unwinding.
-impl<N, T, M: Counting, P> Drop for Outlet<'_, N, T, M, P> {
+impl<N, T, P> Drop for Outlet<'_, N, T, P> {
     #[inline]
     fn drop(&mut self) {
         self.onward.state.abandon(self.owed);
     }
 }
 
-impl<N: Tail<T>, T, M: Counting, P: Path> Collector<T> for Outlet<'_, N, T, M, P> {
+impl<N: Tail<T>, T, P: Path> Collector<T> for Outlet<'_, N, T, P> {
     #[inline]
     fn push(&mut self, record: Record<T>) {
-        if M::BY_OPERATOR {
+        if P::COUNTS {
             self.owed -= 1;
         }
         if self.full {

@@ -53,6 +53,16 @@ pub trait Tail<T>: Send {
     /// Takes one record.
     fn push(&mut self, record: Record<T>) -> Flow;
 
+    /// As `push`, on the way that a record takes where operators count what they filter out and
+    /// what they add. Whoever has something behind it passes it on so.
+    #[inline]
+    fn push_counted(&mut self, record: Record<T>) -> Flow
+    where
+        Self: Sized,
+    {
+        self.push(record)
+    }
+
     /// As `push`, as a call: for what is emitted at another time than for a record, so that the
     /// rest of the chain is not compiled again wherever that may be, and for every record while
     /// operators [say](Tail::watch) when they are at work, for which `push` is to pay nothing.

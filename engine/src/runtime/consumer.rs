@@ -8,7 +8,6 @@ use super::{OperatorContext, Run, Seat};
 use crate::batch::{Barrier, Batch};
 use crate::error::{Error, OperatorError};
 use crate::graph::OperatorId;
-use crate::metrics::Counting;
 use crate::record::Record;
 use crate::tail::{Flow, Flush, Tail, run_each};
 use crate::time::{Instant, Timestamp};
@@ -39,23 +38,26 @@ pub trait Consumer<T>: Clone + Send + 'static {
 }
 
 /// A [`Consumer`] at the end of a chain.
-pub struct ConsumerTail<T, S, M> {
+pub struct ConsumerTail<T, S> {
     consumer: S,
     seat: Seat,
     consumed: u64,
     error: Option<Error>,
+    counts: bool,
     watched: bool,
-    marker: PhantomData<fn(T) -> M>,
+    marker: PhantomData<fn(T)>,
 }
 
-impl<T, S: Consumer<T>, M: Counting> ConsumerTail<T, S, M> {
+impl<T, S: Consumer<T>> ConsumerTail<T, S> {
     /// The tail for one instance of one run, known to the graph as `operator`.
     #[must_use]
-    pub fn new(run: &mut Run<'_, M>, operator: OperatorId, instance: usize, consumer: &S) -> Self {
+    pub fn new(run: &mut Run<'_>, operator: OperatorId, instance: usize, consumer: &S) -> Self {
         let seat = run.seat(operator, instance);
         let mut consumer = consumer.clone();
         consumer.open(&run.operator_context(&seat));
-        Self { consumer, seat, consumed: 0, error: None, watched: false, marker: PhantomData }
+        let counts = run.counts_by_operator();
+        let (consumed, error, watched) = (0, None, false);
+        Self { consumer, seat, consumed, error, counts, watched, marker: PhantomData }
     }
 
     #[inline]
@@ -77,7 +79,7 @@ impl<T, S: Consumer<T>, M: Counting> ConsumerTail<T, S, M> {
     }
 }
 
-impl<T: Send, S: Consumer<T>, M: Counting> Tail<T> for ConsumerTail<T, S, M> {
+impl<T: Send, S: Consumer<T>> Tail<T> for ConsumerTail<T, S> {
     #[inline]
     fn push(&mut self, record: Record<T>) -> Flow {
         if self.call(|consumer| consumer.consume(record)) == Flow::Stop {
@@ -88,7 +90,7 @@ impl<T: Send, S: Consumer<T>, M: Counting> Tail<T> for ConsumerTail<T, S, M> {
     }
 
     fn push_apart(&mut self, record: Record<T>) -> Flow {
-        if M::BY_OPERATOR && self.watched {
+        if self.watched {
             self.seat.begin_work();
         }
         self.push(record)
@@ -96,7 +98,7 @@ impl<T: Send, S: Consumer<T>, M: Counting> Tail<T> for ConsumerTail<T, S, M> {
 
     #[inline]
     fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
-        if M::BY_OPERATOR && self.watched {
+        if self.watched {
             return run_each(self, batch, limit, spare, Self::push_apart);
         }
         run_each(self, batch, limit, spare, Self::push)
@@ -131,7 +133,7 @@ impl<T: Send, S: Consumer<T>, M: Counting> Tail<T> for ConsumerTail<T, S, M> {
     }
 
     fn end(&mut self) -> Flow {
-        if M::BY_OPERATOR && self.watched {
+        if self.watched {
             self.seat.begin_work();
         }
         self.call(S::end)
@@ -154,7 +156,7 @@ impl<T: Send, S: Consumer<T>, M: Counting> Tail<T> for ConsumerTail<T, S, M> {
     }
 
     fn watch(&mut self, on: bool) {
-        self.watched = on;
+        self.watched = on && self.counts;
     }
 
     fn publish(&mut self) {
@@ -162,7 +164,7 @@ impl<T: Send, S: Consumer<T>, M: Counting> Tail<T> for ConsumerTail<T, S, M> {
     }
 }
 
-impl<T, S, M> fmt::Debug for ConsumerTail<T, S, M> {
+impl<T, S> fmt::Debug for ConsumerTail<T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConsumerTail").field("sink", &self.seat.name()).finish_non_exhaustive()
     }

@@ -41,6 +41,7 @@ pub(super) struct Pump<I, N> {
     items: Option<I>,
     next: N,
     seat: Seat,
+    counts: bool,
     watched: bool,
 }
 
@@ -48,8 +49,8 @@ pub(super) struct Pump<I, N> {
 const SMALL: usize = 64;
 
 impl<I: Iterator, N: Tail<I::Item>> Pump<I, N> {
-    pub(super) const fn new(items: I, next: N, seat: Seat) -> Self {
-        Self { items: Some(items), next, seat, watched: false }
+    pub(super) const fn new(items: I, next: N, seat: Seat, counts: bool) -> Self {
+        Self { items: Some(items), next, seat, counts, watched: false }
     }
 
     #[inline]
@@ -206,6 +207,9 @@ impl<I: Iterator<Item: Send> + Send, N: Tail<I::Item>> Tail<Infallible> for Pump
             return self.pull_by(limit, pulled, take, N::push_apart);
         }
         match self.collect(limit, pulled) {
+            Ok(left) if self.counts => {
+                self.pull_by(left, pulled, |items, _| items.next(), N::push_counted)
+            }
             Ok(left) => self.pull_by(left, pulled, |items, _| items.next(), N::push),
             Err(flow) => flow,
         }

@@ -4,7 +4,6 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
 use super::edges::{outboxes, receivers};
@@ -18,18 +17,17 @@ use crate::edge::{Discipline, Inputs, Outbox, Routed};
 use crate::error::Error;
 use crate::graph::blueprint::Graph;
 use crate::graph::{EdgeId, OperatorId, Port, StageId};
-use crate::link::LinkState;
+use crate::link_state::LinkState;
 use crate::metrics::{Channel, Counter, StageCounters};
 use crate::random::Random;
 use crate::state::{StateError, StateReader};
 use crate::tail::Tail;
 use crate::time::Clock;
 
-/// A run in the making, counting as `M` says.
-pub struct Run<'a, M> {
+/// A run in the making.
+pub struct Run<'a> {
     core: &'a mut RunCore,
     graph: &'a Graph,
-    marker: PhantomData<M>,
 }
 
 /// What all stages of a run share while it is built.
@@ -185,14 +183,9 @@ pub(crate) trait Fresh {
     fn state_version(&self) -> u32;
 }
 
-impl<'a, M> Run<'a, M> {
+impl<'a> Run<'a> {
     pub(super) const fn new(core: &'a mut RunCore, graph: &'a Graph) -> Self {
-        Self { core, graph, marker: PhantomData }
-    }
-
-    /// The same run, seen by code that is compiled for a way of counting of its own.
-    pub(crate) const fn recount<N>(&mut self) -> Run<'_, N> {
-        Run { core: self.core, graph: self.graph, marker: PhantomData }
+        Self { core, graph }
     }
 
     /// The place of an operator in this run.
@@ -209,7 +202,15 @@ impl<'a, M> Run<'a, M> {
         instance: usize,
         fresh: &mut dyn Fresh,
     ) -> Result<LinkState, Error> {
-        take_seat(self.core, self.graph, operator, instance, fresh)
+        let seat = self.core.seat(operator, instance);
+        fresh.open(&mut OperatorContext::in_run(self.core, self.graph, &seat))?;
+        self.core.restore(&seat, fresh)?;
+        Ok(LinkState::new(seat, self.counts_by_operator()))
+    }
+
+    /// Whether each operator counts, and not only the ends of each stage.
+    pub(crate) fn counts_by_operator(&self) -> bool {
+        self.core.shared.options.count_by_operator
     }
 
     /// What an operator may ask for when it is opened.
@@ -282,20 +283,7 @@ impl<'a, M> Run<'a, M> {
     }
 }
 
-fn take_seat(
-    core: &mut RunCore,
-    graph: &Graph,
-    operator: OperatorId,
-    instance: usize,
-    fresh: &mut dyn Fresh,
-) -> Result<LinkState, Error> {
-    let seat = core.seat(operator, instance);
-    fresh.open(&mut OperatorContext::in_run(core, graph, &seat))?;
-    core.restore(&seat, fresh)?;
-    Ok(LinkState::new(seat))
-}
-
-impl<M> fmt::Debug for Run<'_, M> {
+impl fmt::Debug for Run<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run").field("stage", &self.core.stage).finish_non_exhaustive()
     }

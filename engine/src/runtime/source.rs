@@ -15,7 +15,6 @@ use crate::chain::Chain;
 use crate::delegate::Whole;
 use crate::error::{Error, OperatorError};
 use crate::graph::OperatorId;
-use crate::metrics::Counting;
 use crate::record::Record;
 use crate::source::{Source, SourceBatch, SourceContext, SourceFactory, SourceStatus};
 use crate::tail::Tail;
@@ -39,9 +38,9 @@ impl<F: SourceFactory> Chain for FromSource<F> {
     type Item = <F::Source as Source>::Item;
     const ALONE: bool = F::ALONE;
 
-    fn finish<M: Counting, N: Tail<Self::Item> + 'static>(
+    fn finish<N: Tail<Self::Item> + 'static>(
         &self,
-        run: &mut Run<'_, M>,
+        run: &mut Run<'_>,
         instance: usize,
         next: N,
     ) -> Result<(), Error> {
@@ -49,7 +48,8 @@ impl<F: SourceFactory> Chain for FromSource<F> {
         let created = self.factory.create(instance);
         let source = created.map_err(|error| Error::operator(seat.name(), error))?;
         if F::Source::ITERATES {
-            let pump = Box::new(Pump::new(source.into_items(), next, seat));
+            let counts = run.counts_by_operator();
+            let pump = Box::new(Pump::new(source.into_items(), next, seat, counts));
             run.stage_that_pulls(const { default_batch::<Self::Item>() }, pump);
             return Ok(());
         }
