@@ -6,7 +6,7 @@ use crate::batch::{Barrier, Batch};
 use crate::error::Error;
 use crate::graph::OperatorId;
 use crate::record::Record;
-use crate::tail::{Flow, Flush, Pulled, Tail};
+use crate::tail::{Flow, Flush, Pulled, Tail, Way};
 use crate::time::{Instant, Timestamp};
 
 /// All of a [`Tail`] but where its records come from: passed on to what a pattern finds.
@@ -165,6 +165,13 @@ impl<T, A: Tail<T>, B: Tail<T>> Tail<T> for EitherTail<A, B> {
         match self {
             Self::First(next) => next.run(batch, limit, spare),
             Self::Second(next) => next.run(batch, limit, spare),
+        }
+    }
+
+    fn way(&self) -> Way {
+        match self {
+            Self::First(next) => next.way(),
+            Self::Second(next) => next.way(),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::operator::{Collector, Operator};
 use crate::path::{Apart, Counted, Path, Straight};
 use crate::record::Record;
 use crate::state::StateWriter;
-use crate::tail::{Flow, Flush, Tail, run_each, run_mapped};
+use crate::tail::{Flow, Flush, Tail, Way, run_mapped};
 use crate::time::{Instant, Timestamp};
 
 /// An operator, what comes after it, and what it has to hold back while it has output left.
@@ -236,10 +236,11 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>> Tail<In> for Link<In, O, N> {
 
     #[inline]
     fn run(&mut self, batch: &mut Batch<In>, limit: usize, spare: &mut Vec<Record<In>>) -> Flow {
-        if self.onward.state.watched {
-            return run_each(self, batch, limit, spare, Self::push_apart);
-        }
-        if O::MAPS && batch.marks.is_empty() && batch.records.len() <= limit {
+        if O::MAPS
+            && !self.onward.state.watched
+            && batch.marks.is_empty()
+            && batch.records.len() <= limit
+        {
             let Self { operator, onward: Onward { next, state, .. }, .. } = self;
             let flow = run_mapped(next, batch, spare, |records, out| {
                 let guard = state.held.seat.guard();
@@ -250,10 +251,15 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>> Tail<In> for Link<In, O, N> {
                 return flow;
             }
         }
-        if self.onward.state.counts {
-            return run_each(self, batch, limit, spare, Self::process::<Counted>);
+        self.run_along(batch, limit, spare)
+    }
+
+    fn way(&self) -> Way {
+        match &self.onward.state {
+            state if state.watched => Way::Apart,
+            state if state.counts => Way::Counted,
+            _ => Way::Straight,
         }
-        run_each(self, batch, limit, spare, Self::process::<Straight>)
     }
 
     fn resume(&mut self) -> Flow {

@@ -9,7 +9,7 @@ use crate::batch::{Barrier, Batch};
 use crate::error::{Error, OperatorError};
 use crate::graph::OperatorId;
 use crate::record::Record;
-use crate::tail::{Flow, Flush, Tail, run_each};
+use crate::tail::{Flow, Flush, Tail, Way, run_each};
 use crate::time::{Instant, Timestamp};
 
 /// The end of a stream in synchronous code.
@@ -102,6 +102,10 @@ impl<T: Send, S: Consumer<T>> Tail<T> for ConsumerTail<T, S> {
             return run_each(self, batch, limit, spare, Self::push_apart);
         }
         run_each(self, batch, limit, spare, Self::push)
+    }
+
+    fn way(&self) -> Way {
+        if self.watched { Way::Apart } else { Way::Straight }
     }
 
     fn resume(&mut self) -> Flow {

@@ -11,7 +11,7 @@ use crate::delegate::delegate;
 use crate::error::Error;
 use crate::graph::OperatorId;
 use crate::record::Record;
-use crate::tail::{Flow, Flush, Pulled, Tail};
+use crate::tail::{Flow, Flush, Pulled, Tail, Way};
 use crate::time::{Instant, Timestamp};
 
 /// The head of such a stage: all that is left for it is to say when there is nothing more to read.
@@ -41,7 +41,6 @@ pub(super) struct Pump<I, N> {
     items: Option<I>,
     next: N,
     seat: Seat,
-    counts: bool,
     watched: bool,
 }
 
@@ -49,8 +48,8 @@ pub(super) struct Pump<I, N> {
 const SMALL: usize = 64;
 
 impl<I: Iterator, N: Tail<I::Item>> Pump<I, N> {
-    pub(super) const fn new(items: I, next: N, seat: Seat, counts: bool) -> Self {
-        Self { items: Some(items), next, seat, counts, watched: false }
+    pub(super) const fn new(items: I, next: N, seat: Seat) -> Self {
+        Self { items: Some(items), next, seat, watched: false }
     }
 
     #[inline]
@@ -207,7 +206,7 @@ impl<I: Iterator<Item: Send> + Send, N: Tail<I::Item>> Tail<Infallible> for Pump
             return self.pull_by(limit, pulled, take, N::push_apart);
         }
         match self.collect(limit, pulled) {
-            Ok(left) if self.counts => {
+            Ok(left) if self.next.way() == Way::Counted => {
                 self.pull_by(left, pulled, |items, _| items.next(), N::push_counted)
             }
             Ok(left) => self.pull_by(left, pulled, |items, _| items.next(), N::push),

@@ -48,8 +48,7 @@ impl<F: SourceFactory> Chain for FromSource<F> {
         let created = self.factory.create(instance);
         let source = created.map_err(|error| Error::operator(seat.name(), error))?;
         if F::Source::ITERATES {
-            let counts = run.counts_by_operator();
-            let pump = Box::new(Pump::new(source.into_items(), next, seat, counts));
+            let pump = Box::new(Pump::new(source.into_items(), next, seat));
             run.stage_that_pulls(const { default_batch::<Self::Item>() }, pump);
             return Ok(());
         }

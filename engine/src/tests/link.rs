@@ -112,13 +112,13 @@ fn counts_what_is_filtered_added_and_thrown_away() {
         chain.publish();
         (seat.counters().filtered.get(), seat.counters().added.get())
     };
-    assert_eq!(chain.push(0.into()), Flow::More);
-    assert_eq!(chain.push(1.into()), Flow::More);
+    assert_eq!(chain.push_counted(0.into()), Flow::More);
+    assert_eq!(chain.push_counted(1.into()), Flow::More);
     assert_eq!(counted(&mut chain), (1, 0));
-    assert_eq!(chain.push(5.into()), Flow::More);
+    assert_eq!(chain.push_counted(5.into()), Flow::More);
     assert_eq!(counted(&mut chain), (1, 4));
     slot.lock().room = 1;
-    assert_eq!(chain.push(3.into()), Flow::Stop);
+    assert_eq!(chain.push_counted(3.into()), Flow::Stop);
     slot.finish();
     assert_eq!(chain.resume(), Flow::More);
     assert_eq!(counted(&mut chain), (3, 6), "two of them never came out");
@@ -209,7 +209,7 @@ fn a_panic_leaves_the_name_of_the_operator_and_its_counts() {
     let chain = Link::<u32, _, _>::new(Panic, slot.clone(), LinkState::new(inner, true));
     let mut chain =
         Link::<u32, _, _>::new(Repeat::new(false), chain, LinkState::new(outer.clone(), true));
-    let push = std::panic::AssertUnwindSafe(|| chain.push(3.into()));
+    let push = std::panic::AssertUnwindSafe(|| chain.push_counted(3.into()));
     std::panic::catch_unwind(push).expect_err("it panics");
     assert_eq!(outer.culprit.get().map(|name| &**name), Some("inner"));
     chain.publish();

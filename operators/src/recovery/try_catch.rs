@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use millstream_engine::batch::Barrier;
+use millstream_engine::batch::{Barrier, Batch};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::edge::Outbox;
 use millstream_engine::graph::{EdgeOptions, OperatorId, Port, Role};
 use millstream_engine::metrics::DropReason;
 use millstream_engine::operator::{Operator, SideOutput};
 use millstream_engine::runtime::{Run, Seat};
-use millstream_engine::tail::{Flow, Flush, Tail};
+use millstream_engine::tail::{Flow, Flush, Tail, Way};
 use millstream_engine::time::{Clock, Instant, Timestamp};
 use millstream_engine::{Error, Record};
 
@@ -297,6 +297,15 @@ impl<T: Clone + Send, N: Tail<T>> Tail<T> for EntryTail<T, N> {
         self.settle(Flow::Stop)
     }
 
+    #[inline]
+    fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
+        self.run_along(batch, limit, spare)
+    }
+
+    fn way(&self) -> Way {
+        self.next.way()
+    }
+
     fn resume(&mut self) -> Flow {
         if self.error.is_some() || self.is_full() {
             return Flow::Stop;
@@ -422,6 +431,15 @@ impl<T, N: Tail<T>> Tail<T> for ExitTail<N> {
             return Flow::More;
         }
         self.next.push_apart(record)
+    }
+
+    #[inline]
+    fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
+        self.run_along(batch, limit, spare)
+    }
+
+    fn way(&self) -> Way {
+        self.next.way()
     }
 
     fn resume(&mut self) -> Flow {
