@@ -67,6 +67,7 @@ impl<F: Future, M> Slots<F, M> {
 
     /// Begins a future, and polls it once: then it knows whom to wake. What is ready at once comes
     /// back with what was given.
+    #[inline]
     pub(super) fn start(&mut self, future: F, about: M) -> Option<(M, F::Output)> {
         let index = self.free.pop().unwrap_or_else(|| self.add());
         let slot = self.slots.get_mut(index)?;
