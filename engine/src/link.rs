@@ -33,6 +33,24 @@ struct Onward<N, T> {
     state: LinkState,
 }
 
+impl<N, T> Onward<N, T> {
+    /// Keeps what was emitted although there was no room.
+    #[cold]
+    #[inline(never)]
+    fn keep(&mut self, record: Record<T>) {
+        self.overflow.push_back(record);
+    }
+
+    /// Says who is at work, where somebody wants to know. On the other ways nobody does, and that
+    /// is known to the compiler: asking for each record costs as much as a cheap operator does.
+    #[inline]
+    fn begin_work<P: Path>(&self) {
+        if P::ASKS && self.state.watched {
+            self.state.begin_work();
+        }
+    }
+}
+
 impl<In, O: Operator<In>, N: Tail<O::Out>> Link<In, O, N> {
     #[inline]
     pub(crate) const fn new(operator: O, next: N, state: LinkState) -> Self {
@@ -78,9 +96,6 @@ impl<In, O: Operator<In>, N: Tail<O::Out>> Link<In, O, N> {
             return Flow::Stop;
         }
         if O::STATELESS {
-            if full && !self.onward.overflow.is_empty() {
-                self.onward.state.fail(EmittedTwice.into());
-            }
             return if full { Flow::Stop } else { Flow::More };
         }
         let side_full = self.operator.side().is_some_and(|side| side.is_full());
@@ -156,6 +171,10 @@ impl<In, O: Operator<In>, N: Tail<O::Out>> Link<In, O, N> {
 
     /// Brings out what the operator has left, and reports whether it is out.
     fn drain(&mut self) -> Flow {
+        if O::STATELESS && !self.onward.overflow.is_empty() {
+            self.onward.overflow.clear();
+            self.onward.state.fail(EmittedTwice.into());
+        }
         if self.onward.state.has_failed() || self.onward.next.resume() == Flow::Stop {
             return Flow::Stop;
         }
@@ -472,18 +491,8 @@ impl<'a, N, T, P: Path> Outlet<'a, N, T, P> {
     /// Begins a call in which `taken` records are taken.
     #[inline]
     fn open(onward: &'a mut Onward<N, T>, taken: i64) -> Self {
-        let outlet = Self { onward, full: false, owed: taken, marker: PhantomData };
-        outlet.begin_work();
-        outlet
-    }
-
-    /// Says who is at work, where somebody wants to know. On the straight way nobody does, and that
-    /// is known to the compiler: asking for each record costs as much as a cheap operator does.
-    #[inline]
-    fn begin_work(&self) {
-        if P::ASKS && self.onward.state.watched {
-            self.onward.state.begin_work();
-        }
+        onward.begin_work::<P>();
+        Self { onward, full: false, owed: taken, marker: PhantomData }
     }
 }
 
@@ -515,11 +524,10 @@ impl<N: Tail<T>, T, P: Path> Collector<T> for Outlet<'_, N, T, P> {
             self.owed -= 1;
         }
         if self.full {
-            self.onward.overflow.push_back(record);
-            return;
+            return self.onward.keep(record);
         }
         self.full = P::push(&mut self.onward.next, record) == Flow::Stop;
-        self.begin_work();
+        self.onward.begin_work::<P>();
     }
 
     #[inline]
