@@ -171,10 +171,6 @@ impl<In, O: Operator<In>, N: Tail<O::Out>> Link<In, O, N> {
 
     /// Brings out what the operator has left, and reports whether it is out.
     fn drain(&mut self) -> Flow {
-        if O::STATELESS && !self.onward.overflow.is_empty() {
-            self.onward.overflow.clear();
-            self.onward.state.fail(EmittedTwice.into());
-        }
         if self.onward.state.has_failed() || self.onward.next.resume() == Flow::Stop {
             return Flow::Stop;
         }
@@ -415,6 +411,11 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>> Tail<In> for Link<In, O, N> {
     }
 
     fn take_error(&mut self) -> Option<Error> {
+        // Looked for here and not for each record, which would cost a good part of a cheap operator.
+        if O::STATELESS && !self.onward.overflow.is_empty() {
+            self.onward.overflow.clear();
+            self.onward.state.fail(EmittedTwice.into());
+        }
         if self.onward.state.has_failed() {
             return self.onward.state.take_error();
         }
