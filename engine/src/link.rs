@@ -411,7 +411,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>> Tail<In> for Link<In, O, N> {
     }
 
     fn take_error(&mut self) -> Option<Error> {
-        // Looked for here and not for each record, which would cost a good part of a cheap operator.
+        // Looked for here, and not for each record: that costs as much as a cheap operator does.
         if O::STATELESS && !self.onward.overflow.is_empty() {
             self.onward.overflow.clear();
             self.onward.state.fail(EmittedTwice.into());
