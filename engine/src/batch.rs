@@ -59,12 +59,7 @@ impl<T> Batch<T> {
 
     /// Adds a watermark behind the records so far. One that does not advance is left out.
     pub fn mark(&mut self, watermark: Timestamp) {
-        let position = self.records.len();
-        match self.marks.last_mut() {
-            Some(last) if last.watermark >= watermark => {}
-            Some(last) if last.position == position => last.watermark = watermark,
-            _ => self.marks.push(Mark { position, watermark }),
-        }
+        add_mark(&mut self.marks, self.records.len(), watermark);
     }
 
     /// Whether `later` can be appended without control being overtaken.
@@ -85,29 +80,16 @@ impl<T> Batch<T> {
     /// among the others.
     pub(crate) fn strip(
         &mut self,
-        mut keep: impl FnMut(usize) -> bool,
+        keep: &mut dyn FnMut(usize) -> bool,
         removed: &mut Vec<Record<T>>,
     ) {
-        let total = self.records.len();
-        let mut kept = Vec::with_capacity(total);
-        // How many are kept of those before each place.
-        let mut before = Vec::with_capacity(total + 1);
-        for (index, record) in self.records.drain(..).enumerate() {
-            before.push(kept.len());
-            if keep(index) {
-                kept.push(record);
+        let records = std::mem::take(&mut self.records);
+        let kept = strip_marks(&mut self.marks, records.len(), keep);
+        for (record, kept) in records.into_iter().zip(kept) {
+            if kept {
+                self.records.push(record);
             } else {
                 removed.push(record);
-            }
-        }
-        before.push(kept.len());
-        self.records = kept;
-        let position = |mark: &Mark| before.get(mark.position).copied().unwrap_or(mark.position);
-        for mark in std::mem::take(&mut self.marks) {
-            let position = position(&mark);
-            match self.marks.last_mut() {
-                Some(last) if last.position == position => last.watermark = mark.watermark,
-                _ => self.marks.push(Mark { position, ..mark }),
             }
         }
     }
@@ -122,7 +104,7 @@ impl<T> Batch<T> {
         }
         let before = self.records.len();
         self.records.append(&mut later.records);
-        self.append_marks(before, &later.marks);
+        append_marks(&mut self.marks, before, &later.marks);
         later.marks.clear();
     }
 
@@ -133,18 +115,45 @@ impl<T> Batch<T> {
     {
         let before = self.records.len();
         self.records.extend_from_slice(&later.records);
-        self.append_marks(before, &later.marks);
+        append_marks(&mut self.marks, before, &later.marks);
     }
+}
 
-    fn append_marks(&mut self, before: usize, marks: &[Mark]) {
-        for mark in marks {
-            let position = before + mark.position;
-            match self.marks.last_mut() {
-                Some(last) if last.watermark >= mark.watermark => {}
+/// Adds a watermark behind so many records, unless it does not advance.
+pub(crate) fn add_mark(marks: &mut Vec<Mark>, position: usize, watermark: Timestamp) {
+    match marks.last_mut() {
+        Some(last) if last.watermark >= watermark => {}
+        Some(last) if last.position == position => last.watermark = watermark,
+        _ => marks.push(Mark { position, watermark }),
+    }
+}
+
+/// Asks for each of `total` records whether it is kept, and moves the marks to the places that they
+/// have among those that are.
+fn strip_marks(
+    marks: &mut Vec<Mark>,
+    total: usize,
+    keep: &mut dyn FnMut(usize) -> bool,
+) -> Vec<bool> {
+    let kept: Vec<bool> = (0..total).map(keep).collect();
+    let mut old = std::mem::take(marks).into_iter().peekable();
+    let mut position = 0;
+    for (place, kept) in kept.iter().chain([&false]).enumerate() {
+        while let Some(mark) = old.next_if(|mark| mark.position == place) {
+            match marks.last_mut() {
                 Some(last) if last.position == position => last.watermark = mark.watermark,
-                _ => self.marks.push(Mark { position, watermark: mark.watermark }),
+                _ => marks.push(Mark { position, ..mark }),
             }
         }
+        position += usize::from(*kept);
+    }
+    kept
+}
+
+/// Puts the marks of a batch behind those of one with `before` records.
+fn append_marks(marks: &mut Vec<Mark>, before: usize, later: &[Mark]) {
+    for mark in later {
+        add_mark(marks, before + mark.position, mark.watermark);
     }
 }
 

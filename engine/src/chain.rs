@@ -10,9 +10,9 @@ use crate::edge::Inputs;
 use crate::error::Error;
 use crate::graph::{EdgeId, OperatorId};
 use crate::link::Link;
-use crate::metrics::{ByOperator, ByStage, Counting};
 use crate::operator::Operator;
-use crate::runtime::{HeadFactory, Run, Seated};
+use crate::runtime::{Fresh, HeadFactory, OperatorContext, Run, Seated};
+use crate::state::{StateError, StateReader};
 use crate::tail::Tail;
 
 /// The blueprint of a stage, from its head to some point of it.
@@ -38,9 +38,9 @@ pub trait Chain: Send + 'static {
     }
 
     /// Builds the stage for one instance of one run.
-    fn finish<M: Counting, N: Tail<Self::Item> + 'static>(
+    fn finish<N: Tail<Self::Item> + 'static>(
         &self,
-        run: &mut Run<'_, M>,
+        run: &mut Run<'_>,
         instance: usize,
         next: N,
     ) -> Result<(), Error>;
@@ -73,17 +73,35 @@ impl<C: Chain, O: Operator<C::Item>> Chain for Via<C, O> {
     type Item = O::Out;
     const ALONE: bool = C::ALONE;
 
-    fn finish<M: Counting, N: Tail<O::Out> + 'static>(
+    fn finish<N: Tail<O::Out> + 'static>(
         &self,
-        run: &mut Run<'_, M>,
+        run: &mut Run<'_>,
         instance: usize,
         next: N,
     ) -> Result<(), Error> {
-        let mut operator = self.operator.clone();
-        let seat = run.seat(self.id, instance);
-        operator.open(&mut run.operator_context(&seat))?;
-        run.restore(&seat, O::STATE_VERSION, |state| operator.restore(state))?;
-        self.chain.finish(run, instance, Link::<_, _, _, M>::new(operator, next, seat))
+        let mut fresh = FreshOperator { operator: self.operator.clone(), marker: PhantomData };
+        let state = run.take_seat(self.id, instance, &mut fresh)?;
+        self.chain.finish(run, instance, Link::new(fresh.operator, next, state))
+    }
+}
+
+/// An operator on its way to its seat.
+struct FreshOperator<In, O> {
+    operator: O,
+    marker: PhantomData<fn(In)>,
+}
+
+impl<In, O: Operator<In>> Fresh for FreshOperator<In, O> {
+    fn open(&mut self, context: &mut OperatorContext<'_>) -> Result<(), Error> {
+        self.operator.open(context)
+    }
+
+    fn restore(&mut self, state: &mut StateReader<'_>) -> Result<(), StateError> {
+        self.operator.restore(state)
+    }
+
+    fn state_version(&self) -> u32 {
+        O::STATE_VERSION
     }
 }
 
@@ -124,17 +142,13 @@ impl<T: Send + 'static> Chain for Boundary<T> {
         self.0.edge()
     }
 
-    fn finish<M: Counting, N: Tail<T> + 'static>(
+    fn finish<N: Tail<T> + 'static>(
         &self,
-        run: &mut Run<'_, M>,
+        run: &mut Run<'_>,
         instance: usize,
         next: N,
     ) -> Result<(), Error> {
-        if M::BY_OPERATOR {
-            self.0.finish_by_operator(&mut run.recount(), instance, Box::new(Whole(next)))
-        } else {
-            self.0.finish_by_stage(&mut run.recount(), instance, Box::new(Whole(next)))
-        }
+        self.0.finish(run, instance, Box::new(Whole(next)))
     }
 }
 
@@ -144,22 +158,15 @@ impl<T> fmt::Debug for Boundary<T> {
     }
 }
 
-/// A [`Chain`] as a trait object: one method for each way of counting.
+/// A [`Chain`] as a trait object.
 trait ErasedChain<T>: Send {
     fn edge(&self) -> Option<EdgeId> {
         None
     }
 
-    fn finish_by_operator(
+    fn finish(
         &self,
-        run: &mut Run<'_, ByOperator>,
-        instance: usize,
-        next: Box<dyn Tail<T>>,
-    ) -> Result<(), Error>;
-
-    fn finish_by_stage(
-        &self,
-        run: &mut Run<'_, ByStage>,
+        run: &mut Run<'_>,
         instance: usize,
         next: Box<dyn Tail<T>>,
     ) -> Result<(), Error>;
@@ -168,19 +175,9 @@ trait ErasedChain<T>: Send {
 struct Erased<C>(C);
 
 impl<T: Send + 'static, C: Chain<Item = T>> ErasedChain<T> for Erased<C> {
-    fn finish_by_operator(
+    fn finish(
         &self,
-        run: &mut Run<'_, ByOperator>,
-        instance: usize,
-        next: Box<dyn Tail<T>>,
-    ) -> Result<(), Error> {
-        let batcher = Batcher::new(next, run.batch_records::<T>(), run.cancelled());
-        self.0.finish(run, instance, batcher)
-    }
-
-    fn finish_by_stage(
-        &self,
-        run: &mut Run<'_, ByStage>,
+        run: &mut Run<'_>,
         instance: usize,
         next: Box<dyn Tail<T>>,
     ) -> Result<(), Error> {
@@ -192,40 +189,20 @@ impl<T: Send + 'static, C: Chain<Item = T>> ErasedChain<T> for Erased<C> {
 /// The head of a stage behind an edge, which already hands over whole batches.
 struct FromEdge(EdgeId);
 
-impl FromEdge {
-    fn stage<T: Send + 'static, M: Counting>(
+impl<T: Send + 'static> ErasedChain<T> for FromEdge {
+    fn edge(&self) -> Option<EdgeId> {
+        Some(self.0)
+    }
+
+    fn finish(
         &self,
-        run: &mut Run<'_, M>,
+        run: &mut Run<'_>,
         instance: usize,
         next: Box<dyn Tail<T>>,
     ) -> Result<(), Error> {
         let head: Inputs<T> = run.inputs(self.0, instance);
         run.stage(Box::new(head), next);
         Ok(())
-    }
-}
-
-impl<T: Send + 'static> ErasedChain<T> for FromEdge {
-    fn edge(&self) -> Option<EdgeId> {
-        Some(self.0)
-    }
-
-    fn finish_by_operator(
-        &self,
-        run: &mut Run<'_, ByOperator>,
-        instance: usize,
-        next: Box<dyn Tail<T>>,
-    ) -> Result<(), Error> {
-        self.stage(run, instance, next)
-    }
-
-    fn finish_by_stage(
-        &self,
-        run: &mut Run<'_, ByStage>,
-        instance: usize,
-        next: Box<dyn Tail<T>>,
-    ) -> Result<(), Error> {
-        self.stage(run, instance, next)
     }
 }
 
@@ -237,10 +214,10 @@ struct FromHead<In, F> {
     marker: PhantomData<fn(In)>,
 }
 
-impl<In: Send + 'static, F: HeadFactory<In>> FromHead<In, F> {
-    fn stage<M: Counting>(
+impl<In: Send + 'static, F: HeadFactory<In>> ErasedChain<F::Out> for FromHead<In, F> {
+    fn finish(
         &self,
-        run: &mut Run<'_, M>,
+        run: &mut Run<'_>,
         instance: usize,
         next: Box<dyn Tail<F::Out>>,
     ) -> Result<(), Error> {
@@ -249,25 +226,5 @@ impl<In: Send + 'static, F: HeadFactory<In>> FromHead<In, F> {
         let head = self.factory.create(&mut run.operator_context(&seat), input)?;
         run.stage(Box::new(Seated { head, seat }), next);
         Ok(())
-    }
-}
-
-impl<In: Send + 'static, F: HeadFactory<In>> ErasedChain<F::Out> for FromHead<In, F> {
-    fn finish_by_operator(
-        &self,
-        run: &mut Run<'_, ByOperator>,
-        instance: usize,
-        next: Box<dyn Tail<F::Out>>,
-    ) -> Result<(), Error> {
-        self.stage(run, instance, next)
-    }
-
-    fn finish_by_stage(
-        &self,
-        run: &mut Run<'_, ByStage>,
-        instance: usize,
-        next: Box<dyn Tail<F::Out>>,
-    ) -> Result<(), Error> {
-        self.stage(run, instance, next)
     }
 }

@@ -6,7 +6,7 @@ use crate::batch::{Barrier, Batch};
 use crate::error::Error;
 use crate::graph::OperatorId;
 use crate::record::Record;
-use crate::tail::{Flow, Flush, Pulled, Tail};
+use crate::tail::{Flow, Flush, Pulled, Tail, Way};
 use crate::time::{Instant, Timestamp};
 
 /// All of a [`Tail`] but where its records come from: passed on to what a pattern finds.
@@ -101,13 +101,13 @@ impl<T, N: Tail<T> + ?Sized> Tail<T> for Box<N> {
     delegate!(self: next => (**next));
 }
 
-/// A whole kernel, which gets its records by the batch. A single one goes by a call: a trait object
-/// has to have a way for those, and the chain would be compiled into it once more.
+/// A whole kernel, which gets its records by the batch. A trait object has to have a way for a
+/// single one, too: it goes as a batch of one, or the chain would be compiled for it once more.
 pub(crate) struct Whole<N>(pub(crate) N);
 
 impl<T, N: Tail<T>> Tail<T> for Whole<N> {
     fn push(&mut self, record: Record<T>) -> Flow {
-        self.0.push_apart(record)
+        run_one(self, record)
     }
 
     fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
@@ -119,6 +119,12 @@ impl<T, N: Tail<T>> Tail<T> for Whole<N> {
     }
 
     delegate!(self: Self(next) => next);
+}
+
+fn run_one<T>(tail: &mut dyn Tail<T>, record: Record<T>) -> Flow {
+    let mut batch = Batch::new();
+    batch.records.push(record);
+    tail.run(&mut batch, 1, &mut Vec::new())
 }
 
 /// One of two ends, where it is known only at run time which: the chain before them is compiled
@@ -140,10 +146,11 @@ impl<T, A: Tail<T>, B: Tail<T>> Tail<T> for EitherTail<A, B> {
         }
     }
 
-    fn push_watched(&mut self, record: Record<T>) -> Flow {
+    #[inline]
+    fn push_counted(&mut self, record: Record<T>) -> Flow {
         match self {
-            Self::First(next) => next.push_watched(record),
-            Self::Second(next) => next.push_watched(record),
+            Self::First(next) => next.push_counted(record),
+            Self::Second(next) => next.push_counted(record),
         }
     }
 
@@ -158,6 +165,13 @@ impl<T, A: Tail<T>, B: Tail<T>> Tail<T> for EitherTail<A, B> {
         match self {
             Self::First(next) => next.run(batch, limit, spare),
             Self::Second(next) => next.run(batch, limit, spare),
+        }
+    }
+
+    fn way(&self) -> Way {
+        match self {
+            Self::First(next) => next.way(),
+            Self::Second(next) => next.way(),
         }
     }
 

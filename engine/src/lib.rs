@@ -18,6 +18,7 @@ mod error;
 pub mod graph;
 pub mod key;
 mod link;
+mod link_state;
 pub mod metrics;
 pub mod operator;
 mod path;

@@ -7,21 +7,20 @@ use std::task::{Context, Poll, ready};
 use crate::batch::{Barrier, Batch};
 use crate::error::{Error, OperatorError};
 use crate::graph::OperatorId;
-use crate::metrics::Counting;
+use crate::link_state::LinkState;
 use crate::operator::{Collector, Operator};
-use crate::path::{Apart, Path, Straight, Watched};
+use crate::path::{Apart, Counted, Path, Straight};
 use crate::record::Record;
-use crate::runtime::Seat;
 use crate::state::StateWriter;
-use crate::tail::{Flow, Flush, Tail, run_each, run_mapped};
+use crate::tail::{Flow, Flush, Tail, Way, run_mapped};
 use crate::time::{Instant, Timestamp};
 
 /// An operator, what comes after it, and what it has to hold back while it has output left.
 #[derive(Debug)]
-pub(crate) struct Link<In, O: Operator<In>, N, M> {
+pub(crate) struct Link<In, O: Operator<In>, N> {
     operator: O,
     onward: Onward<N, O::Out>,
-    marker: PhantomData<fn(In) -> M>,
+    marker: PhantomData<fn(In)>,
 }
 
 /// What comes after an operator. It is in one piece, so that a collector is a pointer to it and no
@@ -34,66 +33,28 @@ struct Onward<N, T> {
     state: LinkState,
 }
 
-/// The part of a link that knows none of its types, and so is compiled once and not once a link.
-#[derive(Debug)]
-struct LinkState {
-    seat: Seat,
-    held_watermark: Option<Timestamp>,
-    held_idle: bool,
-    held_barrier: Option<Barrier>,
-    held_end: bool,
-    /// Of an operator that sets the time: whether its input is idle, and what everybody behind it
-    /// has been told.
-    input_idle: bool,
-    idle_told: bool,
-    /// Of the same: nobody is idle, and no watermark is held. What is asked for each record.
-    calm: bool,
-    error: Option<Error>,
-    /// Whether to say who is at work.
-    watched: bool,
-    rejected: u64,
-    added: u64,
-}
-
-impl LinkState {
-    const fn new(seat: Seat) -> Self {
-        Self {
-            seat,
-            held_watermark: None,
-            held_idle: false,
-            held_barrier: None,
-            held_end: false,
-            input_idle: false,
-            idle_told: false,
-            calm: true,
-            error: None,
-            watched: false,
-            rejected: 0,
-            added: 0,
-        }
-    }
-
+impl<N, T> Onward<N, T> {
+    /// Keeps what was emitted although there was no room.
     #[cold]
     #[inline(never)]
-    fn fail(&mut self, error: OperatorError) {
-        self.seat.counters().errors.add(1);
-        self.error = Some(Error::operator(self.seat.name(), error));
+    fn keep(&mut self, record: Record<T>) {
+        self.overflow.push_back(record);
     }
 
-    fn note_calm(&mut self) {
-        self.calm = self.held_watermark.is_none() && !self.input_idle && !self.idle_told;
-    }
-
-    fn publish(&mut self) {
-        let counters = self.seat.counters();
-        counters.filtered.add(std::mem::take(&mut self.rejected));
-        counters.added.add(std::mem::take(&mut self.added));
+    /// Says who is at work, where somebody wants to know. On the other ways nobody does, and that
+    /// is known to the compiler: asking for each record costs as much as a cheap operator does.
+    #[inline]
+    fn begin_work<P: Path>(&self) {
+        if P::ASKS && self.state.watched {
+            self.state.begin_work();
+        }
     }
 }
 
-impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
-    pub(crate) const fn new(operator: O, next: N, seat: Seat) -> Self {
-        let onward = Onward { next, overflow: VecDeque::new(), state: LinkState::new(seat) };
+impl<In, O: Operator<In>, N: Tail<O::Out>> Link<In, O, N> {
+    #[inline]
+    pub(crate) const fn new(operator: O, next: N, state: LinkState) -> Self {
+        let onward = Onward { next, overflow: VecDeque::new(), state };
         Self { operator, onward, marker: PhantomData }
     }
 
@@ -105,7 +66,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
             // Before the record, so that it counts from here on.
             self.end_idleness();
         }
-        let mut outlet = Outlet::<_, _, M, P>::open(&mut self.onward, 1);
+        let mut outlet = Outlet::<_, _, P>::open(&mut self.onward, 1);
         let result = self.operator.process(record, &mut outlet);
         let full = outlet.close();
         let flow = self.settle(result, full);
@@ -114,14 +75,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
 
     /// Calls a hook other than `process`.
     fn call(&mut self, hook: Hook) -> Flow {
-        if M::BY_OPERATOR && self.onward.state.watched {
-            return self.call_by::<Watched>(hook);
-        }
-        self.call_by::<Apart>(hook)
-    }
-
-    fn call_by<P: Path>(&mut self, hook: Hook) -> Flow {
-        let mut outlet = Outlet::<_, _, M, P>::open(&mut self.onward, 0);
+        let mut outlet = Outlet::<_, _, Apart>::open(&mut self.onward, 0);
         let result = match hook {
             Hook::Resume => self.operator.resume(&mut outlet),
             Hook::Watermark(watermark) => self.operator.on_watermark(watermark, &mut outlet),
@@ -142,9 +96,6 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
             return Flow::Stop;
         }
         if O::STATELESS {
-            if full && !self.onward.overflow.is_empty() {
-                self.onward.state.fail(EmittedTwice.into());
-            }
             return if full { Flow::Stop } else { Flow::More };
         }
         let side_full = self.operator.side().is_some_and(|side| side.is_full());
@@ -166,9 +117,9 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
     }
 
     fn tell_news(&mut self, watermark: Option<Timestamp>, flow: Flow) -> Flow {
-        let watermark = watermark.max(self.onward.state.held_watermark.take());
+        let watermark = watermark.max(self.onward.state.held.watermark.take());
         if flow == Flow::Stop {
-            self.onward.state.held_watermark = watermark;
+            self.onward.state.held.watermark = watermark;
             return flow;
         }
         // Who counts again does so before its watermark is looked at.
@@ -181,12 +132,12 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
 
     /// Of one that sets the time: its input need not be idle for it to be, but is enough.
     fn is_idle(&self) -> bool {
-        self.operator.idle() || self.onward.state.input_idle
+        self.operator.idle() || self.onward.state.held.input_idle
     }
 
     #[cold]
     fn end_idleness(&mut self) {
-        self.onward.state.input_idle = false;
+        self.onward.state.held.input_idle = false;
         let (Flow::More | Flow::Stop) = self.tell_idle(false);
         self.onward.state.note_calm();
     }
@@ -194,10 +145,10 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
     /// Of one that sets the time. That it is no longer idle never stops anybody: no operator is
     /// asked about it.
     fn tell_idle(&mut self, idle: bool) -> Flow {
-        if self.onward.state.idle_told == idle {
+        if self.onward.state.held.idle_told == idle {
             return Flow::More;
         }
-        self.onward.state.idle_told = idle;
+        self.onward.state.held.idle_told = idle;
         self.pass_idle(idle)
     }
 
@@ -205,7 +156,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
         if !O::SETS_TIME {
             return self.pass_idle(idle);
         }
-        self.onward.state.input_idle = idle;
+        self.onward.state.held.input_idle = idle;
         let flow = self.tell_idle(self.is_idle());
         self.onward.state.note_calm();
         flow
@@ -220,7 +171,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
 
     /// Brings out what the operator has left, and reports whether it is out.
     fn drain(&mut self) -> Flow {
-        if self.onward.state.error.is_some() || self.onward.next.resume() == Flow::Stop {
+        if self.onward.state.has_failed() || self.onward.next.resume() == Flow::Stop {
             return Flow::Stop;
         }
         if O::STATELESS {
@@ -258,7 +209,7 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
 
     fn pass_barrier(&mut self, barrier: Barrier) -> Flow {
         let write = |state: &mut StateWriter| self.operator.snapshot(state);
-        let seat = &self.onward.state.seat;
+        let seat = &self.onward.state.held.seat;
         if let Err(error) = seat.snapshot(barrier, O::NAME, O::STATE_VERSION, write) {
             self.onward.state.fail(error.into());
             return Flow::Stop;
@@ -281,18 +232,18 @@ impl<In, O: Operator<In>, N: Tail<O::Out>, M: Counting> Link<In, O, N, M> {
     }
 }
 
-impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<In, O, N, M> {
+impl<In: Send, O: Operator<In>, N: Tail<O::Out>> Tail<In> for Link<In, O, N> {
     #[inline]
     fn push(&mut self, record: Record<In>) -> Flow {
         self.process::<Straight>(record)
     }
 
-    // One piece of code for each link, wherever it is called from, and none where nobody counts.
-    #[inline(never)]
-    fn push_watched(&mut self, record: Record<In>) -> Flow {
-        if M::BY_OPERATOR { self.process::<Watched>(record) } else { self.push_apart(record) }
+    #[inline]
+    fn push_counted(&mut self, record: Record<In>) -> Flow {
+        self.process::<Counted>(record)
     }
 
+    // One piece of code for each link, wherever it is called from.
     #[inline(never)]
     fn push_apart(&mut self, record: Record<In>) -> Flow {
         self.process::<Apart>(record)
@@ -300,13 +251,14 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
 
     #[inline]
     fn run(&mut self, batch: &mut Batch<In>, limit: usize, spare: &mut Vec<Record<In>>) -> Flow {
-        if M::BY_OPERATOR && self.onward.state.watched {
-            return run_each(self, batch, limit, spare, Self::push_watched);
-        }
-        if O::MAPS && batch.marks.is_empty() && batch.records.len() <= limit {
+        if O::MAPS
+            && !self.onward.state.watched
+            && batch.marks.is_empty()
+            && batch.records.len() <= limit
+        {
             let Self { operator, onward: Onward { next, state, .. }, .. } = self;
             let flow = run_mapped(next, batch, spare, |records, out| {
-                let guard = state.seat.guard();
+                let guard = state.held.seat.guard();
                 operator.map_all(records, out);
                 guard.disarm();
             });
@@ -314,7 +266,15 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
                 return flow;
             }
         }
-        run_each(self, batch, limit, spare, Self::process::<Straight>)
+        self.run_along(batch, limit, spare)
+    }
+
+    fn way(&self) -> Way {
+        match &self.onward.state {
+            state if state.watched => Way::Apart,
+            state if state.counts => Way::Counted,
+            _ => Way::Straight,
+        }
     }
 
     fn resume(&mut self) -> Flow {
@@ -322,12 +282,12 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         if O::STATELESS || flow == Flow::Stop {
             return flow;
         }
-        if let Some(watermark) = self.onward.state.held_watermark.take()
+        if let Some(watermark) = self.onward.state.held.watermark.take()
             && self.pass_watermark(watermark) == Flow::Stop
         {
             return Flow::Stop;
         }
-        if std::mem::take(&mut self.onward.state.held_idle) && self.input_idle(true) == Flow::Stop {
+        if std::mem::take(&mut self.onward.state.held.idle) && self.input_idle(true) == Flow::Stop {
             return Flow::Stop;
         }
         if O::SETS_TIME {
@@ -337,11 +297,11 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
                 return Flow::Stop;
             }
         }
-        if let Some(barrier) = self.onward.state.held_barrier.take() {
+        if let Some(barrier) = self.onward.state.held.barrier.take() {
             return self.pass_barrier(barrier);
         }
-        if self.onward.state.held_end {
-            self.onward.state.held_end = false;
+        if self.onward.state.held.end {
+            self.onward.state.held.end = false;
             return self.pass_end();
         }
         Flow::More
@@ -360,7 +320,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
             return flow;
         }
         if flow == Flow::Stop {
-            self.onward.state.held_watermark = Some(watermark);
+            self.onward.state.held.watermark = Some(watermark);
             return Flow::Stop;
         }
         self.pass_watermark(watermark)
@@ -371,7 +331,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
             return self.onward.next.idle(idle);
         }
         if idle && !self.onward.next.done() && self.call(Hook::Idle) == Flow::Stop {
-            self.onward.state.held_idle = true;
+            self.onward.state.held.idle = true;
             return Flow::Stop;
         }
         self.input_idle(idle)
@@ -412,9 +372,12 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn holder(&self) -> Option<OperatorId> {
+        if O::STATELESS {
+            return self.onward.next.holder();
+        }
         // The end of the chain first, as with timers.
-        let waits = !O::STATELESS && self.operator.waiting() && !self.onward.next.done();
-        self.onward.next.holder().or_else(|| waits.then(|| self.onward.state.seat.id()))
+        let waits = self.operator.waiting() && !self.onward.next.done();
+        self.onward.next.holder().or_else(|| waits.then(|| self.onward.state.held.seat.id()))
     }
 
     fn barrier(&mut self, barrier: Barrier) -> Flow {
@@ -422,7 +385,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
             return self.onward.next.barrier(barrier);
         }
         if !self.onward.next.done() && self.call(Hook::Barrier) == Flow::Stop {
-            self.onward.state.held_barrier = Some(barrier);
+            self.onward.state.held.barrier = Some(barrier);
             return Flow::Stop;
         }
         self.pass_barrier(barrier)
@@ -434,7 +397,7 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
         }
         // If nobody wants what is left, the end does not wait for it.
         if !self.onward.next.done() && self.call(Hook::End) == Flow::Stop {
-            self.onward.state.held_end = true;
+            self.onward.state.held.end = true;
             return Flow::Stop;
         }
         self.pass_end()
@@ -448,10 +411,15 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn take_error(&mut self) -> Option<Error> {
-        match self.onward.state.error.take() {
-            None => self.onward.next.take_error(),
-            error => error,
+        // Looked for here, and not for each record: that costs as much as a cheap operator does.
+        if O::STATELESS && !self.onward.overflow.is_empty() {
+            self.onward.overflow.clear();
+            self.onward.state.fail(EmittedTwice.into());
         }
+        if self.onward.state.has_failed() {
+            return self.onward.state.take_error();
+        }
+        self.onward.next.take_error()
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
@@ -459,12 +427,18 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
             return self.onward.next.poll_flush(cx, flush);
         }
         let main = self.onward.next.poll_flush(cx, flush)?;
-        let guard = self.onward.state.seat.guard();
+        let guard = self.onward.state.held.seat.guard();
         let looked = self.operator.poll_outside(cx);
         guard.disarm();
         if let Err(error) = looked {
             self.onward.state.fail(error);
-            return Poll::Ready(Err(self.onward.state.error.take().unwrap_or_else(Error::aborted)));
+            return Poll::Ready(Err(self
+                .onward
+                .state
+                .held
+                .error
+                .take()
+                .unwrap_or_else(Error::aborted)));
         }
         if let Some(side) = self.operator.side() {
             ready!(side.poll_flush(cx, flush))?;
@@ -477,14 +451,12 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>, M: Counting> Tail<In> for Link<
     }
 
     fn watch(&mut self, on: bool) {
-        if M::BY_OPERATOR {
-            self.onward.state.watched = on;
-        }
+        self.onward.state.watched = on && self.onward.state.counts;
         self.onward.next.watch(on);
     }
 
     fn publish(&mut self) {
-        if M::BY_OPERATOR {
+        if self.onward.state.counts {
             self.onward.state.publish();
         }
         self.onward.next.publish();
@@ -508,74 +480,55 @@ enum Hook {
 struct EmittedTwice;
 
 /// The collector of a link: passes on while there is room, and keeps what comes after that.
-struct Outlet<'a, N, T, M: Counting, P> {
+struct Outlet<'a, N, T, P> {
     onward: &'a mut Onward<N, T>,
     full: bool,
-    /// Of a hook that took a record, and not yet gave one: counted if there is counting at all.
+    /// Of a hook that took a record, and not yet gave one: where that is counted.
     owed: i64,
-    marker: PhantomData<(M, P)>,
+    marker: PhantomData<P>,
 }
 
-impl<'a, N, T, M: Counting, P: Path> Outlet<'a, N, T, M, P> {
+impl<'a, N, T, P: Path> Outlet<'a, N, T, P> {
     /// Begins a call in which `taken` records are taken.
-    ///
-    /// Whether it is watched is known to the compiler: asking for each record costs as much as a
-    /// cheap operator does.
     #[inline]
     fn open(onward: &'a mut Onward<N, T>, taken: i64) -> Self {
-        if P::WATCHED {
-            onward.state.seat.begin_work();
-        }
+        onward.begin_work::<P>();
         Self { onward, full: false, owed: taken, marker: PhantomData }
     }
 }
 
-impl<N, T, M: Counting, P> Outlet<'_, N, T, M, P> {
+impl<N, T, P: Path> Outlet<'_, N, T, P> {
     /// Ends the call, and tells whether there is no room any more.
     #[inline]
-    fn close(mut self) -> bool {
-        self.count();
+    fn close(self) -> bool {
         let full = self.full;
+        if P::COUNTS {
+            self.onward.state.count(self.owed);
+        }
         std::mem::forget(self);
         full
-    }
-
-    #[inline]
-    fn count(&mut self) {
-        if M::BY_OPERATOR {
-            // Tested rather than always added, so that the common way through stays free of stores.
-            if self.owed > 0 {
-                self.onward.state.rejected += self.owed.unsigned_abs();
-            } else if self.owed < 0 {
-                self.onward.state.added += self.owed.unsigned_abs();
-            }
-        }
     }
 }
 
 /// Only while unwinding.
-impl<N, T, M: Counting, P> Drop for Outlet<'_, N, T, M, P> {
+impl<N, T, P> Drop for Outlet<'_, N, T, P> {
     #[inline]
     fn drop(&mut self) {
-        self.count();
-        self.onward.state.seat.blame();
+        self.onward.state.abandon(self.owed);
     }
 }
 
-impl<N: Tail<T>, T, M: Counting, P: Path> Collector<T> for Outlet<'_, N, T, M, P> {
+impl<N: Tail<T>, T, P: Path> Collector<T> for Outlet<'_, N, T, P> {
     #[inline]
     fn push(&mut self, record: Record<T>) {
-        if M::BY_OPERATOR {
+        if P::COUNTS {
             self.owed -= 1;
         }
         if self.full {
-            self.onward.overflow.push_back(record);
-            return;
+            return self.onward.keep(record);
         }
         self.full = P::push(&mut self.onward.next, record) == Flow::Stop;
-        if P::WATCHED {
-            self.onward.state.seat.begin_work();
-        }
+        self.onward.begin_work::<P>();
     }
 
     #[inline]

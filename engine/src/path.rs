@@ -5,7 +5,11 @@ use crate::tail::{Flow, Tail};
 
 /// The way that a record takes to the next link.
 pub(crate) trait Path {
-    const WATCHED: bool = false;
+    /// Whether operators count what they filter out and what they add.
+    const COUNTS: bool = true;
+
+    /// Whether operators are asked if they are to say when they are at work.
+    const ASKS: bool = false;
 
     fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow;
 }
@@ -14,29 +18,31 @@ pub(crate) trait Path {
 pub(crate) struct Straight;
 
 impl Path for Straight {
+    const COUNTS: bool = false;
+
     #[inline]
     fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow {
         next.push(record)
     }
 }
 
-/// What is emitted for a record while operators say when they are at work.
-pub(crate) struct Watched;
+/// The same in a run that counts by operator.
+pub(crate) struct Counted;
 
-impl Path for Watched {
-    const WATCHED: bool = true;
-
+impl Path for Counted {
     #[inline]
     fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow {
-        next.push_watched(record)
+        next.push_counted(record)
     }
 }
 
-/// What is emitted at another time: seldom enough for a call, where the rest of the chain would
-/// otherwise be compiled once more.
+/// What is emitted at another time, or while operators say when they are at work: seldom enough for
+/// a call, where the rest of the chain would otherwise be compiled once more.
 pub(crate) struct Apart;
 
 impl Path for Apart {
+    const ASKS: bool = true;
+
     #[inline]
     fn push<T, N: Tail<T>>(next: &mut N, record: Record<T>) -> Flow {
         next.push_apart(record)

@@ -21,6 +21,17 @@ pub enum Flow {
     Stop,
 }
 
+/// Which of its pushes a tail wants to be given records by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// [`Tail::push`].
+    Straight,
+    /// [`Tail::push_counted`].
+    Counted,
+    /// [`Tail::push_apart`].
+    Apart,
+}
+
 /// How much a flush has to achieve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flush {
@@ -53,10 +64,10 @@ pub trait Tail<T>: Send {
     /// Takes one record.
     fn push(&mut self, record: Record<T>) -> Flow;
 
-    /// As `push`, on the way that a record takes while operators [say](Tail::watch) when they are
-    /// at work. Whoever has something behind it passes it on so. It is a way of its own, for the
-    /// other is to pay nothing for it.
-    fn push_watched(&mut self, record: Record<T>) -> Flow
+    /// As `push`, on the way that a record takes where operators count what they filter out and
+    /// what they add. Whoever has something behind it passes it on so.
+    #[inline]
+    fn push_counted(&mut self, record: Record<T>) -> Flow
     where
         Self: Sized,
     {
@@ -64,7 +75,9 @@ pub trait Tail<T>: Send {
     }
 
     /// As `push`, as a call: for what is emitted at another time than for a record, so that the
-    /// rest of the chain is not compiled again wherever that may be.
+    /// rest of the chain is not compiled again wherever that may be, and for every record while
+    /// operators [say](Tail::watch) when they are at work, for which `push` is to pay nothing.
+    /// Whoever has something behind it passes it on so.
     fn push_apart(&mut self, record: Record<T>) -> Flow
     where
         Self: Sized,
@@ -80,6 +93,25 @@ pub trait Tail<T>: Send {
     #[inline]
     fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
         run_each(self, batch, limit, spare, Self::push)
+    }
+
+    /// By which of its pushes it wants to be given records from here on. Whoever has something
+    /// behind it asks that.
+    fn way(&self) -> Way {
+        Way::Straight
+    }
+
+    /// As `run`, by the [way](Tail::way) that it says: for those that have operators behind them.
+    #[inline]
+    fn run_along(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow
+    where
+        Self: Sized,
+    {
+        match self.way() {
+            Way::Straight => run_each(self, batch, limit, spare, Self::push),
+            Way::Counted => run_each(self, batch, limit, spare, Self::push_counted),
+            Way::Apart => run_each(self, batch, limit, spare, Self::push_apart),
+        }
     }
 
     /// Reads up to `limit` records from the source that is a part of it, and pushes them: the hot

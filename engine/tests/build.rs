@@ -4,7 +4,6 @@ use millstream_engine::edge::Discipline;
 use millstream_engine::graph::{
     Blueprint, Distribution, EdgeId, EdgeOptions, OperatorId, Role, StageBlueprint, StageDraft,
 };
-use millstream_engine::metrics::Counting;
 use millstream_engine::runtime::{JobOptions, Run};
 use millstream_engine::{BuildError, Error, ErrorKind};
 
@@ -12,7 +11,7 @@ use millstream_engine::{BuildError, Error, ErrorKind};
 struct Drawn;
 
 impl StageBlueprint for Drawn {
-    fn build<M: Counting>(&self, _: &mut Run<'_, M>, _: usize) -> Result<(), Error> {
+    fn build(&self, _: &mut Run<'_>, _: usize) -> Result<(), Error> {
         Ok(())
     }
 }

@@ -10,7 +10,6 @@ use millstream_engine::graph::{
     Blueprint, EdgeId, EdgeOptions, EventTimeUse, OperatorId, Port, Role, StageBlueprint,
     StageDraft,
 };
-use millstream_engine::metrics::Counting;
 use millstream_engine::operator::Operator;
 use millstream_engine::runtime::{HeadFactory, Run};
 
@@ -274,7 +273,7 @@ struct ToEdge<C> {
 }
 
 impl<C: Chain> StageBlueprint for ToEdge<C> {
-    fn build<M: Counting>(&self, run: &mut Run<'_, M>, instance: usize) -> Result<(), Error> {
+    fn build(&self, run: &mut Run<'_>, instance: usize) -> Result<(), Error> {
         // Validation has seen to it that there is one.
         let outboxes = run.outboxes(self.port, instance).into_iter();
         outboxes.take(1).try_for_each(|outbox| self.chain.finish(run, instance, outbox))
@@ -295,7 +294,7 @@ where
     R: Router<C::Item> + Clone + 'static,
     R::Out: 'static,
 {
-    fn build<M: Counting>(&self, run: &mut Run<'_, M>, instance: usize) -> Result<(), Error> {
+    fn build(&self, run: &mut Run<'_>, instance: usize) -> Result<(), Error> {
         let routed = run.routed(&self.ports, instance, self.router.clone(), self.operator);
         self.chain.finish(run, instance, routed)
     }

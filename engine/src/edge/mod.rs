@@ -7,7 +7,9 @@ mod inputs;
 mod meter;
 mod outbox;
 mod policy;
+mod progress;
 mod queue;
+mod ranking;
 mod route;
 mod select;
 mod sorted;
@@ -28,6 +30,6 @@ pub use route::{
 pub use select::{Pick, Picker, Ports, Select};
 
 pub(crate) use channel::{Forgiving, channel_with};
-pub(crate) use outbox::Weight;
-pub(crate) use policy::{Merge, Rank, Sorting};
+pub(crate) use outbox::{Origin, Weight};
+pub(crate) use policy::{Merge, Rank, Sorting, merging};
 pub(crate) use terms::Terms;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::channel::{Sender, Sent};
-use super::policy::WhenFull;
+use super::policy::{Merge, WhenFull};
 use super::terms::Terms;
 use crate::batch::{Barrier, Batch};
 use crate::error::Error;
@@ -33,12 +33,25 @@ pub struct Outbox<T> {
     ended: bool,
     finished: bool,
     failed: bool,
-    operator: Arc<str>,
-    cancelled: Arc<Counter>,
-    /// How often a batch found who it was for waiting.
-    woken: Option<Arc<Counter>>,
+    origin: Origin,
     /// Where the edge is not an ordinary one.
-    terms: Option<Box<Terms<T>>>,
+    terms: Option<Box<Terms>>,
+    merge: Option<Merge<T>>,
+}
+
+/// For whom an outbox collects.
+pub(crate) struct Origin {
+    pub(crate) operator: Arc<str>,
+    /// Counts what was dropped because nobody wanted it any more.
+    pub(crate) cancelled: Arc<Counter>,
+    /// How often a batch found who it was for waiting.
+    pub(crate) woken: Option<Arc<Counter>>,
+}
+
+impl Origin {
+    pub(crate) const fn new(operator: Arc<str>, cancelled: Arc<Counter>) -> Self {
+        Self { operator, cancelled, woken: None }
+    }
 }
 
 impl<T> Outbox<T> {
@@ -46,15 +59,10 @@ impl<T> Outbox<T> {
     /// the job. `operator` is who complains when the receiver goes away without a word.
     #[must_use]
     pub fn to(sender: Sender<T>, operator: Arc<str>) -> Self {
-        Self::new(sender, None, operator, Arc::default())
+        Self::from(sender, Origin::new(operator, Arc::default()), None)
     }
 
-    pub(crate) fn new(
-        sender: Sender<T>,
-        weight: Option<Weight<T>>,
-        operator: Arc<str>,
-        cancelled: Arc<Counter>,
-    ) -> Self {
+    pub(crate) fn from(sender: Sender<T>, origin: Origin, weight: Option<Weight<T>>) -> Self {
         let attention = if weight.is_some() { 1 } else { sender.batch_limit() };
         Self {
             batch: Batch::new(),
@@ -67,21 +75,15 @@ impl<T> Outbox<T> {
             ended: false,
             finished: false,
             failed: false,
-            operator,
-            cancelled,
-            woken: None,
+            origin,
             terms: None,
+            merge: None,
         }
     }
 
-    /// The same, on terms of its own.
-    pub(crate) fn on_terms(self, terms: Option<Terms<T>>) -> Self {
-        Self { terms: terms.map(Box::new), ..self }
-    }
-
-    /// The same, counting in `woken` how often a batch finds who it is for waiting.
-    pub(crate) fn waking(self, woken: Arc<Counter>) -> Self {
-        Self { woken: Some(woken), ..self }
+    /// The same, on terms of its own. `merge` is for those by which records become one.
+    pub(crate) fn on_terms(self, terms: Option<Terms>, merge: Option<Merge<T>>) -> Self {
+        Self { terms: terms.map(Box::new), merge, ..self }
     }
 
     /// Looks at a record that was just pushed, where that is not known to be needless.
@@ -146,7 +148,7 @@ impl<T> Outbox<T> {
                 self.idle_sent = self.batch.idle;
                 self.bytes = 0;
                 if self.sender.take_woke()
-                    && let Some(woken) = &self.woken
+                    && let Some(woken) = &self.origin.woken
                 {
                     woken.add(1);
                 }
@@ -208,17 +210,22 @@ impl<T> Outbox<T> {
         let Some(terms) = &mut self.terms else {
             return Flow::Stop;
         };
-        let carried = self.carry.take().map(|(record, _)| record);
-        let waiting = self.batch.records.drain(..).chain(carried).collect();
-        let last = self.batch.marks.drain(..).next_back();
-        let (merged, absorbed) = terms.merge(waiting);
-        let stuck = terms.is_at_most();
-        self.sender.lose(absorbed);
-        if let Some(record) = merged {
-            self.bytes = self.weight.as_ref().map_or(0, |weight| weight(&record.value));
-            self.batch.records.push(record);
+        let records = &mut self.batch.records;
+        if let Some((carried, _)) = self.carry.take() {
+            records.push(carried);
         }
-        if let Some(mark) = last {
+        let absorbed = terms.merged(records.len());
+        match &self.merge {
+            Some(merge) => terms.guarded(|| merge(records)),
+            None => records.truncate(1),
+        }
+        let stuck = terms.is_at_most();
+        self.sender.lose(absorbed as u64);
+        if let Some((weight, record)) = self.weight.as_ref().zip(records.first()) {
+            self.bytes = weight(&record.value);
+        }
+        if let Some(mark) = self.batch.marks.pop() {
+            self.batch.marks.clear();
             self.batch.mark(mark.watermark);
         }
         if self.batch.barrier.is_some() || self.batch.end {
@@ -286,7 +293,7 @@ impl<T> Outbox<T> {
         if self.terms.as_ref().is_some_and(|terms| terms.cut) {
             self.sender.lose(records);
         } else {
-            self.cancelled.add(records);
+            self.origin.cancelled.add(records);
         }
         self.batch.records.clear();
         self.batch.marks.clear();
@@ -300,7 +307,7 @@ impl<T> Outbox<T> {
         if self.terms.as_ref().is_some_and(|terms| terms.cut) {
             self.sender.lose(records as u64);
         } else {
-            self.cancelled.add(records as u64);
+            self.origin.cancelled.add(records as u64);
         }
     }
 
@@ -334,7 +341,7 @@ impl<T> Outbox<T> {
     fn poll_deliver(&mut self, cx: &mut Context<'_>, flush: Flush) -> Poll<Result<(), Error>> {
         loop {
             if self.failed {
-                return Poll::Ready(Err(Error::disconnected(&self.operator)));
+                return Poll::Ready(Err(Error::disconnected(&self.origin.operator)));
             }
             if let Some(terms) = &mut self.terms
                 && let Some(error) = terms.take_failure()
@@ -458,7 +465,7 @@ impl<T: Send> Tail<T> for Outbox<T> {
     fn take_error(&mut self) -> Option<Error> {
         let failure = self.terms.as_mut().and_then(|terms| terms.take_failure());
         failure.or_else(|| {
-            std::mem::take(&mut self.failed).then(|| Error::disconnected(&self.operator))
+            std::mem::take(&mut self.failed).then(|| Error::disconnected(&self.origin.operator))
         })
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::metrics::DropReason;
+use crate::record::Record;
 
 /// What an edge does with a record that it has no room for.
 ///
@@ -115,8 +116,24 @@ impl fmt::Display for Order {
 /// The priority of a record.
 pub(crate) type Rank<T> = Arc<dyn Fn(&T) -> i64 + Send + Sync>;
 
-/// How a record that waits takes up another.
-pub(crate) type Merge<T> = Arc<dyn Fn(&mut T, T) + Send + Sync>;
+/// How all records that wait become one.
+pub(crate) type Merge<T> = Arc<dyn Fn(&mut Vec<Record<T>>) + Send + Sync>;
+
+/// Makes one record of all that wait, by `merge` which takes a later value up into the one that
+/// waits. Its event time is the latest of theirs.
+pub(crate) fn merging<T>(merge: impl Fn(&mut T, T) + Send + Sync + 'static) -> Merge<T> {
+    Arc::new(move |records| {
+        let mut all = records.drain(..);
+        let Some(mut waiting) = all.next() else {
+            return;
+        };
+        for next in all {
+            waiting.time = waiting.time.max(next.time);
+            merge(&mut waiting.value, next.value);
+        }
+        records.push(waiting);
+    })
+}
 
 /// An [`Order`], with what it takes.
 pub(crate) enum Sorting<T> {

@@ -59,7 +59,7 @@ impl<T> Queue<T> {
     pub(super) fn is_empty(&self) -> bool {
         match &self.line {
             Line::InOrder(line) => line.batches.is_empty(),
-            Line::Sorted(line) => line.is_empty(),
+            Line::Sorted(line) => line.ranking.is_empty(),
         }
     }
 
@@ -67,21 +67,21 @@ impl<T> Queue<T> {
     pub(super) fn depth(&self) -> usize {
         match &self.line {
             Line::InOrder(line) => line.batches.iter().map(|(batch, _)| batch.records.len()).sum(),
-            Line::Sorted(line) => line.depth(),
+            Line::Sorted(line) => line.ranking.depth(),
         }
     }
 
     pub(super) fn load(&self) -> usize {
         match &self.line {
             Line::InOrder(line) => line.load,
-            Line::Sorted(line) => line.depth(),
+            Line::Sorted(line) => line.ranking.depth(),
         }
     }
 
     pub(super) const fn bytes(&self) -> usize {
         match &self.line {
             Line::InOrder(line) => line.bytes,
-            Line::Sorted(line) => line.bytes,
+            Line::Sorted(line) => line.ranking.bytes,
         }
     }
 
@@ -89,7 +89,7 @@ impl<T> Queue<T> {
     const fn is_sealed(&self) -> bool {
         match &self.line {
             Line::InOrder(_) => false,
-            Line::Sorted(line) => line.is_sealed(),
+            Line::Sorted(line) => line.ranking.is_sealed(),
         }
     }
 
@@ -100,9 +100,9 @@ impl<T> Queue<T> {
         };
         match &self.line {
             Line::InOrder(line) => line.batches.is_empty() || fits(line.load, line.bytes),
-            Line::Sorted(line) => {
-                let none = batch.records.is_empty() || line.depth() == 0;
-                !line.is_sealed() && (none || fits(line.depth(), line.bytes))
+            Line::Sorted(Sorted { ranking, .. }) => {
+                let none = batch.records.is_empty() || ranking.depth() == 0;
+                !ranking.is_sealed() && (none || fits(ranking.depth(), ranking.bytes))
             }
         }
     }
@@ -128,7 +128,7 @@ impl<T> Queue<T> {
     pub(super) fn take(&mut self) -> Option<Batch<T>> {
         let batch = match &mut self.line {
             Line::InOrder(line) => line.pop().map(|(batch, _)| batch),
-            Line::Sorted(line) => line.take(|| self.spare.pop().unwrap_or_default()),
+            Line::Sorted(line) => line.take(&mut self.spare),
         }?;
         self.received += batch.records.len() as u64;
         self.gone += batch.records.len() as u64;
@@ -149,29 +149,29 @@ impl<T> Queue<T> {
         let new = batch.records.len();
         self.sent += new as u64;
         if self.is_sealed() {
-            batch.strip(|_| false, removed);
+            batch.strip(&mut |_| false, removed);
         }
         match policy {
             _ if batch.records.is_empty() => {}
             WhenFull::DropNewest => {
                 let light = self.bytes().saturating_add(bytes) <= capacity.bytes;
                 let free = if light { capacity.records.saturating_sub(self.load()) } else { 0 };
-                batch.strip(|index| index < free, removed);
+                batch.strip(&mut |index| index < free, removed);
             }
             WhenFull::DropOldest => {
                 while !self.has_room(batch, bytes, capacity) && self.depth() > 0 {
                     let over = (self.load() + new).saturating_sub(capacity.records);
-                    self.strip(over.max(1), |_| false, capacity.batch, removed);
+                    self.strip(over.max(1), &mut |_| false, capacity.batch, removed);
                 }
             }
-            WhenFull::DropAll => self.strip(usize::MAX, |_| false, capacity.batch, removed),
+            WhenFull::DropAll => self.strip(usize::MAX, &mut |_| false, capacity.batch, removed),
             WhenFull::Sample => {
                 while !self.has_room(batch, bytes, capacity) && self.depth() > 0 {
                     let (depth, new) = (self.depth(), batch.records.len());
                     let last = depth + new - 1;
                     let every_second = |index: usize| (last - index).is_multiple_of(2);
-                    self.strip(depth, every_second, capacity.batch, removed);
-                    batch.strip(|index| every_second(depth + index), removed);
+                    self.strip(depth, &mut { every_second }, capacity.batch, removed);
+                    batch.strip(&mut |index| every_second(depth + index), removed);
                 }
             }
             _ => {}
@@ -193,7 +193,7 @@ impl<T> Queue<T> {
     fn strip(
         &mut self,
         limit: usize,
-        keep: impl FnMut(usize) -> bool,
+        keep: &mut dyn FnMut(usize) -> bool,
         batch_limit: usize,
         removed: &mut Vec<Record<T>>,
     ) {
@@ -309,7 +309,7 @@ impl<T> InOrder<T> {
     fn strip(
         &mut self,
         limit: usize,
-        mut keep: impl FnMut(usize) -> bool,
+        keep: &mut dyn FnMut(usize) -> bool,
         batch_limit: usize,
         removed: &mut Vec<Record<T>>,
     ) {
@@ -319,7 +319,7 @@ impl<T> InOrder<T> {
             && let Some((mut batch, mut bytes)) = self.pop()
         {
             let looked = (limit - seen).min(batch.records.len());
-            batch.strip(|index| index >= looked || keep(seen + index), removed);
+            batch.strip(&mut |index| index >= looked || keep(seen + index), removed);
             seen += looked;
             if batch.records.is_empty() {
                 bytes = 0;

@@ -5,16 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::policy::{EdgeFull, Merge, WhenFull};
+use super::policy::{EdgeFull, WhenFull};
 use crate::error::Error;
-use crate::record::Record;
 use crate::runtime::Seat;
 use crate::time::{Clock, Sleep};
 
 /// The terms on which one outbox sends: what happens when the edge is full, and who is to blame.
-pub(crate) struct Terms<T> {
+pub(crate) struct Terms {
     pub(super) when_full: WhenFull,
-    merge: Option<Merge<T>>,
     /// The operator behind the edge: it is its closures that run here.
     seat: Seat,
     clock: Clock,
@@ -27,15 +25,10 @@ pub(crate) struct Terms<T> {
     failure: Option<Error>,
 }
 
-impl<T> Terms<T> {
-    pub(crate) const fn new(
-        when_full: WhenFull,
-        merge: Option<Merge<T>>,
-        seat: Seat,
-        clock: Clock,
-    ) -> Self {
+impl Terms {
+    pub(crate) const fn new(when_full: WhenFull, seat: Seat, clock: Clock) -> Self {
         let (merged, patience, cut, failure) = (0, None, false, None);
-        Self { when_full, merge, seat, clock, merged, patience, cut, failure }
+        Self { when_full, seat, clock, merged, patience, cut, failure }
     }
 
     /// Runs what may be users' code, and names the operator behind the edge if it panics.
@@ -62,23 +55,10 @@ impl<T> Terms<T> {
         self.patience = None;
     }
 
-    /// Makes one record of all. Its event time is the latest of theirs. Tells how many were
-    /// absorbed.
-    pub(super) fn merge(&mut self, records: Vec<Record<T>>) -> (Option<Record<T>>, u64) {
-        let fresh = records.len() - usize::from(self.merged > 0 && !records.is_empty());
-        let absorbed = records.len().saturating_sub(1) as u64;
-        self.merged += fresh;
-        let merge = self.merge.clone();
-        let merged = self.guarded(|| {
-            records.into_iter().reduce(|mut waiting, next| {
-                waiting.time = waiting.time.max(next.time);
-                if let Some(merge) = &merge {
-                    merge(&mut waiting.value, next.value);
-                }
-                waiting
-            })
-        });
-        (merged, absorbed)
+    /// So many records become one. Tells how many of them are absorbed.
+    pub(super) fn merged(&mut self, records: usize) -> usize {
+        self.merged += records - usize::from(self.merged > 0 && records > 0);
+        records.saturating_sub(1)
     }
 
     pub(super) fn fail(&mut self, capacity: usize) {

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::{GraphView, Plan};
-use crate::edge::{Discipline, Merge, Order, Rank, WhenFull};
+use crate::edge::{Discipline, Merge, Order, Rank, WhenFull, merging};
 use crate::error::Error;
-use crate::metrics::{ByOperator, ByStage, Counting};
 use crate::runtime::Run;
 use crate::sync::{Mutex, MutexGuard, lock};
 
@@ -105,31 +104,7 @@ pub struct EdgeOptions {
 /// Builds one stage of a run. Implemented for what ends a chain: an edge, a fan-out, a sink.
 pub trait StageBlueprint: Send + 'static {
     /// Puts one instance of the stage into a run.
-    fn build<M: Counting>(&self, run: &mut Run<'_, M>, instance: usize) -> Result<(), Error>;
-}
-
-/// A [`StageBlueprint`] as a trait object: one method for each way of counting.
-pub(crate) trait ErasedStage: Send {
-    fn build_by_stage(&self, run: &mut Run<'_, ByStage>, instance: usize) -> Result<(), Error>;
-    fn build_by_operator(
-        &self,
-        run: &mut Run<'_, ByOperator>,
-        instance: usize,
-    ) -> Result<(), Error>;
-}
-
-impl<S: StageBlueprint> ErasedStage for S {
-    fn build_by_stage(&self, run: &mut Run<'_, ByStage>, instance: usize) -> Result<(), Error> {
-        self.build(run, instance)
-    }
-
-    fn build_by_operator(
-        &self,
-        run: &mut Run<'_, ByOperator>,
-        instance: usize,
-    ) -> Result<(), Error> {
-        self.build(run, instance)
-    }
+    fn build(&self, run: &mut Run<'_>, instance: usize) -> Result<(), Error>;
 }
 
 pub(crate) struct Graph {
@@ -178,7 +153,7 @@ pub(crate) struct StageNode {
     pub(crate) operators: Vec<OperatorId>,
     pub(crate) input: Option<EdgeId>,
     pub(crate) parallelism: usize,
-    pub(crate) build: Box<dyn ErasedStage>,
+    pub(crate) build: Box<dyn StageBlueprint>,
 }
 
 pub(crate) struct EdgeNode {
@@ -378,7 +353,7 @@ impl Blueprint {
         max: usize,
         merge: impl Fn(&mut T, T) + Send + Sync + 'static,
     ) {
-        let merge: Merge<T> = Arc::new(merge);
+        let merge: Merge<T> = merging(merge);
         if let Some(node) = self.graph().edge(edge) {
             node.options.when_full = WhenFull::Conflate { max };
             node.merge = Some(Box::new(merge));

@@ -18,4 +18,4 @@ pub use blueprint::{
 pub use view::{EdgeView, GraphView, OperatorView, StageView};
 
 pub(crate) use blueprint::GraphId;
-pub(crate) use plan::{Plan, PlannedEdge};
+pub(crate) use plan::{Plan, PlannedChannel, PlannedEdge};

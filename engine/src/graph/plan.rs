@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::blueprint::{Distribution, EdgeId, OperatorId, Role, StageId};
 use super::view::{EdgeView, GraphView, OperatorView, StageView};
-use crate::edge::{Capacity, Discipline, Order, WhenFull};
+use crate::edge::{Capacity, Discipline, Forgiving, Order, WhenFull};
 
 /// What a run is made from.
 #[derive(Debug)]
@@ -77,7 +77,44 @@ impl PlannedEdge {
     }
 }
 
+/// One channel of an edge.
+pub(crate) struct PlannedChannel {
+    /// Which of the edge's producers writes to it.
+    pub(crate) producer: usize,
+    /// The instances at its two ends.
+    pub(crate) ends: (usize, usize),
+    pub(crate) capacity: Capacity,
+    pub(crate) order: Order,
+    pub(crate) forgiving: Forgiving,
+}
+
 impl Plan {
+    /// The channels of an edge: those of one producing instance after those of another.
+    pub(crate) fn channels(&self, edge: EdgeId) -> Vec<PlannedChannel> {
+        let mut channels = Vec::new();
+        let Some(planned) = self.edges.get(edge.0) else {
+            return channels;
+        };
+        let expendable = |stage: StageId| self.stages.get(stage.0).is_some_and(|s| s.expendable);
+        for (producer, &instances) in planned.producer_instances.iter().enumerate() {
+            let operator = planned.producers.get(producer);
+            let writes = operator.and_then(|id| self.operators.get(id.0)).map(|one| one.stage);
+            // Who can be done without must not bring down who can't.
+            let forgiving = Forgiving {
+                producer: !expendable(planned.consumer) && writes.is_some_and(expendable),
+                consumer: expendable(planned.consumer) && !writes.is_some_and(expendable),
+            };
+            for instance in 0..instances {
+                channels.extend(planned.targets(instance, instances).map(|target| {
+                    let (ends, capacity, order) =
+                        ((instance, target), planned.capacity, planned.order);
+                    PlannedChannel { producer, ends, capacity, order, forgiving }
+                }));
+            }
+        }
+        channels
+    }
+
     pub(crate) fn operator_name(&self, id: OperatorId) -> Arc<str> {
         self.operators.get(id.0).map_or_else(|| Arc::from("?"), |node| Arc::clone(&node.name))
     }

@@ -31,28 +31,6 @@ impl Counter {
     }
 }
 
-/// How finely a run counts: a type, so that what isn't counted costs nothing.
-pub trait Counting: Send + 'static {
-    /// Whether each operator counts what it filters out and what it adds.
-    const BY_OPERATOR: bool;
-}
-
-/// Counts at the ends of each stage only.
-#[derive(Clone, Copy, Debug)]
-pub struct ByStage;
-
-/// Counts at every operator.
-#[derive(Clone, Copy, Debug)]
-pub struct ByOperator;
-
-impl Counting for ByStage {
-    const BY_OPERATOR: bool = false;
-}
-
-impl Counting for ByOperator {
-    const BY_OPERATOR: bool = true;
-}
-
 /// What one instance of an operator counts.
 #[derive(Debug, Default)]
 pub struct OperatorCounters {

@@ -12,7 +12,7 @@ mod registry;
 mod snapshot;
 
 pub use activity::Doing;
-pub use counters::{ByOperator, ByStage, Counter, Counting, OperatorCounters};
+pub use counters::{Counter, OperatorCounters};
 pub use drops::{DropReason, Drops};
 pub use explain::{Culprit, Explanation, Wait, Why};
 pub use histogram::Latency;

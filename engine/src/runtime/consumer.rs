@@ -8,9 +8,8 @@ use super::{OperatorContext, Run, Seat};
 use crate::batch::{Barrier, Batch};
 use crate::error::{Error, OperatorError};
 use crate::graph::OperatorId;
-use crate::metrics::Counting;
 use crate::record::Record;
-use crate::tail::{Flow, Flush, Tail, run_each};
+use crate::tail::{Flow, Flush, Tail, Way, run_each};
 use crate::time::{Instant, Timestamp};
 
 /// The end of a stream in synchronous code.
@@ -39,23 +38,26 @@ pub trait Consumer<T>: Clone + Send + 'static {
 }
 
 /// A [`Consumer`] at the end of a chain.
-pub struct ConsumerTail<T, S, M> {
+pub struct ConsumerTail<T, S> {
     consumer: S,
     seat: Seat,
     consumed: u64,
     error: Option<Error>,
+    counts: bool,
     watched: bool,
-    marker: PhantomData<fn(T) -> M>,
+    marker: PhantomData<fn(T)>,
 }
 
-impl<T, S: Consumer<T>, M: Counting> ConsumerTail<T, S, M> {
+impl<T, S: Consumer<T>> ConsumerTail<T, S> {
     /// The tail for one instance of one run, known to the graph as `operator`.
     #[must_use]
-    pub fn new(run: &mut Run<'_, M>, operator: OperatorId, instance: usize, consumer: &S) -> Self {
+    pub fn new(run: &mut Run<'_>, operator: OperatorId, instance: usize, consumer: &S) -> Self {
         let seat = run.seat(operator, instance);
         let mut consumer = consumer.clone();
         consumer.open(&run.operator_context(&seat));
-        Self { consumer, seat, consumed: 0, error: None, watched: false, marker: PhantomData }
+        let counts = run.counts_by_operator();
+        let (consumed, error, watched) = (0, None, false);
+        Self { consumer, seat, consumed, error, counts, watched, marker: PhantomData }
     }
 
     #[inline]
@@ -77,7 +79,7 @@ impl<T, S: Consumer<T>, M: Counting> ConsumerTail<T, S, M> {
     }
 }
 
-impl<T: Send, S: Consumer<T>, M: Counting> Tail<T> for ConsumerTail<T, S, M> {
+impl<T: Send, S: Consumer<T>> Tail<T> for ConsumerTail<T, S> {
     #[inline]
     fn push(&mut self, record: Record<T>) -> Flow {
         if self.call(|consumer| consumer.consume(record)) == Flow::Stop {
@@ -87,17 +89,23 @@ impl<T: Send, S: Consumer<T>, M: Counting> Tail<T> for ConsumerTail<T, S, M> {
         if self.consumer.done() { Flow::Stop } else { Flow::More }
     }
 
-    fn push_watched(&mut self, record: Record<T>) -> Flow {
-        self.seat.begin_work();
+    fn push_apart(&mut self, record: Record<T>) -> Flow {
+        if self.watched {
+            self.seat.begin_work();
+        }
         self.push(record)
     }
 
     #[inline]
     fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
-        if M::BY_OPERATOR && self.watched {
-            return run_each(self, batch, limit, spare, Self::push_watched);
+        if self.watched {
+            return run_each(self, batch, limit, spare, Self::push_apart);
         }
         run_each(self, batch, limit, spare, Self::push)
+    }
+
+    fn way(&self) -> Way {
+        if self.watched { Way::Apart } else { Way::Straight }
     }
 
     fn resume(&mut self) -> Flow {
@@ -129,7 +137,7 @@ impl<T: Send, S: Consumer<T>, M: Counting> Tail<T> for ConsumerTail<T, S, M> {
     }
 
     fn end(&mut self) -> Flow {
-        if M::BY_OPERATOR && self.watched {
+        if self.watched {
             self.seat.begin_work();
         }
         self.call(S::end)
@@ -152,7 +160,7 @@ impl<T: Send, S: Consumer<T>, M: Counting> Tail<T> for ConsumerTail<T, S, M> {
     }
 
     fn watch(&mut self, on: bool) {
-        self.watched = on;
+        self.watched = on && self.counts;
     }
 
     fn publish(&mut self) {
@@ -160,7 +168,7 @@ impl<T: Send, S: Consumer<T>, M: Counting> Tail<T> for ConsumerTail<T, S, M> {
     }
 }
 
-impl<T, S, M> fmt::Debug for ConsumerTail<T, S, M> {
+impl<T, S> fmt::Debug for ConsumerTail<T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConsumerTail").field("sink", &self.seat.name()).finish_non_exhaustive()
     }

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::edges::outboxes;
 use super::job::JobShared;
-use super::run::{RunCore, outboxes};
+use super::run::RunCore;
 use super::{JobLink, Outputs, Seat};
 use crate::edge::Outbox;
 use crate::graph::Port;

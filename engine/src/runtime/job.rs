@@ -260,11 +260,7 @@ fn build(blueprint: &Blueprint, shared: &Arc<JobShared>) -> Result<Vec<StageTask
         for instance in 0..stage.parallelism {
             core.turn_to(index, instance);
             let built = catch_unwind(AssertUnwindSafe(|| {
-                if shared.options.count_by_operator {
-                    stage.build.build_by_operator(&mut Run::new(&mut core, &graph), instance)
-                } else {
-                    stage.build.build_by_stage(&mut Run::new(&mut core, &graph), instance)
-                }
+                stage.build.build(&mut Run::new(&mut core, &graph), instance)
             }));
             // Factories and `open` are users' code, too.
             let name = shared.registry.plan.stages.get(index).map(|stage| Arc::clone(&stage.name));

@@ -1,5 +1,6 @@
 //! A stage whose source is an iterator: pumped straight into the chain, with no batch between.
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,14 +12,15 @@ use crate::delegate::delegate;
 use crate::error::Error;
 use crate::graph::OperatorId;
 use crate::record::Record;
-use crate::tail::{Flow, Flush, Pulled, Tail};
+use crate::tail::{Flow, Flush, Pulled, Tail, Way};
 use crate::time::{Instant, Timestamp};
 
 /// The head of such a stage: all that is left for it is to say when there is nothing more to read.
+/// Of what it hands over there is none, so that the stage around it is the same for all records.
 pub(super) struct PumpHead(pub(super) Arc<JobShared>);
 
-impl<T> Head<T> for PumpHead {
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Batch<T>, Error>> {
+impl Head<Infallible> for PumpHead {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Batch<Infallible>, Error>> {
         if self.0.drain.is_cancelled() {
             return Poll::Ready(Ok(Batch { end: true, ..Batch::new() }));
         }
@@ -29,7 +31,7 @@ impl<T> Head<T> for PumpHead {
         true
     }
 
-    fn recycle(&mut self, _records: Vec<Record<T>>) {}
+    fn recycle(&mut self, _records: Vec<Record<Infallible>>) {}
 
     fn finish(&mut self) {}
 }
@@ -49,6 +51,20 @@ const SMALL: usize = 64;
 impl<I: Iterator, N: Tail<I::Item>> Pump<I, N> {
     pub(super) const fn new(items: I, next: N, seat: Seat) -> Self {
         Self { items: Some(items), next, seat, watched: false }
+    }
+
+    // A function for each way: of two loops in one, the compiler makes less of either.
+    #[inline(never)]
+    fn pull_by(
+        &mut self,
+        limit: usize,
+        pulled: &mut Pulled,
+        push: impl Fn(&mut N, Record<I::Item>) -> Flow,
+    ) -> Flow {
+        let pumped = self.with_items(|items, next, seat| {
+            pump(items, seat, limit, pulled, |item| push(next, Record::new(item)))
+        });
+        pumped.unwrap_or(Flow::More)
     }
 
     /// Lets `act` at the iterator, if there still is one, and at what it feeds.
@@ -127,12 +143,12 @@ impl<T> Drop for Growth<'_, T> {
 /// itself: then they are not moved out of an `Option` first.
 #[allow(clippy::inline_always, reason = "the iterator would live in memory")]
 #[inline(always)]
-fn pump<I: Iterator, N: Tail<I::Item>>(
+fn pump<I: Iterator>(
     items: &mut I,
-    next: &mut N,
     seat: &Seat,
     limit: usize,
     pulled: &mut Pulled,
+    mut push: impl FnMut(I::Item) -> Flow,
 ) -> Flow {
     if limit == 0 {
         return Flow::More;
@@ -142,7 +158,7 @@ fn pump<I: Iterator, N: Tail<I::Item>>(
     let guard = seat.guard();
     let flow = items.try_for_each(|item| {
         tally.left -= 1;
-        match next.push(Record::new(item)) {
+        match push(item) {
             Flow::More if tally.left > 0 => ControlFlow::Continue(()),
             flow => ControlFlow::Break(flow),
         }
@@ -153,12 +169,12 @@ fn pump<I: Iterator, N: Tail<I::Item>>(
 }
 
 /// As [`pump`], where whoever looks why the stage is slow is to see its source at work, too.
-fn pump_watched<I: Iterator, N: Tail<I::Item>>(
+fn pump_watched<I: Iterator>(
     items: &mut I,
-    next: &mut N,
     seat: &Seat,
     limit: usize,
     pulled: &mut Pulled,
+    mut push: impl FnMut(I::Item) -> Flow,
 ) -> Flow {
     let mut tally = Tally { left: limit, limit, pulled };
     while tally.left > 0 {
@@ -172,7 +188,7 @@ fn pump_watched<I: Iterator, N: Tail<I::Item>>(
             break;
         };
         tally.left -= 1;
-        if next.push_watched(Record::new(item)) == Flow::Stop {
+        if push(item) == Flow::Stop {
             return Flow::Stop;
         }
     }
@@ -193,22 +209,27 @@ impl Drop for Tally<'_> {
     }
 }
 
-impl<I: Iterator<Item: Send> + Send, N: Tail<I::Item>> Tail<I::Item> for Pump<I, N> {
+impl<I: Iterator<Item: Send> + Send, N: Tail<I::Item>> Tail<Infallible> for Pump<I, N> {
     fn pull(&mut self, limit: usize, pulled: &mut Pulled) -> Flow {
-        let flow = if self.watched {
-            self.with_items(|items, next, seat| pump_watched(items, next, seat, limit, pulled))
-        } else {
-            self.with_items(|items, next, seat| match collect(items, next, seat, limit, pulled) {
-                Ok(left) => pump(items, next, seat, left, pulled),
-                Err(flow) => flow,
-            })
-        };
-        flow.unwrap_or(Flow::More)
+        if self.watched {
+            let pumped = self.with_items(|items, next, seat| {
+                pump_watched(items, seat, limit, pulled, |item| next.push_apart(Record::new(item)))
+            });
+            return pumped.unwrap_or(Flow::More);
+        }
+        let collected =
+            self.with_items(|items, next, seat| collect(items, next, seat, limit, pulled));
+        match collected.unwrap_or(Ok(0)) {
+            Ok(left) if self.next.way() == Way::Counted => {
+                self.pull_by(left, pulled, N::push_counted)
+            }
+            Ok(left) => self.pull_by(left, pulled, N::push),
+            Err(flow) => flow,
+        }
     }
 
-    // Nothing comes from anywhere else, and the chain is compiled into one loop only.
-    fn push(&mut self, record: Record<I::Item>) -> Flow {
-        self.next.push_apart(record)
+    fn push(&mut self, record: Record<Infallible>) -> Flow {
+        match record.value {}
     }
 
     fn watch(&mut self, on: bool) {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::stage::POLL_MAX;
+use super::shell::POLL_MAX;
 use crate::metrics::StageCounters;
 use crate::sync::{Mutex, lock};
 use crate::time::{Clock, Instant};

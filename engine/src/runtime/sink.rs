@@ -147,8 +147,8 @@ impl<T: Send + 'static> SinkTail<T> {
     /// # Errors
     ///
     /// What the factory returns, with the operator's name.
-    pub fn new<M>(
-        run: &mut Run<'_, M>,
+    pub fn new(
+        run: &mut Run<'_>,
         operator: OperatorId,
         instance: usize,
         factory: &impl SinkFactory<Sink: Sink<Item = T>>,

@@ -8,14 +8,13 @@ use std::task::{Context, Poll};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::job::JobShared;
-use super::pump::{Pump, PumpHead};
+use super::pump::Pump;
 use super::{Head, Run, Seat};
-use crate::batch::Batch;
+use crate::batch::{Batch, default_batch};
 use crate::chain::Chain;
 use crate::delegate::Whole;
 use crate::error::{Error, OperatorError};
 use crate::graph::OperatorId;
-use crate::metrics::Counting;
 use crate::record::Record;
 use crate::source::{Entrance, Source, SourceBatch, SourceContext, SourceFactory, SourceStatus};
 use crate::tail::Tail;
@@ -39,9 +38,9 @@ impl<F: SourceFactory> Chain for FromSource<F> {
     type Item = <F::Source as Source>::Item;
     const ALONE: bool = F::ALONE;
 
-    fn finish<M: Counting, N: Tail<Self::Item> + 'static>(
+    fn finish<N: Tail<Self::Item> + 'static>(
         &self,
-        run: &mut Run<'_, M>,
+        run: &mut Run<'_>,
         instance: usize,
         next: N,
     ) -> Result<(), Error> {
@@ -54,18 +53,13 @@ impl<F: SourceFactory> Chain for FromSource<F> {
 }
 
 /// Where a source goes in: at the head of the stage that `next` is the rest of.
-struct Begin<'r, 'j, M, N> {
-    run: &'r mut Run<'j, M>,
+struct Begin<'r, 'j, N> {
+    run: &'r mut Run<'j>,
     seat: Seat,
     next: N,
 }
 
-impl<T, M, N> Entrance<T> for Begin<'_, '_, M, N>
-where
-    T: Send + 'static,
-    M: Counting,
-    N: Tail<T> + 'static,
-{
+impl<T: Send + 'static, N: Tail<T> + 'static> Entrance<T> for Begin<'_, '_, N> {
     type Entered = ();
 
     fn source(self, source: impl Source<Item = T>) {
@@ -78,9 +72,8 @@ where
 
     fn items(self, items: impl Iterator<Item = T> + Send + 'static) {
         let Self { run, seat, next } = self;
-        let limit = run.pull_records::<T>();
-        let head = PumpHead(Arc::clone(run.shared()));
-        run.stage_that_pulls(limit, Box::new(head), Box::new(Pump::new(items, next, seat)));
+        let pump = Box::new(Pump::new(items, next, seat));
+        run.stage_that_pulls(const { default_batch::<T>() }, pump);
     }
 }
 

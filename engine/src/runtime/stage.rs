@@ -3,35 +3,16 @@
 //! It is a state machine of plain functions and no `async fn`, so that the loop over a batch is
 //! never compiled into a future, and it is generic over the record type alone, not over the chain.
 
-use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use super::{Head, StageEnd};
-use crate::batch::{Batch, default_batch};
+use super::Head;
+use super::shell::{POLL_MAX, Shell, Step};
+use crate::batch::Batch;
 use crate::error::Error;
-use crate::metrics::{Doing, StageCounters};
+use crate::metrics::Doing;
 use crate::record::Record;
 use crate::tail::{Flow, Flush, Pulled, Tail};
-use crate::time::{Clock, Instant, Sleep};
-
-/// How long one poll may last before the stage lets others run. tokio looks at timers and sockets
-/// between polls only.
-pub(super) const POLL_MAX: Duration = Duration::from_micros(200);
-/// The same in steps, for a clock that stands still.
-const STEPS_MAX: usize = 1024;
-/// The steps of a stage that shares its task with those behind it before they have their turn: some
-/// two batches, so that what it hands them is still in the cache.
-const STEPS_SHARING: usize = 4;
-/// How often in a row a stage may be queued again at once, before it lets the runtime look at its
-/// timers and sockets.
-const REQUEUES_MAX: usize = 4;
-/// How long one uninterrupted run through the kernel should last at most.
-const SLICE_MAX: Duration = Duration::from_micros(100);
-/// How many records the first slice has, when nothing is known of their cost.
-const SLICE_START: usize = 8;
+use crate::time::Instant;
 
 /// A stage whose record type is forgotten.
 pub(super) trait RunnableStage: Send {
@@ -52,27 +33,22 @@ pub(super) trait RunnableStage: Send {
 pub(super) struct Stage<T> {
     head: Box<dyn Head<T>>,
     kernel: Box<dyn Tail<T>>,
-    clock: Clock,
-    counters: Arc<StageCounters>,
+    shell: Shell,
     batch: Batch<T>,
     spare: Vec<Record<T>>,
     /// How many records the batch had when the kernel was given it.
     offered: usize,
-    /// Of a kernel that reads for itself: how many records at most, whether the head has given it
-    /// leave to, which is good for one slice, and what has been read and not counted yet.
+    /// Of a kernel that reads for itself: how many records at most and how many are a batch,
+    /// whether the head has given it leave to, which is good for one slice, and what has been read
+    /// and not counted yet.
     leave: usize,
+    batch_records: usize,
     may_pull: bool,
     pulled: Pulled,
     /// How many batches the last step has read, which are as good as steps.
     read: usize,
-    /// The steps that a poll may take.
-    steps: usize,
-    /// It lets those that share its task go on, and not the rest of the runtime.
-    shares: bool,
     /// Whether operators say when they are at work.
     watching: bool,
-    /// The records that the next slice may take.
-    slice: usize,
     /// Somebody behind the stage has asked for records.
     wanted: bool,
     /// The kernel answered a stop, and has not answered `More` since.
@@ -83,57 +59,35 @@ pub(super) struct Stage<T> {
     enough: bool,
     /// The kernel has been told of the end.
     ending: bool,
-    timer: Option<(Instant, Sleep)>,
-    requeues: usize,
-    end: Arc<StageEnd>,
-}
-
-enum Step {
-    Again,
-    /// As `Again`, by one who has just read the clock, or done nothing since.
-    AgainAt(Instant),
-    Wait(Doing),
-    Finished,
 }
 
 impl<T> Stage<T> {
-    pub(super) fn new(
-        head: Box<dyn Head<T>>,
-        kernel: Box<dyn Tail<T>>,
-        clock: Clock,
-        counters: Arc<StageCounters>,
-        end: Arc<StageEnd>,
-    ) -> Self {
+    pub(super) fn new(head: Box<dyn Head<T>>, kernel: Box<dyn Tail<T>>, shell: Shell) -> Self {
         Self {
             head,
             kernel,
-            clock,
-            counters,
+            shell,
             batch: Batch::new(),
             spare: Vec::new(),
             offered: 0,
             leave: 0,
+            batch_records: 1,
             may_pull: false,
             pulled: Pulled::default(),
             read: 0,
-            steps: STEPS_MAX,
-            shares: false,
             watching: false,
-            slice: SLICE_START,
             wanted: false,
             stopped: false,
             idle: false,
             enough: false,
             ending: false,
-            timer: None,
-            requeues: 0,
-            end,
         }
     }
 
-    /// Lets the kernel read up to `records` for itself whenever the head gives a batch.
-    pub(super) const fn pulling(mut self, records: usize) -> Self {
-        self.leave = records;
+    /// Lets the kernel read up to `records` for itself whenever the head gives a batch, and takes
+    /// as many as `batch_records` of them for one.
+    pub(super) const fn pulling(mut self, records: usize, batch_records: usize) -> Self {
+        (self.leave, self.batch_records) = (records, batch_records);
         self
     }
 
@@ -187,34 +141,23 @@ impl<T> Stage<T> {
     /// when it was through.
     fn run_slice(&mut self, before: Instant) -> Instant {
         self.offered = self.batch.records.len();
-        let slow = self.slice <= SLICE_START;
+        let slow = self.shell.is_slow();
         if slow != self.watching {
             self.watching = slow;
             self.kernel.watch(slow);
         }
         let last_mark = self.batch.marks.last().map(|mark| mark.watermark);
         let flow = if std::mem::take(&mut self.may_pull) {
-            self.kernel.pull(self.slice.min(self.leave), &mut self.pulled)
+            self.kernel.pull(self.shell.slice.min(self.leave), &mut self.pulled)
         } else {
-            self.kernel.run(&mut self.batch, self.slice, &mut self.spare)
+            self.kernel.run(&mut self.batch, self.shell.slice, &mut self.spare)
         };
         self.stopped = flow == Flow::Stop;
         let taken = self.count_taken();
         if let Some(watermark) = last_mark.filter(|_| self.batch.marks.is_empty()) {
-            self.counters.watermark.set(watermark);
+            self.shell.counters.watermark.set(watermark);
         }
-        let after = self.clock.now();
-        let spent = after.saturating_since(before);
-        self.counters.running.record_mean(spent, taken as u64);
-        if spent > SLICE_MAX {
-            let affordable = taken as u128 * SLICE_MAX.as_nanos() / spent.as_nanos().max(1);
-            self.slice = usize::try_from(affordable).unwrap_or(usize::MAX).max(1);
-        } else if taken == self.slice && spent < SLICE_MAX / 2 {
-            // Only a whole slice says that more would have been good: small batches, however many,
-            // must not teach it to swallow a large one of slow records.
-            self.slice = self.slice.saturating_mul(2);
-        }
-        after
+        self.shell.learn(before, taken)
     }
 
     /// Counts what the kernel has taken of the batch it was given, or read.
@@ -222,10 +165,10 @@ impl<T> Stage<T> {
         let left = self.batch.records.len() + self.spare.len();
         let pulled = std::mem::take(&mut self.pulled);
         self.batch.end |= pulled.ended;
-        self.read = pulled.records / const { default_batch::<T>() };
-        self.counters.given.add(pulled.records as u64);
+        self.read = pulled.records / self.batch_records;
+        self.shell.counters.given.add(pulled.records as u64);
         let taken = std::mem::take(&mut self.offered).saturating_sub(left) + pulled.records;
-        self.counters.records_in.add(taken as u64);
+        self.shell.counters.records_in.add(taken as u64);
         taken
     }
 
@@ -252,7 +195,7 @@ impl<T> Stage<T> {
             }
             if self.kernel.next_timer().is_none_or(|due| due > now) {
                 self.progress(cx)?;
-                self.counters.activity.work_at(self.kernel.holder());
+                self.shell.counters.activity.work_at(self.kernel.holder());
                 return Ok(self.wait_for_timer(cx, Doing::AwaitsItself));
             }
             // Whether what was held back behind the timer is out is for `resume` to say.
@@ -285,7 +228,7 @@ impl<T> Stage<T> {
         // that, as it does for everything else.
         self.enough = true;
         self.head.finish();
-        self.counters.unwanted.add(self.batch.records.len() as u64);
+        self.shell.counters.unwanted.add(self.batch.records.len() as u64);
         self.may_pull = false;
         let (end, idle) = (true, self.idle);
         self.batch = Batch { end, idle, ..Batch::new() };
@@ -309,8 +252,8 @@ impl<T> Stage<T> {
             Poll::Ready(batch) => {
                 self.may_pull = self.leave > 0 && !batch.end;
                 self.batch = batch;
-                self.counters.batches.add(1);
-                self.counters.given.add(self.batch.records.len() as u64);
+                self.shell.counters.batches.add(1);
+                self.shell.counters.given.add(self.batch.records.len() as u64);
                 if self.idle && (!self.batch.is_spent() || self.may_pull) {
                     // Before the first record, or an edge that fills up midway carries them on
                     // as those of an idle input.
@@ -338,62 +281,33 @@ impl<T> Stage<T> {
     }
 
     fn wait_for_timer(&mut self, cx: &mut Context<'_>, waits: Doing) -> Step {
-        let Some(due) = self.kernel.next_timer() else {
-            return Step::Wait(waits);
-        };
-        let timer = match self.timer.take() {
-            Some(timer) if timer.0 == due => timer,
-            _ => (due, self.clock.sleep_until(due)),
-        };
-        let (_, sleep) = self.timer.insert(timer);
-        if std::pin::Pin::new(sleep).poll(cx).is_ready() {
-            self.timer = None;
-            return Step::Again;
-        }
-        Step::Wait(waits)
-    }
-}
-
-impl<T> Stage<T> {
-    /// Ends a poll that is long enough. If it `woke` the stage behind, that one waits on this
-    /// worker, where no other can fetch it: so this stage is what another worker may go on with,
-    /// and the two get to work side by side.
-    fn let_others_run(&mut self, cx: &mut Context<'_>, woke: bool) {
-        if woke && self.requeues < REQUEUES_MAX {
-            self.requeues += 1;
-            return super::spawn::requeue(cx);
-        }
-        self.requeues = 0;
-        super::spawn::yield_now(cx);
+        self.shell.wait(cx, self.kernel.next_timer(), waits)
     }
 }
 
 impl<T: Send> RunnableStage for Stage<T> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let started = self.clock.now();
-        self.counters.activity.work(started);
+        let started = self.shell.begin();
         if let Err(error) = self.progress(cx) {
             self.kernel.publish();
             return Poll::Ready(Err(error));
         }
-        let woken = self.counters.woken.get();
+        let woken = self.shell.counters.woken.get();
         let enough = started + POLL_MAX;
         let mut now = started;
-        let mut steps = self.steps;
+        let mut steps = self.shell.steps;
         while steps > 0 {
             now = match self.step(cx, now) {
-                Ok(Step::Again) => self.clock.now(),
+                Ok(Step::Again) => self.shell.clock.now(),
                 Ok(Step::AgainAt(now)) => now,
                 Ok(Step::Wait(waits)) => {
                     self.kernel.publish();
-                    let moved = self.counters.records_in.get() + self.counters.batches.get();
-                    self.counters.activity.wait(waits, self.clock.now(), moved);
+                    self.shell.rest(waits);
                     return Poll::Pending;
                 }
                 Ok(Step::Finished) => {
                     self.kernel.publish();
-                    self.counters.finished.store(true, Relaxed);
-                    self.end.finish();
+                    self.shell.finish();
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) => {
@@ -407,20 +321,17 @@ impl<T: Send> RunnableStage for Stage<T> {
             }
         }
         self.kernel.publish();
-        if self.shares {
-            cx.waker().wake_by_ref();
-        } else {
-            self.let_others_run(cx, self.counters.woken.get() != woken);
-        }
+        let woke = self.shell.counters.woken.get() != woken;
+        self.shell.let_others_run(cx, woke);
         Poll::Pending
     }
 
     fn limit(&mut self, steps: usize, slice: usize) {
-        (self.steps, self.slice) = (steps, slice);
+        self.shell.limit(steps, slice);
     }
 
     fn share(&mut self) {
-        (self.steps, self.shares) = (STEPS_SHARING, true);
+        self.shell.share();
     }
 
     fn publish(&mut self) {

@@ -35,7 +35,6 @@ use crate::time::{Timestamp, VirtualClock};
 /// ```
 /// use millstream_engine::chain::{Boundary, Chain};
 /// # use millstream_engine::graph::{Blueprint, Role, StageBlueprint, StageDraft};
-/// # use millstream_engine::metrics::Counting;
 /// # use millstream_engine::runtime::{FromSource, Run, SinkTail};
 /// # use millstream_engine::sink::{Sink, SinkFactory};
 /// # use millstream_engine::source::SourceFactory;
@@ -46,7 +45,7 @@ use crate::time::{Timestamp, VirtualClock};
 /// # impl<C: Chain, F: SinkFactory<Sink: Sink<Item = C::Item>> + Send + 'static> StageBlueprint
 /// #     for ToSink<C, F>
 /// # {
-/// #     fn build<M: Counting>(&self, run: &mut Run<'_, M>, at: usize) -> Result<(), Error> {
+/// #     fn build(&self, run: &mut Run<'_>, at: usize) -> Result<(), Error> {
 /// #         let tail = SinkTail::new(run, self.2, at, &self.1)?;
 /// #         self.0.finish(run, at, tail)
 /// #     }

@@ -18,7 +18,7 @@ pub struct SideProbe<T> {
 pub(super) fn side_probe<T: Send + 'static>(room: usize) -> (Outbox<T>, SideProbe<T>) {
     // Batches of one record, so that none waits for another.
     let (sender, receiver) = channel(Capacity::records(room, 1));
-    let outbox = Outbox::new(sender, None, Arc::from("side output"), Arc::default());
+    let outbox = Outbox::to(sender, Arc::from("side output"));
     (outbox, SideProbe { receiver, ended: false })
 }
 

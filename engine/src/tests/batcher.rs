@@ -8,18 +8,16 @@ use super::{DUE, Hold, Repeat, Seen, Slot, at, flush};
 use crate::batch::{Barrier, Batch};
 use crate::batcher::Batcher;
 use crate::link::Link;
-use crate::metrics::{ByOperator, Counter};
+use crate::link_state::LinkState;
+use crate::metrics::Counter;
 use crate::operator::Operator;
 use crate::record::Record;
 use crate::runtime::Seat;
 use crate::tail::{Flow, Flush, Tail};
 use crate::time::Instant;
 
-fn link<O: Operator<u32, Out = u32>, N: Tail<u32>>(
-    operator: O,
-    next: N,
-) -> Link<u32, O, N, ByOperator> {
-    Link::new(operator, next, Seat::alone(O::NAME))
+fn link<O: Operator<u32, Out = u32>, N: Tail<u32>>(operator: O, next: N) -> Link<u32, O, N> {
+    Link::new(operator, next, LinkState::new(Seat::alone(O::NAME), true))
 }
 
 fn boxed(next: impl Tail<u32> + 'static, limit: usize) -> Batcher<u32> {

@@ -9,7 +9,7 @@ use crate::batch::Barrier;
 use crate::edge::{Capacity, Outbox, Received, channel};
 use crate::error::ErrorKind;
 use crate::link::Link;
-use crate::metrics::ByOperator;
+use crate::link_state::LinkState;
 use crate::operator::{Collector, Operator, SideOutput};
 use crate::record::Record;
 use crate::runtime::Seat;
@@ -17,11 +17,8 @@ use crate::state::{StateError, StateWriter};
 use crate::tail::{Flow, Flush, Tail};
 use crate::time::Instant;
 
-fn link<O: Operator<u32, Out = u32>, N: Tail<u32>>(
-    operator: O,
-    next: N,
-) -> Link<u32, O, N, ByOperator> {
-    Link::new(operator, next, Seat::alone(O::NAME))
+fn link<O: Operator<u32, Out = u32>, N: Tail<u32>>(operator: O, next: N) -> Link<u32, O, N> {
+    Link::new(operator, next, LinkState::new(Seat::alone(O::NAME), true))
 }
 
 #[test]
@@ -110,18 +107,18 @@ fn counts_what_is_filtered_added_and_thrown_away() {
     let slot = Slot::with_room(100);
     let seat = Seat::alone("repeat");
     let mut chain =
-        Link::<u32, _, _, ByOperator>::new(Repeat::new(true), slot.clone(), seat.clone());
-    let counted = |chain: &mut Link<u32, Repeat, Slot, ByOperator>| {
+        Link::<u32, _, _>::new(Repeat::new(true), slot.clone(), LinkState::new(seat.clone(), true));
+    let counted = |chain: &mut Link<u32, Repeat, Slot>| {
         chain.publish();
         (seat.counters().filtered.get(), seat.counters().added.get())
     };
-    assert_eq!(chain.push(0.into()), Flow::More);
-    assert_eq!(chain.push(1.into()), Flow::More);
+    assert_eq!(chain.push_counted(0.into()), Flow::More);
+    assert_eq!(chain.push_counted(1.into()), Flow::More);
     assert_eq!(counted(&mut chain), (1, 0));
-    assert_eq!(chain.push(5.into()), Flow::More);
+    assert_eq!(chain.push_counted(5.into()), Flow::More);
     assert_eq!(counted(&mut chain), (1, 4));
     slot.lock().room = 1;
-    assert_eq!(chain.push(3.into()), Flow::Stop);
+    assert_eq!(chain.push_counted(3.into()), Flow::Stop);
     slot.finish();
     assert_eq!(chain.resume(), Flow::More);
     assert_eq!(counted(&mut chain), (3, 6), "two of them never came out");
@@ -209,9 +206,10 @@ fn a_panic_leaves_the_name_of_the_operator_and_its_counts() {
     let outer = Seat::alone("outer");
     let mut inner = Seat::alone("inner");
     inner.culprit = Arc::clone(&outer.culprit);
-    let chain = Link::<u32, _, _, ByOperator>::new(Panic, slot.clone(), inner);
-    let mut chain = Link::<u32, _, _, ByOperator>::new(Repeat::new(false), chain, outer.clone());
-    let push = std::panic::AssertUnwindSafe(|| chain.push(3.into()));
+    let chain = Link::<u32, _, _>::new(Panic, slot.clone(), LinkState::new(inner, true));
+    let mut chain =
+        Link::<u32, _, _>::new(Repeat::new(false), chain, LinkState::new(outer.clone(), true));
+    let push = std::panic::AssertUnwindSafe(|| chain.push_counted(3.into()));
     std::panic::catch_unwind(push).expect_err("it panics");
     assert_eq!(outer.culprit.get().map(|name| &**name), Some("inner"));
     chain.publish();
@@ -312,7 +310,7 @@ impl Operator<u32> for Odds {
 #[test]
 fn a_side_output_without_room_stops_the_chain_and_is_not_overtaken() {
     let (sender, mut receiver) = channel(Capacity::records(1, 1));
-    let side = Outbox::new(sender, None, Arc::from("odds"), Arc::default());
+    let side = Outbox::to(sender, Arc::from("odds"));
     let slot = Slot::with_room(9);
     let mut chain = link(Odds(Some(side)), slot.clone());
     assert_eq!(chain.push(1.into()), Flow::More);
@@ -321,7 +319,7 @@ fn a_side_output_without_room_stops_the_chain_and_is_not_overtaken() {
     assert!(!super::flush(&mut chain, Flush::Room));
     assert_eq!(chain.resume(), Flow::Stop);
     let mut seen = Vec::new();
-    let mut poll = |chain: &mut Link<u32, Odds, Slot, ByOperator>| {
+    let mut poll = |chain: &mut Link<u32, Odds, Slot>| {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         while let std::task::Poll::Ready(Received::Batch(batch)) = receiver.poll_recv(&mut cx) {
             seen.extend(batch.records.iter().map(|record| Value(record.value)));

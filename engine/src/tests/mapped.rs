@@ -8,7 +8,7 @@ use crate::OperatorError;
 use crate::batch::{Barrier, Batch, Mark};
 use crate::error::Error;
 use crate::link::Link;
-use crate::metrics::ByStage;
+use crate::link_state::LinkState;
 use crate::operator::{Collector, Operator};
 use crate::random::Random;
 use crate::record::Record;
@@ -144,7 +144,7 @@ impl Tail<u32> for &mut Buffer {
 /// A link in front of the buffer, which the test looks at.
 fn chain(buffer: &mut Buffer) -> impl Tail<u32> + use<'_> {
     let seat = Seat::alone(AddThousand::NAME);
-    Link::<_, _, _, ByStage>::new(AddThousand, buffer, seat)
+    Link::<_, _, _>::new(AddThousand, buffer, LinkState::new(seat, false))
 }
 
 fn batch(values: impl IntoIterator<Item = u32>) -> Batch<u32> {

@@ -100,6 +100,7 @@ impl<F: Future, M> Slots<F, M> {
 
     /// Begins a future, and polls it once: then it knows whom to wake. What is ready at once comes
     /// back with what was given.
+    #[inline]
     pub(super) fn start(
         &mut self,
         cx: &mut Context<'_>,

@@ -7,7 +7,6 @@ use std::task::Context;
 
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::graph::StageDraft;
-use millstream_engine::metrics::Counting;
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::{OperatorContext, Run};
 use millstream_engine::tail::Tail;
@@ -28,9 +27,9 @@ pub struct Group<T>(PhantomData<fn() -> T>);
 impl<T: Send + 'static> Chain for Group<T> {
     type Item = T;
 
-    fn finish<M: Counting, N: Tail<T> + 'static>(
+    fn finish<N: Tail<T> + 'static>(
         &self,
-        _run: &mut Run<'_, M>,
+        _run: &mut Run<'_>,
         _instance: usize,
         _next: N,
     ) -> Result<(), Error> {

@@ -5,7 +5,6 @@ use std::fmt;
 use millstream_engine::chain::{Boundary, Chain, Via};
 use millstream_engine::edge::Keyed;
 use millstream_engine::key::{KeyOf, stable_hash};
-use millstream_engine::metrics::Counting;
 use millstream_engine::operator::{Collector, Operator};
 use millstream_engine::runtime::Run;
 use millstream_engine::tail::Tail;
@@ -42,9 +41,9 @@ impl<T, C, K> KeyedChain<T, C, K> {
 impl<T: Send + 'static, C: Chain<Item = T>, K: KeyOf<T>> Chain for KeyedChain<T, C, K> {
     type Item = Keyed<T>;
 
-    fn finish<M: Counting, N: Tail<Keyed<T>> + 'static>(
+    fn finish<N: Tail<Keyed<T>> + 'static>(
         &self,
-        run: &mut Run<'_, M>,
+        run: &mut Run<'_>,
         instance: usize,
         next: N,
     ) -> Result<(), Error> {

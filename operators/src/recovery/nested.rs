@@ -11,7 +11,6 @@ use millstream_engine::batch::Batch;
 use millstream_engine::chain::Chain;
 use millstream_engine::edge::{Capacity, Outbox, Received, Receiver, Sender, channel};
 use millstream_engine::graph::{OperatorId, Role, StageBlueprint};
-use millstream_engine::metrics::Counting;
 use millstream_engine::runtime::{JobHandle, JobOptions, Run};
 use millstream_engine::source::{AlreadyRead, Source, SourceBatch, SourceFactory, SourceStatus};
 use millstream_engine::time::Clock;
@@ -99,7 +98,7 @@ struct LeadOut<C: Chain> {
 }
 
 impl<C: Chain> StageBlueprint for LeadOut<C> {
-    fn build<M: Counting>(&self, run: &mut Run<'_, M>, instance: usize) -> Result<(), Error> {
+    fn build(&self, run: &mut Run<'_>, instance: usize) -> Result<(), Error> {
         let name = Arc::clone(run.seat(self.operator, instance).name());
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
         let sender = sender.ok_or_else(|| Error::operator(&name, AlreadyRead.into()))?;

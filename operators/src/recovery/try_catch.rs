@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use millstream_engine::batch::Barrier;
+use millstream_engine::batch::{Barrier, Batch};
 use millstream_engine::chain::{Chain, Via};
 use millstream_engine::edge::Outbox;
 use millstream_engine::graph::{EdgeOptions, OperatorId, Port, Role};
-use millstream_engine::metrics::{Counting, DropReason};
+use millstream_engine::metrics::DropReason;
 use millstream_engine::operator::{Operator, SideOutput};
 use millstream_engine::runtime::{Run, Seat};
-use millstream_engine::tail::{Flow, Flush, Tail};
+use millstream_engine::tail::{Flow, Flush, Tail, Way};
 use millstream_engine::time::{Clock, Instant, Timestamp};
 use millstream_engine::{Error, Record};
 
@@ -158,9 +158,9 @@ impl<T: Clone + Send + 'static, C: Chain<Item = T>> Chain for Entry<C> {
     type Item = T;
     const ALONE: bool = C::ALONE;
 
-    fn finish<M: Counting, N: Tail<T> + 'static>(
+    fn finish<N: Tail<T> + 'static>(
         &self,
-        run: &mut Run<'_, M>,
+        run: &mut Run<'_>,
         instance: usize,
         next: N,
     ) -> Result<(), Error> {
@@ -184,9 +184,9 @@ impl<S: Section> Chain for Exit<S> {
     type Item = S::Item;
     const ALONE: bool = S::ALONE;
 
-    fn finish<M: Counting, N: Tail<S::Item> + 'static>(
+    fn finish<N: Tail<S::Item> + 'static>(
         &self,
-        run: &mut Run<'_, M>,
+        run: &mut Run<'_>,
         instance: usize,
         next: N,
     ) -> Result<(), Error> {
@@ -278,13 +278,32 @@ impl<T: Clone + Send, N: Tail<T>> Tail<T> for EntryTail<T, N> {
         self.settle(Flow::Stop)
     }
 
-    fn push_watched(&mut self, record: Record<T>) -> Flow {
+    #[inline]
+    fn push_counted(&mut self, record: Record<T>) -> Flow {
         let copy = record.clone();
-        if self.next.push_watched(record) == Flow::More {
+        if self.next.push_counted(record) == Flow::More {
             return Flow::More;
         }
         self.current = Some(copy);
         self.settle(Flow::Stop)
+    }
+
+    fn push_apart(&mut self, record: Record<T>) -> Flow {
+        let copy = record.clone();
+        if self.next.push_apart(record) == Flow::More {
+            return Flow::More;
+        }
+        self.current = Some(copy);
+        self.settle(Flow::Stop)
+    }
+
+    #[inline]
+    fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
+        self.run_along(batch, limit, spare)
+    }
+
+    fn way(&self) -> Way {
+        self.next.way()
     }
 
     fn resume(&mut self) -> Flow {
@@ -399,11 +418,28 @@ impl<T, N: Tail<T>> Tail<T> for ExitTail<N> {
         self.next.push(record)
     }
 
-    fn push_watched(&mut self, record: Record<T>) -> Flow {
+    #[inline]
+    fn push_counted(&mut self, record: Record<T>) -> Flow {
         if self.gate.failed.load(Relaxed) {
             return Flow::More;
         }
-        self.next.push_watched(record)
+        self.next.push_counted(record)
+    }
+
+    fn push_apart(&mut self, record: Record<T>) -> Flow {
+        if self.gate.failed.load(Relaxed) {
+            return Flow::More;
+        }
+        self.next.push_apart(record)
+    }
+
+    #[inline]
+    fn run(&mut self, batch: &mut Batch<T>, limit: usize, spare: &mut Vec<Record<T>>) -> Flow {
+        self.run_along(batch, limit, spare)
+    }
+
+    fn way(&self) -> Way {
+        self.next.way()
     }
 
     fn resume(&mut self) -> Flow {

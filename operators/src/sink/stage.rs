@@ -3,7 +3,6 @@
 use millstream_engine::Error;
 use millstream_engine::chain::Chain;
 use millstream_engine::graph::{EdgeOptions, OperatorId, Port, Role, StageBlueprint};
-use millstream_engine::metrics::Counting;
 use millstream_engine::runtime::{Consumer, ConsumerTail, Run, SinkTail};
 use millstream_engine::sink::{Sink, SinkFactory};
 use millstream_engine::tail::EitherTail;
@@ -104,7 +103,7 @@ enum End<S> {
 }
 
 impl<C: Chain, S: Consumer<C::Item>> StageBlueprint for ToOne<C, S> {
-    fn build<M: Counting>(&self, run: &mut Run<'_, M>, instance: usize) -> Result<(), Error> {
+    fn build(&self, run: &mut Run<'_>, instance: usize) -> Result<(), Error> {
         let tail = match &self.end {
             End::Here(operator, consumer) => {
                 Some(EitherTail::First(ConsumerTail::new(run, *operator, instance, consumer)))
@@ -131,7 +130,7 @@ where
     C: Chain,
     F: SinkFactory<Sink: Sink<Item = C::Item>>,
 {
-    fn build<M: Counting>(&self, run: &mut Run<'_, M>, instance: usize) -> Result<(), Error> {
+    fn build(&self, run: &mut Run<'_>, instance: usize) -> Result<(), Error> {
         let tail = SinkTail::new(run, self.operator, instance, &self.factory)?;
         self.chain.finish(run, instance, tail)
     }
@@ -145,7 +144,7 @@ struct ToConsumer<C, S> {
 }
 
 impl<C: Chain, S: Consumer<C::Item>> StageBlueprint for ToConsumer<C, S> {
-    fn build<M: Counting>(&self, run: &mut Run<'_, M>, instance: usize) -> Result<(), Error> {
+    fn build(&self, run: &mut Run<'_>, instance: usize) -> Result<(), Error> {
         let tail = ConsumerTail::new(run, self.operator, instance, &self.consumer);
         self.chain.finish(run, instance, tail)
     }

@@ -7,8 +7,8 @@ use std::task::Poll;
 use super::Task;
 use crate::batch::{Barrier, Batch, Mark};
 use crate::edge::{
-    Broadcast, Capacity, Eager, EdgeProbe, EdgeStats, Forgiving, Outbox, Received, Receiver,
-    Routed, Router, Sorting, Terms, Weight, WhenFull, channel_with,
+    Broadcast, Capacity, Eager, EdgeProbe, EdgeStats, Forgiving, Origin, Outbox, Received,
+    Receiver, Routed, Router, Sorting, Terms, Weight, WhenFull, channel_with, merging,
 };
 use crate::error::OperatorError;
 use crate::metrics::Counter;
@@ -91,15 +91,15 @@ impl<R: Router<u32, Out = u32>> Side<R> {
             let weight: Option<Weight<u32>> = kind
                 .weighed
                 .then(|| -> Weight<u32> { Arc::new(|value: &u32| *value as usize % 32) });
-            let merge =
-                Arc::new(|waiting: &mut u32, next: u32| *waiting = waiting.wrapping_add(next));
+            let merge = merging(|waiting: &mut u32, next| *waiting = waiting.wrapping_add(next));
             let seat = Seat::alone("reader");
             let clock = VirtualClock::new().clock();
-            let terms = Terms::new(kind.when_full, Some(merge), seat, clock);
+            let terms = Terms::new(kind.when_full, seat, clock);
             let special = kind.when_full != WhenFull::Block;
             probes.push(sender.probe());
-            let outbox = Outbox::new(sender, weight, Arc::from("op"), Arc::clone(&cancelled));
-            outboxes.push(outbox.on_terms(special.then_some(terms)));
+            let origin = Origin::new(Arc::from("op"), Arc::clone(&cancelled));
+            let outbox = Outbox::from(sender, origin, weight);
+            outboxes.push(outbox.on_terms(special.then_some(terms), Some(merge)));
             receivers.push(receiver);
         }
         let routed = Routed::new(outboxes, router, Seat::alone("broadcast"));

@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use super::{Task, at, drain, receive, values};
 use crate::batch::{Barrier, Mark};
-use crate::edge::{Broadcast, Capacity, Outbox, Receiver, Routed, channel};
+use crate::edge::{Broadcast, Capacity, Origin, Outbox, Receiver, Routed, channel};
 use crate::error::ErrorKind;
 use crate::metrics::Counter;
 use crate::operator::SideOutput;
@@ -17,6 +17,7 @@ struct Setup {
     outbox: Outbox<u32>,
     receiver: Receiver<u32>,
     cancelled: Arc<Counter>,
+    woken: Arc<Counter>,
 }
 
 fn setup(capacity: Capacity, weighed: bool) -> Setup {
@@ -24,8 +25,10 @@ fn setup(capacity: Capacity, weighed: bool) -> Setup {
     let cancelled = Arc::<Counter>::default();
     let weight: Option<super::super::Weight<u32>> =
         if weighed { Some(Arc::new(|value: &u32| *value as usize)) } else { None };
-    let outbox = Outbox::new(sender, weight, Arc::from("op"), Arc::clone(&cancelled));
-    Setup { outbox, receiver, cancelled }
+    let woken = Arc::<Counter>::default();
+    let origin = Origin::new(Arc::from("op"), Arc::clone(&cancelled));
+    let outbox = Outbox::from(sender, Origin { woken: Some(Arc::clone(&woken)), ..origin }, weight);
+    Setup { outbox, receiver, cancelled, woken }
 }
 
 fn plain(records: usize, batch: usize) -> Setup {
@@ -277,9 +280,7 @@ fn what_is_collected_goes_as_if_it_had_been_pushed() {
 
 #[test]
 fn a_batch_that_finds_the_consumer_waiting_is_counted() {
-    let woken = Arc::<Counter>::default();
-    let Setup { outbox, mut receiver, .. } = plain(8, 1);
-    let mut outbox = outbox.waking(Arc::clone(&woken));
+    let Setup { mut outbox, mut receiver, woken, .. } = plain(8, 1);
     for (value, waits, expected) in [(1, false, 0), (2, true, 1), (3, false, 1), (4, true, 2)] {
         if waits {
             drain(&mut receiver);

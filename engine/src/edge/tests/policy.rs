@@ -8,8 +8,8 @@ use super::{Task, at, drain, receive, values};
 use crate::batch::{Barrier, Batch};
 use crate::edge::policy::Merge;
 use crate::edge::{
-    Broadcast, Capacity, EdgeFull, EdgeStats, Forgiving, Outbox, Receiver, Routed, Sorting, Terms,
-    Weight, WhenFull, channel_with,
+    Broadcast, Capacity, EdgeFull, EdgeStats, Forgiving, Origin, Outbox, Receiver, Routed, Sorting,
+    Terms, Weight, WhenFull, channel_with, merging,
 };
 use crate::metrics::Counter;
 use crate::operator::SideOutput;
@@ -48,9 +48,10 @@ fn sorted(
     let weight: Option<Weight<u32>> =
         if weighed { Some(Arc::new(|value: &u32| *value as usize)) } else { None };
     let seat = Seat::alone("reader");
-    let terms = Terms::new(when_full, merge, seat.clone(), clock.clock());
-    let outbox = Outbox::new(sender, weight, Arc::from("op"), Arc::<Counter>::default());
-    Setup { outbox: outbox.on_terms(Some(terms)), receiver, stats, clock, seat }
+    let terms = Terms::new(when_full, seat.clone(), clock.clock());
+    let origin = Origin::new(Arc::from("op"), Arc::<Counter>::default());
+    let outbox = Outbox::from(sender, origin, weight).on_terms(Some(terms), merge);
+    Setup { outbox, receiver, stats, clock, seat }
 }
 
 fn plain(records: usize, batch: usize, when_full: WhenFull) -> Setup {
@@ -58,7 +59,7 @@ fn plain(records: usize, batch: usize, when_full: WhenFull) -> Setup {
 }
 
 fn sums(records: usize, batch: usize, max: usize) -> Setup {
-    let merge: Merge<u32> = Arc::new(|waiting: &mut u32, next| *waiting += next);
+    let merge = merging(|waiting: &mut u32, next| *waiting += next);
     with(Capacity::records(records, batch), false, WhenFull::Conflate { max }, Some(merge))
 }
 
@@ -287,7 +288,7 @@ fn a_conflated_record_goes_before_the_barrier_and_the_end_without_waiting() {
 
 #[test]
 fn a_panic_in_a_merge_names_the_operator_behind_the_edge() {
-    let merge: Merge<u32> = Arc::new(|_, _| panic!("merged"));
+    let merge = merging(|_: &mut u32, _| panic!("merged"));
     let capacity = Capacity::records(1, 1);
     let mut all = with(capacity, false, WhenFull::Conflate { max: usize::MAX }, Some(merge));
     all.push([1, 2]);

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use millstream_engine::chain::Chain;
 use millstream_engine::graph::{OperatorId, Port, Role, StageBlueprint};
-use millstream_engine::metrics::Counting;
 use millstream_engine::runtime::{Run, SinkTail};
 use millstream_engine::sink::{SinkContext, SinkWith};
 use millstream_engine::{Error, OperatorError};
@@ -230,7 +229,7 @@ where
     C: Chain<Item = T>,
     W: BatchWriter<T>,
 {
-    fn build<M: Counting>(&self, run: &mut Run<'_, M>, instance: usize) -> Result<(), Error> {
+    fn build(&self, run: &mut Run<'_>, instance: usize) -> Result<(), Error> {
         let slot = Arc::new(LetterSlot::new());
         let (batching, writer) = (self.batching.clone(), self.writer.clone());
         let sink = Mutex::new(Some(BatchSink::new(batching, writer, Arc::clone(&slot))));
