@@ -1,7 +1,6 @@
 //! A stage whose source is an iterator: pumped straight into the chain, with no batch between.
 
 use std::convert::Infallible;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -59,10 +58,11 @@ impl<I: Iterator, N: Tail<I::Item>> Pump<I, N> {
         &mut self,
         limit: usize,
         pulled: &mut Pulled,
+        take: impl Fn(&mut I, &Seat) -> Option<I::Item>,
         push: impl Fn(&mut N, Record<I::Item>) -> Flow,
     ) -> Flow {
         let pumped = self.with_items(|items, next, seat| {
-            pump(items, seat, limit, pulled, |item| push(next, Record::new(item)))
+            pump(items, seat, limit, pulled, take, |item| push(next, Record::new(item)))
         });
         pumped.unwrap_or(Flow::More)
     }
@@ -139,8 +139,7 @@ impl<T> Drop for Growth<'_, T> {
     }
 }
 
-/// The hot loop, which the whole chain is compiled into. The iterator goes through its items by
-/// itself: then they are not moved out of an `Option` first.
+/// The hot loop, which the whole chain is compiled into.
 #[allow(clippy::inline_always, reason = "the iterator would live in memory")]
 #[inline(always)]
 fn pump<I: Iterator>(
@@ -148,40 +147,13 @@ fn pump<I: Iterator>(
     seat: &Seat,
     limit: usize,
     pulled: &mut Pulled,
-    mut push: impl FnMut(I::Item) -> Flow,
-) -> Flow {
-    if limit == 0 {
-        return Flow::More;
-    }
-    let mut tally = Tally { left: limit, limit, pulled };
-    // If it is an operator that panics, its name is there before the source's.
-    let guard = seat.guard();
-    let flow = items.try_for_each(|item| {
-        tally.left -= 1;
-        match push(item) {
-            Flow::More if tally.left > 0 => ControlFlow::Continue(()),
-            flow => ControlFlow::Break(flow),
-        }
-    });
-    guard.disarm();
-    tally.pulled.ended = flow.is_continue();
-    flow.break_value().unwrap_or(Flow::More)
-}
-
-/// As [`pump`], where whoever looks why the stage is slow is to see its source at work, too.
-fn pump_watched<I: Iterator>(
-    items: &mut I,
-    seat: &Seat,
-    limit: usize,
-    pulled: &mut Pulled,
+    take: impl Fn(&mut I, &Seat) -> Option<I::Item>,
     mut push: impl FnMut(I::Item) -> Flow,
 ) -> Flow {
     let mut tally = Tally { left: limit, limit, pulled };
     while tally.left > 0 {
         let guard = seat.guard();
-        seat.begin_work();
-        let item = items.next();
-        seat.end_work();
+        let item = take(items, seat);
         guard.disarm();
         let Some(item) = item else {
             tally.pulled.ended = true;
@@ -211,19 +183,24 @@ impl Drop for Tally<'_> {
 
 impl<I: Iterator<Item: Send> + Send, N: Tail<I::Item>> Tail<Infallible> for Pump<I, N> {
     fn pull(&mut self, limit: usize, pulled: &mut Pulled) -> Flow {
+        let next = |items: &mut I, _: &Seat| items.next();
         if self.watched {
-            let pumped = self.with_items(|items, next, seat| {
-                pump_watched(items, seat, limit, pulled, |item| next.push_apart(Record::new(item)))
-            });
-            return pumped.unwrap_or(Flow::More);
+            // Whoever looks why the stage is slow is to see its source at work, too.
+            let next = |items: &mut I, seat: &Seat| {
+                seat.begin_work();
+                let item = items.next();
+                seat.end_work();
+                item
+            };
+            return self.pull_by(limit, pulled, next, N::push_apart);
         }
         let collected =
             self.with_items(|items, next, seat| collect(items, next, seat, limit, pulled));
         match collected.unwrap_or(Ok(0)) {
             Ok(left) if self.next.way() == Way::Counted => {
-                self.pull_by(left, pulled, N::push_counted)
+                self.pull_by(left, pulled, next, N::push_counted)
             }
-            Ok(left) => self.pull_by(left, pulled, N::push),
+            Ok(left) => self.pull_by(left, pulled, next, N::push),
             Err(flow) => flow,
         }
     }
