@@ -21,9 +21,9 @@ pub(crate) struct Size(pub(crate) u64, pub(crate) &'static str);
 /// What every point, or the whole curve, is held to.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) enum Aim {
-    /// No point costs more than this.
-    AtMost(f64),
-    /// No point costs more than so many times the cheapest one of smaller size: no cliff.
+    /// No point costs more than this, and what none may cost more than.
+    AtMost { aim: f64, must: Option<f64> },
+    /// No point may cost more than so many times the cheapest one of smaller size: no cliff.
     Flat(f64),
     /// It is shown, and that is all.
     Shown,
@@ -60,6 +60,15 @@ impl Point {
     }
 }
 
+/// How a point compares with what it is held to.
+pub(crate) struct Verdict {
+    pub(crate) line: String,
+    /// It costs more than it may.
+    pub(crate) broken: bool,
+    /// It costs more than was aimed at.
+    pub(crate) missed: bool,
+}
+
 /// A curve as it came out.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Measured {
@@ -78,24 +87,39 @@ impl Measured {
         Self { name, question, x, y, aim: curve.aim, points }
     }
 
-    /// The points that miss what is aimed at, a line each.
-    pub(crate) fn missed(&self) -> Vec<String> {
+    /// What is to be said of each point that is held to something, and of every cliff.
+    pub(crate) fn verdicts(&self) -> Vec<Verdict> {
         let mut cheapest = f64::INFINITY;
-        let mut missed = Vec::new();
+        let mut verdicts = Vec::new();
         for point in &self.points {
             let cost = point.median();
-            let most = match self.aim {
-                Aim::AtMost(most) => most,
-                Aim::Flat(times) => times * cheapest,
-                Aim::Shown => f64::INFINITY,
-            };
-            cheapest = cheapest.min(cost);
-            if cost > most {
-                let (Self { name, y, .. }, label) = (self, &point.label);
-                missed.push(format!("{name}, {label}: {cost:.2} {y}, aimed at {most:.2}"));
+            let mut line = format!("{}, {}: {cost:.2} {}", self.name, point.label, self.y);
+            match self.aim {
+                Aim::AtMost { aim, must } => {
+                    let broken = must.is_some_and(|must| cost > must);
+                    if let Some(must) = must {
+                        let held = if broken { "**broken**" } else { "held" };
+                        line.push_str(&format!("; must be {must}: {held}"));
+                    }
+                    let missed = cost > aim;
+                    let reached = if missed { "missed" } else { "reached" };
+                    line.push_str(&format!("; aim {aim}: {reached}"));
+                    verdicts.push(Verdict { line, broken, missed });
+                }
+                Aim::Flat(times) if cost > times * cheapest => {
+                    line.push_str(&format!("; must be {:.2}: **broken**", times * cheapest));
+                    verdicts.push(Verdict { line, broken: true, missed: true });
+                }
+                Aim::Flat(_) | Aim::Shown => {}
             }
+            cheapest = cheapest.min(cost);
         }
-        missed
+        verdicts
+    }
+
+    /// Whether any point costs more than was aimed at.
+    pub(crate) fn misses(&self) -> bool {
+        self.verdicts().iter().any(|verdict| verdict.missed)
     }
 
     /// For the terminal.
@@ -107,7 +131,7 @@ impl Measured {
             let range = format!("{least:>10.2} to {most:.2}");
             lines.push(format!("{:<32} {median:>10.2} {range}", point.label));
         }
-        lines.extend(self.missed().into_iter().map(|missed| format!("missed: {missed}")));
+        lines.extend(self.verdicts().into_iter().map(|verdict| verdict.line));
         lines.join("\n")
     }
 }

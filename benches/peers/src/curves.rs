@@ -37,7 +37,10 @@ pub(crate) fn section(page: &mut String, curves: &[Measured]) {
             let _ = writeln!(page, "![{}](plots/{})\n", curve.name, plot_file(curve));
         }
         let aim = match curve.aim {
-            Aim::AtMost(most) => format!("Aimed at {} at most.\n\n", figure(most)),
+            Aim::AtMost { aim, must: None } => format!("Aimed at {} at most.\n\n", figure(aim)),
+            Aim::AtMost { aim, must: Some(must) } => {
+                format!("Must be {} at most; aimed at {}.\n\n", figure(must), figure(aim))
+            }
             Aim::Flat(times) => {
                 format!("Aimed at no point of more than {} times a smaller one.\n\n", figure(times))
             }
@@ -54,7 +57,7 @@ pub(crate) fn section(page: &mut String, curves: &[Measured]) {
 
 /// Sizes on a logarithmic axis, so that ten times as many are always as far away; costs from zero.
 pub(crate) fn plot(curve: &Measured) -> String {
-    let aim = if let Aim::AtMost(most) = curve.aim { most } else { 0.0 };
+    let aim = if let Aim::AtMost { aim, .. } = curve.aim { aim } else { 0.0 };
     let highest = curve.points.iter().map(|point| point.range().1).fold(aim, f64::max);
     let place = Place::of(&curve.points, highest);
     let mut svg = String::new();

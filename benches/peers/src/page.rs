@@ -18,7 +18,7 @@ pub(crate) fn page(
     notes: &Notes,
 ) -> Result<String, String> {
     let workloads = results.tables.iter().filter(|table| misses(table)).map(|table| &table.name);
-    let missing = scaling.iter().filter(|curve| !curve.missed().is_empty());
+    let missing = scaling.iter().filter(|curve| curve.misses());
     let missed = workloads.chain(missing.map(|curve| &curve.name)).map(String::as_str);
     let reasons = notes.about(missed)?;
     let mut page = String::from(
@@ -127,8 +127,8 @@ fn aims(page: &mut String, results: &Results, scaling: &[Measured]) {
             }
         }
     }
-    for missed in scaling.iter().flat_map(Measured::missed) {
-        let _ = writeln!(page, "- {missed}: missed");
+    for verdict in scaling.iter().flat_map(Measured::verdicts) {
+        let _ = writeln!(page, "- {}", verdict.line);
     }
 }
 

@@ -193,16 +193,28 @@ fn curve(aim: Aim, costs: &[(u64, f64)]) -> Measured {
 
 #[test]
 fn a_cliff_is_found_however_gently_it_begins() {
+    let lines = |curve: Measured| curve.verdicts().into_iter().map(|verdict| verdict.line);
     let flat = curve(Aim::Flat(3.0), &[(1, 8.0), (10, 2.0), (100, 5.0)]);
-    assert!(flat.missed().is_empty(), "{:?}", flat.missed());
+    assert_eq!(lines(flat).count(), 0);
     let cliff = curve(Aim::Flat(3.0), &[(1, 2.0), (10, 5.0), (100, 6.5)]);
-    assert_eq!(cliff.missed().len(), 1, "each is near the one before: {:?}", cliff.missed());
-    let high = curve(Aim::AtMost(4.0), &[(1, 4.0), (10, 4.5)]);
-    assert!(
-        high.missed()[0].contains("stages, <10>: 4.50 ns, aimed at 4.00"),
-        "{:?}",
-        high.missed()
+    assert!(cliff.misses(), "each is near the one before");
+    let cliff: Vec<_> = lines(cliff).collect();
+    assert_eq!(cliff, ["stages, <100>: 6.50 ns; must be 6.00: **broken**"]);
+}
+
+#[test]
+fn what_may_cost_so_much_is_told_from_what_should() {
+    let held = |must| {
+        let points = [(1, 3.0), (10, 4.5), (100, 6.0)];
+        curve(Aim::AtMost { aim: 4.0, must }, &points).verdicts()
+    };
+    let told = held(Some(5.0)).into_iter().map(|told| (told.broken, told.missed));
+    assert_eq!(told.collect::<Vec<_>>(), [(false, false), (false, true), (true, true)]);
+    assert_eq!(
+        held(Some(5.0))[1].line,
+        "stages, <10>: 4.50 ns; must be 5: held; aim 4: missed"
     );
+    assert_eq!(held(None)[2].line, "stages, <100>: 6.00 ns; aim 4: missed");
 }
 
 #[test]
@@ -219,7 +231,7 @@ fn the_page_shows_how_costs_grow_and_asks_why_when_they_grow_too_much() {
         "![stages](plots/scaling-stages.svg)",
         "| <10> | 8.00 | 4.00 to 16.0 |",
         "### stages\n\nCaches.",
-        "aimed at 6.00: missed",
+        "must be 6.00: **broken**",
     ] {
         assert!(page.contains(part), "{part}: {page}");
     }
