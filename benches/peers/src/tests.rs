@@ -210,10 +210,7 @@ fn what_may_cost_so_much_is_told_from_what_should() {
     };
     let told = held(Some(5.0)).into_iter().map(|told| (told.broken, told.missed));
     assert_eq!(told.collect::<Vec<_>>(), [(false, false), (false, true), (true, true)]);
-    assert_eq!(
-        held(Some(5.0))[1].line,
-        "stages, <10>: 4.50 ns; must be 5: held; aim 4: missed"
-    );
+    assert_eq!(held(Some(5.0))[1].line, "stages, <10>: 4.50 ns; must be 5: held; aim 4: missed");
     assert_eq!(held(None)[2].line, "stages, <100>: 6.00 ns; aim 4: missed");
 }
 
