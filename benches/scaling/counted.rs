@@ -66,6 +66,12 @@ fn main() {
 }
 "#;
 
+/// Two builds are laid out differently. With loops that begin where they please, the same number of
+/// instructions has taken 7 % less and 12 % more time than without the counters.
+const ALIGNED: &str = "-C llvm-args=--align-all-nofallthru-blocks=6";
+const ALIGNED_UNCOUNTED: &str =
+    "-C llvm-args=--align-all-nofallthru-blocks=6 --cfg millstream_uncounted";
+
 fn by_stage(case: u64) -> Result<f64, String> {
     let build = |name, flags| {
         let scratch = Scratch::new(name, flags, PROGRAM)?;
@@ -75,8 +81,8 @@ fn by_stage(case: u64) -> Result<f64, String> {
         scratch.build()?;
         Ok::<_, String>(scratch)
     };
-    let counting = build("counting", "")?;
-    let uncounted = build("uncounted", "--cfg millstream_uncounted")?;
+    let counting = build("counting", ALIGNED)?;
+    let uncounted = build("uncounted", ALIGNED_UNCOUNTED)?;
     let case = case.to_string();
     let run = |scratch: &Scratch| {
         let said = scratch.run(&case)?;

@@ -117,11 +117,6 @@ impl Measured {
         verdicts
     }
 
-    /// Whether any point costs more than was aimed at.
-    pub(crate) fn misses(&self) -> bool {
-        self.verdicts().iter().any(|verdict| verdict.missed)
-    }
-
     /// For the terminal.
     pub(crate) fn table(&self) -> String {
         let Self { name, question, y, .. } = self;

@@ -88,11 +88,11 @@ fn point(names: &[String]) -> Result<(), String> {
 
 fn run(arguments: &Arguments) -> Result<(), String> {
     let rounds = env::var("ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
-    let (mut measured, mut broken) = (Vec::new(), Vec::new());
+    let (mut measured, mut verdicts) = (Vec::new(), Vec::new());
     for curve in curves().filter(|curve| arguments.choose(curve)) {
         let one = measure(curve, rounds)?;
         println!("{}", one.table());
-        broken.extend(one.verdicts().into_iter().filter(|verdict| verdict.broken));
+        verdicts.extend(one.verdicts());
         measured.push(one);
     }
     if measured.is_empty() {
@@ -102,11 +102,11 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         let text = serde_json::to_string_pretty(&measured).map_err(|error| error.to_string())?;
         fs::write(path, text + "\n").map_err(|error| format!("{path}: {error}"))?;
     }
-    if arguments.check && !broken.is_empty() {
-        let lines: Vec<_> = broken.into_iter().map(|verdict| verdict.line).collect();
-        return Err(lines.join("\n"));
-    }
-    Ok(())
+    let missed = verdicts.iter().filter(|verdict| verdict.missed).count();
+    println!("\n{missed} of {} points miss what is aimed at", verdicts.len());
+    let broken = verdicts.into_iter().filter(|verdict| verdict.broken);
+    let broken: Vec<_> = broken.map(|verdict| verdict.line).collect();
+    if arguments.check && !broken.is_empty() { Err(broken.join("\n")) } else { Ok(()) }
 }
 
 /// All points in turn, round after round.

@@ -18,7 +18,8 @@ pub(crate) fn page(
     notes: &Notes,
 ) -> Result<String, String> {
     let workloads = results.tables.iter().filter(|table| misses(table)).map(|table| &table.name);
-    let missing = scaling.iter().filter(|curve| curve.misses());
+    let misses = |curve: &&Measured| curve.verdicts().iter().any(|verdict| verdict.missed);
+    let missing = scaling.iter().filter(misses);
     let missed = workloads.chain(missing.map(|curve| &curve.name)).map(String::as_str);
     let reasons = notes.about(missed)?;
     let mut page = String::from(
