@@ -432,13 +432,8 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>> Tail<In> for Link<In, O, N> {
         guard.disarm();
         if let Err(error) = looked {
             self.onward.state.fail(error);
-            return Poll::Ready(Err(self
-                .onward
-                .state
-                .held
-                .error
-                .take()
-                .unwrap_or_else(Error::aborted)));
+            let error = self.onward.state.take_error();
+            return Poll::Ready(Err(error.unwrap_or_else(Error::aborted)));
         }
         if let Some(side) = self.operator.side() {
             ready!(side.poll_flush(cx, flush))?;

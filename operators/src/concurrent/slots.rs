@@ -28,10 +28,10 @@ pub(super) struct Slots<F, M> {
     in_flight: usize,
     /// Whether the last look has not come to its end.
     interrupted: bool,
+    /// Whether that look has only just begun, and the driver has its turn before it goes on.
+    burst: bool,
     /// Whether the task has spent its budget, which is looked at when something was not ready.
     spent: bool,
-    /// Whether it has only just begun, and the driver is to have its turn before it goes on.
-    burst: bool,
     woken: Arc<Woken>,
 }
 
@@ -90,8 +90,8 @@ impl<F: Future, M> Slots<F, M> {
             first_free: 0,
             in_flight: 0,
             interrupted: false,
-            spent: false,
             burst: false,
+            spent: false,
             woken: Arc::default(),
         }
     }

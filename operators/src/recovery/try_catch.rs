@@ -262,6 +262,17 @@ impl<T: Clone + Send, N: Tail<T>> EntryTail<T, N> {
         None
     }
 
+    /// Pushes one of the ways, and keeps the original of what stopped it.
+    #[inline]
+    fn push_by(&mut self, record: Record<T>, push: impl Fn(&mut N, Record<T>) -> Flow) -> Flow {
+        let copy = record.clone();
+        if push(&mut self.next, record) == Flow::More {
+            return Flow::More;
+        }
+        self.current = Some(copy);
+        self.settle(Flow::Stop)
+    }
+
     fn is_full(&self) -> bool {
         self.caught.as_ref().is_some_and(SideOutput::is_full)
     }
@@ -270,31 +281,16 @@ impl<T: Clone + Send, N: Tail<T>> EntryTail<T, N> {
 impl<T: Clone + Send, N: Tail<T>> Tail<T> for EntryTail<T, N> {
     #[inline]
     fn push(&mut self, record: Record<T>) -> Flow {
-        let copy = record.clone();
-        if self.next.push(record) == Flow::More {
-            return Flow::More;
-        }
-        self.current = Some(copy);
-        self.settle(Flow::Stop)
+        self.push_by(record, N::push)
     }
 
     #[inline]
     fn push_counted(&mut self, record: Record<T>) -> Flow {
-        let copy = record.clone();
-        if self.next.push_counted(record) == Flow::More {
-            return Flow::More;
-        }
-        self.current = Some(copy);
-        self.settle(Flow::Stop)
+        self.push_by(record, N::push_counted)
     }
 
     fn push_apart(&mut self, record: Record<T>) -> Flow {
-        let copy = record.clone();
-        if self.next.push_apart(record) == Flow::More {
-            return Flow::More;
-        }
-        self.current = Some(copy);
-        self.settle(Flow::Stop)
+        self.push_by(record, N::push_apart)
     }
 
     #[inline]
@@ -409,28 +405,30 @@ pub struct ExitTail<N> {
     gate: Arc<Gate>,
 }
 
-impl<T, N: Tail<T>> Tail<T> for ExitTail<N> {
+impl<N> ExitTail<N> {
+    /// Pushes one of the ways, unless the section has failed: then it is on its way out.
     #[inline]
-    fn push(&mut self, record: Record<T>) -> Flow {
+    fn push_by<T>(&mut self, record: Record<T>, push: impl Fn(&mut N, Record<T>) -> Flow) -> Flow {
         if self.gate.failed.load(Relaxed) {
             return Flow::More;
         }
-        self.next.push(record)
+        push(&mut self.next, record)
+    }
+}
+
+impl<T, N: Tail<T>> Tail<T> for ExitTail<N> {
+    #[inline]
+    fn push(&mut self, record: Record<T>) -> Flow {
+        self.push_by(record, N::push)
     }
 
     #[inline]
     fn push_counted(&mut self, record: Record<T>) -> Flow {
-        if self.gate.failed.load(Relaxed) {
-            return Flow::More;
-        }
-        self.next.push_counted(record)
+        self.push_by(record, N::push_counted)
     }
 
     fn push_apart(&mut self, record: Record<T>) -> Flow {
-        if self.gate.failed.load(Relaxed) {
-            return Flow::More;
-        }
-        self.next.push_apart(record)
+        self.push_by(record, N::push_apart)
     }
 
     #[inline]
