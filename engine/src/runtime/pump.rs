@@ -1,6 +1,7 @@
 //! A stage whose source is an iterator: pumped straight into the chain, with no batch between.
 
 use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -46,6 +47,9 @@ pub(super) struct Pump<I, N> {
 
 /// The largest iterator that is worth being kept in registers, in bytes.
 const SMALL: usize = 64;
+/// The largest item that may be copied out of an `Option`, in bytes. A copy takes several fields at
+/// once, and where they were only just written one by one, it has to wait for all of them.
+const LIGHT: usize = 64;
 
 impl<I: Iterator, N: Tail<I::Item>> Pump<I, N> {
     pub(super) const fn new(items: I, next: N, seat: Seat) -> Self {
@@ -63,6 +67,30 @@ impl<I: Iterator, N: Tail<I::Item>> Pump<I, N> {
     ) -> Flow {
         let pumped = self.with_items(|items, next, seat| {
             pump(items, seat, limit, pulled, take, |item| push(next, Record::new(item)))
+        });
+        pumped.unwrap_or(Flow::More)
+    }
+
+    /// As [`pull_by`](Self::pull_by) where nothing is counted on the way, in the iterator's own
+    /// loop: it hands an item over where it was made, and not in an `Option` to be copied out of.
+    #[inline(never)]
+    fn pull_in_its_loop(&mut self, limit: usize, pulled: &mut Pulled) -> Flow {
+        if limit == 0 {
+            return Flow::More;
+        }
+        let pumped = self.with_items(|items, next, seat| {
+            let mut tally = Tally { left: limit, limit, pulled };
+            let guard = seat.guard();
+            let left_off = items.try_for_each(|item| {
+                tally.left -= 1;
+                match next.push(Record::new(item)) {
+                    Flow::More if tally.left > 0 => ControlFlow::Continue(()),
+                    flow => ControlFlow::Break(flow),
+                }
+            });
+            guard.disarm();
+            tally.pulled.ended = left_off.is_continue();
+            left_off.break_value().unwrap_or(Flow::More)
         });
         pumped.unwrap_or(Flow::More)
     }
@@ -200,6 +228,7 @@ impl<I: Iterator<Item: Send> + Send, N: Tail<I::Item>> Tail<Infallible> for Pump
             Ok(left) if self.next.way() == Way::Counted => {
                 self.pull_by(left, pulled, next, N::push_counted)
             }
+            Ok(left) if size_of::<I::Item>() > LIGHT => self.pull_in_its_loop(left, pulled),
             Ok(left) => self.pull_by(left, pulled, next, N::push),
             Err(flow) => flow,
         }

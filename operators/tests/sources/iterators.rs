@@ -21,17 +21,39 @@ fn ways() -> [JobOptions; 3] {
     [usual.clone(), usual.with_operator_counts(true), small_batches()]
 }
 
+/// A large item is handed over in another way than a small one.
+type Large = [u64; 16];
+
 #[tokio::test]
 async fn a1_an_iterator_is_pulled_no_further_than_somebody_wants() {
+    pulled_no_further_than_wanted(|n| n, |n| n).await;
+    pulled_no_further_than_wanted(|n| [n; 16], |[n, ..]: Large| n).await;
+}
+
+async fn pulled_no_further_than_wanted<T: Send + 'static>(make: fn(u64) -> T, read: fn(T) -> u64) {
     for options in ways() {
         let pulled = Arc::default();
         let flow = Dataflow::new("wanted");
-        let numbers = flow.source("numbers", source::from_iter(counted(&pulled)));
-        let first = numbers.map(|n| n + 1).take(700).collect();
+        let numbers = flow.source("numbers", source::from_iter(counted(&pulled).map(make)));
+        let first = numbers.map(move |item| read(item) + 1).take(700).collect();
         let report = flow.run_with(options).await.unwrap();
         assert_eq!(report.records_read(), 700);
         assert_eq!(report.take(first), Some((1..=700).collect()));
         assert_eq!(pulled.load(SeqCst), 700);
+    }
+}
+
+#[tokio::test]
+async fn a1_an_iterator_is_read_to_its_end_whatever_a_slice_takes_of_it() {
+    for options in ways() {
+        for total in [0, 1, 7, 8, 9, 16, 24, 25, 1000] {
+            let flow = Dataflow::new("ends");
+            let items = flow.source("items", source::from_iter((0..total).map(|n| [n; 16])));
+            let all = items.map(|[n, ..]: Large| n).collect();
+            let report = flow.run_with(options.clone()).await.unwrap();
+            assert_eq!(report.records_read(), total);
+            assert_eq!(report.take(all), Some((0..total).collect()));
+        }
     }
 }
 
@@ -55,15 +77,20 @@ async fn a1_a_full_edge_holds_an_iterator_up() {
 
 #[tokio::test]
 async fn a1_a_panic_of_an_iterator_names_the_source_and_one_behind_it_the_operator() {
+    a_panic_names_its_culprit(|n| n, |n| *n).await;
+    a_panic_names_its_culprit(|n| [n; 16], |[n, ..]: &Large| *n).await;
+}
+
+async fn a_panic_names_its_culprit<T: Send + 'static>(make: fn(u64) -> T, read: fn(&T) -> u64) {
     for options in ways() {
-        for (culprit, read) in [("numbers", 500), ("strict", 501)] {
+        for (culprit, records_read) in [("numbers", 500), ("strict", 501)] {
             let flow = Dataflow::new("panics");
             let items = (0..1000).inspect(move |n| assert!(culprit == "strict" || *n < 500));
             let seen = Arc::new(AtomicU64::new(0));
             let delivered = Arc::clone(&seen);
-            flow.source("numbers", source::from_iter(items))
-                .map(|n| n)
-                .inspect(move |n: &u64| assert!(culprit == "numbers" || *n < 500))
+            flow.source("numbers", source::from_iter(items.map(make)))
+                .map(|item| item)
+                .inspect(move |item| assert!(culprit == "numbers" || read(item) < 500))
                 .named("strict")
                 .for_each(move |_| {
                     delivered.fetch_add(1, SeqCst);
@@ -71,7 +98,7 @@ async fn a1_a_panic_of_an_iterator_names_the_source_and_one_behind_it_the_operat
             let error = flow.run_with(options.clone()).await.unwrap_err();
             assert_eq!(error.operator_name(), Some(culprit), "{error}");
             // The record in hand had been read, too.
-            assert_eq!(error.report().unwrap().records_read(), read);
+            assert_eq!(error.report().unwrap().records_read(), records_read);
             assert_eq!(seen.load(SeqCst), 500);
         }
     }
