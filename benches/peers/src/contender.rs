@@ -81,7 +81,7 @@ where
 }
 
 /// The part of a run that is measured.
-type Run = Box<dyn FnOnce() -> Outcome>;
+type Run = Box<dyn Fn() -> Outcome>;
 
 /// One way to do the work.
 pub(crate) struct Contender {
@@ -102,12 +102,12 @@ impl Contender {
         prepare: impl Fn(u64) -> (R, u64) + 'static,
     ) -> Self
     where
-        R: FnOnce() -> O + 'static,
+        R: Fn() -> O + 'static,
         O: Into<Outcome>,
     {
         let prepare = move |records| {
             let (run, expected) = prepare(records);
-            let run: Run = Box::new(|| run().into());
+            let run: Run = Box::new(move || run().into());
             (run, expected)
         };
         Self { name, by, share: 1, reaches: Vec::new(), prepare: Box::new(prepare) }

@@ -4,6 +4,7 @@
 //! `cargo run --release -- report results.json` makes the page and its plots.
 
 mod contender;
+mod crossing;
 #[path = "../../scaling/curve.rs"]
 #[allow(dead_code, reason = "the bench measures with more of it")]
 mod curve;

@@ -7,7 +7,7 @@ use crate::curve::Measured;
 use crate::curves;
 use crate::notes::Notes;
 use crate::results::{Measure, Results, Row, Side, Table};
-use crate::tables::{figure, misses, range, reaches};
+use crate::tables::{crossing, figure, misses, range, reaches};
 
 /// # Errors
 ///
@@ -138,8 +138,9 @@ fn section(page: &mut String, table: &Table) {
     let _ = writeln!(page, "![{0}](plots/{0}.svg)\n", table.name);
     let _ = writeln!(
         page,
-        "{} records, fewer for who is slow; ÷ is to the first row.\n",
-        figure(table.records as f64)
+        "{} records, fewer for who is slow; ÷ is to the first row.{}\n",
+        figure(table.records as f64),
+        crossing(table)
     );
     let measures = table.measures();
     page.push_str("| |");

@@ -27,6 +27,8 @@ pub(crate) struct Table {
     pub(crate) question: String,
     pub(crate) records: u64,
     pub(crate) rows: Vec<Row>,
+    /// How many nanoseconds a line of cache took from core to core, before each round.
+    pub(crate) crossings: Vec<f64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,14 +131,20 @@ pub(crate) struct Spread {
     pub(crate) most: f64,
 }
 
+impl Spread {
+    /// None of nothing.
+    fn of(figures: impl Iterator<Item = f64>) -> Option<Self> {
+        let mut sorted: Vec<f64> = figures.collect();
+        sorted.sort_by(f64::total_cmp);
+        let (least, most) = (*sorted.first()?, *sorted.last()?);
+        Some(Self { least, median: sorted[sorted.len() / 2], most })
+    }
+}
+
 impl Row {
     /// None if no sample has it.
     pub(crate) fn spread(&self, measure: Measure) -> Option<Spread> {
-        let mut sorted: Vec<f64> =
-            self.samples.iter().filter_map(|sample| measure.of(sample)).collect();
-        sorted.sort_by(f64::total_cmp);
-        let (least, most) = (*sorted.first()?, *sorted.last()?);
-        Some(Spread { least, median: sorted[sorted.len() / 2], most })
+        Spread::of(self.samples.iter().filter_map(|sample| measure.of(sample)))
     }
 
     pub(crate) fn median(&self, measure: Measure) -> Option<f64> {
@@ -147,6 +155,11 @@ impl Row {
 impl Table {
     pub(crate) fn row(&self, name: &str) -> Option<&Row> {
         self.rows.iter().find(|row| row.name == name)
+    }
+
+    /// How far apart the cores were, in nanoseconds.
+    pub(crate) fn crossing(&self) -> Option<Spread> {
+        Spread::of(self.crossings.iter().copied())
     }
 
     /// How many times the limit a row takes.

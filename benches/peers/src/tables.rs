@@ -32,6 +32,14 @@ pub(crate) fn range(spread: Spread) -> String {
     format!("{} to {}", figure(spread.least), figure(spread.most))
 }
 
+/// How far apart the machine's cores were, as a sentence, where that is known.
+pub(crate) fn crossing(table: &Table) -> String {
+    table.crossing().map_or_else(String::new, |spread| {
+        let (median, range) = (figure(spread.median), range(spread));
+        format!(" A line of cache took {median} ns ({range}) from core to core.")
+    })
+}
+
 /// How a row did in what it is to reach: one line a reach.
 pub(crate) fn reaches(table: &Table, row: &Row) -> Vec<String> {
     let told = row.reaches.iter().filter_map(|reach| {
@@ -64,7 +72,8 @@ pub(crate) fn misses(table: &Table) -> bool {
 /// The table as lines of fixed width.
 pub(crate) fn plain(table: &Table) -> String {
     let mut text = format!("\n{}\n", table.question);
-    let _ = writeln!(text, "{}: {} records; ÷ is to the first row\n", table.name, table.records);
+    let (name, records, crossing) = (&table.name, table.records, crossing(table));
+    let _ = writeln!(text, "{name}: {records} records; ÷ is to the first row.{crossing}\n");
     let _ = write!(text, "{:<46}", "");
     for measure in table.measures() {
         let head = format!("{} {}", measure.name(), measure.unit());

@@ -1,12 +1,15 @@
 //! Whether all contenders are right, and whether the page says what a run came to.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use crate::contender::{By, Contender};
 use crate::curve::{Aim, Measured, Point};
 use crate::machine::{Machine, versions};
 use crate::notes::Notes;
 use crate::results::Measure::{self, Cpu, P50, P99, Wall};
 use crate::results::{FASTEST, Latency, Reach, Results, Row, Sample, Side, Table};
-use crate::{crates, curves, harness, page, plot, tables, workloads};
+use crate::{crates, crossing, curves, harness, page, plot, tables, workloads};
 
 #[test]
 fn every_contender_comes_to_the_result_of_the_reference() {
@@ -75,7 +78,7 @@ fn table() -> Table {
         row("quick & <small>", Side::Peer, &[15.0, 16.0, 14.0], None),
         row("slow", Side::Peer, &[1_500.0, 1_600.0, 1_400.0], None),
     ];
-    Table { name: "w0".into(), question: "What?".into(), records: 10, rows }
+    Table { name: "w0".into(), question: "What?".into(), records: 10, rows, crossings: Vec::new() }
 }
 
 fn results(table: Table) -> Results {
@@ -98,6 +101,37 @@ fn medians_and_ranges_are_those_of_the_rounds() {
     assert!(
         tables::plain(&table).contains("wall ÷ loop: 2.00; must be 2.5: held; aim 1.5: missed")
     );
+}
+
+#[test]
+fn how_far_apart_the_cores_were_is_said_where_it_is_known() {
+    let mut table = table();
+    assert!(!tables::plain(&table).contains("core to core"));
+    table.crossings = vec![180.0, 25.0, 30.0];
+    let told = "A line of cache took 30.0 ns (25.0 to 180) from core to core.";
+    assert!(tables::plain(&table).contains(told), "{}", tables::plain(&table));
+    assert!(page_of(&results(table)).contains(told));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    assert_eq!(crossing::nanos().is_some_and(|nanos| nanos > 1.0), cores > 1);
+}
+
+#[test]
+fn a_short_run_is_repeated_and_its_median_counts() {
+    let runs = Rc::new(Cell::new(0));
+    let counts = Rc::clone(&runs);
+    let short = Contender::new("short", By::Hand, move |records| {
+        let runs = Rc::clone(&counts);
+        (
+            move || {
+                runs.set(runs.get() + 1);
+                records
+            },
+            records,
+        )
+    });
+    let sample = harness::measure(&short, 10);
+    assert!(runs.get() > 3, "{}", runs.get());
+    assert!(sample.wall < 1e6, "{}", sample.wall);
 }
 
 #[test]
