@@ -6,10 +6,13 @@
 
 #[path = "support/calls.rs"]
 mod calls;
+#[path = "support/runtime.rs"]
+mod runtime;
 mod support;
 
 use calls::{buffer_unordered, buffered, map_async, map_async_unordered, sleeps, yields};
-use support::{compare, must, runtime, shown};
+use runtime::runtime;
+use support::{compare, must, shown};
 
 const CALLS: u64 = 200_000;
 

@@ -4,12 +4,15 @@
 
 #![allow(missing_docs, reason = "a bench has no interface")]
 
+#[path = "support/runtime.rs"]
+mod runtime;
 mod support;
 #[path = "support/ten_steps.rs"]
 mod ten_steps;
 
 use millstream::prelude::*;
-use support::{compare, must, runtime, shown};
+use runtime::{run, runtime};
+use support::{compare, must, shown};
 use ten_steps::{by_hand, first_five, last_five, ten_tasks};
 
 const RECORDS: u64 = 20_000_000;
@@ -41,8 +44,7 @@ fn unfused(runtime: &tokio::runtime::Runtime) -> u64 {
     let flow = Dataflow::new("unfused");
     let numbers = flow.source("numbers", source::from_iter(0..RECORDS));
     let sum = ten_tasks(numbers).fold(0, add);
-    let report = runtime.block_on(flow.run()).expect("nothing fails");
-    report.take(sum).expect("it came to its end")
+    run(runtime, &flow, sum)
 }
 
 fn main() {

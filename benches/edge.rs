@@ -6,10 +6,13 @@
 
 #[path = "support/edge.rs"]
 mod edge;
+#[path = "support/runtime.rs"]
+mod runtime;
 mod support;
 
 use edge::{one_edge, rtrb_chunks, tokio_mpsc};
-use support::{compare, must, runtime, shown};
+use runtime::runtime;
+use support::{compare, must, shown};
 
 const RECORDS: u64 = 50_000_000;
 

@@ -4,6 +4,8 @@
 
 #![allow(missing_docs, reason = "a bench has no interface")]
 
+#[path = "support/runtime.rs"]
+mod runtime;
 mod support;
 #[path = "support/windows.rs"]
 mod windows;
@@ -12,8 +14,9 @@ use std::time::Duration;
 
 use millstream::aggregate::Count;
 use millstream::prelude::*;
-use support::{compare, must, runtime, shown};
-use windows::{WINDOW, add, by_hand, combined, event, fused, run, timed, two_instances};
+use runtime::{run, runtime};
+use support::{compare, must, shown};
+use windows::{WINDOW, add, by_hand, combined, event, fused, timed, two_instances};
 
 const EVENTS: u64 = 10_000_000;
 

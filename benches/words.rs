@@ -5,6 +5,8 @@
 
 #![allow(missing_docs, reason = "a bench has no interface")]
 
+#[path = "support/runtime.rs"]
+mod runtime;
 mod support;
 #[path = "support/text.rs"]
 mod text;
@@ -12,7 +14,8 @@ mod text;
 mod words;
 
 use millstream::prelude::*;
-use support::{compare, must, runtime, shown};
+use runtime::{run, runtime};
+use support::{compare, must, shown};
 use text::{Text, checksum};
 use words::{combine_by_hand, count, count_combined, one_map, shuffle_by_hand};
 
@@ -28,8 +31,7 @@ fn from_one_source(runtime: &tokio::runtime::Runtime, text: &'static Text) -> u6
         .key_by_ref(|word: &String| word.as_str())
         .count()
         .fold(0_u64, |sum, (word, count)| *sum = sum.wrapping_add(checksum(&word, count)));
-    let report = runtime.block_on(flow.run()).expect("nothing fails");
-    report.take(sum).expect("it came to its end")
+    run(runtime, &flow, sum)
 }
 
 fn main() {

@@ -12,6 +12,8 @@ use futures::StreamExt as _;
 use millstream::prelude::*;
 use tokio::runtime::Runtime;
 
+use crate::runtime::run;
+
 pub(crate) const IN_FLIGHT: usize = 1024;
 
 /// Waits four times for the runtime's next round: a call whose answer comes quickly.
@@ -36,7 +38,7 @@ pub(crate) fn map_async_unordered<R: Future<Output = u64> + Send + 'static>(
     let flow = Dataflow::new("calls");
     let numbers = flow.source("numbers", source::from_iter(0..records));
     let sum = numbers.map_async_unordered(IN_FLIGHT, call).fold(0, |sum, n| *sum += n);
-    runtime.block_on(flow.run()).expect("nothing fails").take(sum).expect("it came to its end")
+    run(runtime, &flow, sum)
 }
 
 pub(crate) fn map_async<R: Future<Output = u64> + Send + 'static>(
@@ -47,7 +49,7 @@ pub(crate) fn map_async<R: Future<Output = u64> + Send + 'static>(
     let flow = Dataflow::new("calls");
     let numbers = flow.source("numbers", source::from_iter(0..records));
     let sum = numbers.map_async(IN_FLIGHT, call).fold(0, |sum, n| *sum += n);
-    runtime.block_on(flow.run()).expect("nothing fails").take(sum).expect("it came to its end")
+    run(runtime, &flow, sum)
 }
 
 /// A stream of futures runs as a task, as a stage does.

@@ -6,6 +6,8 @@ use std::hint::spin_loop;
 
 use millstream::prelude::*;
 use tokio::runtime::Runtime;
+
+use crate::runtime::run;
 use tokio::sync::mpsc;
 
 pub(crate) const CHUNK: usize = 256;
@@ -74,8 +76,7 @@ pub(crate) fn one_edge<T: Item>(runtime: &Runtime, records: u64) -> u64 {
         .source("numbers", source::from_iter((0..records).map(T::make)))
         .boundary()
         .fold(0_u64, |sum, item| *sum = sum.wrapping_add(item.look()));
-    let report = runtime.block_on(flow.run()).expect("nothing fails");
-    report.take(sum).expect("it came to its end")
+    run(runtime, &flow, sum)
 }
 
 /// What users write today: an item a send.

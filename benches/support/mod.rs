@@ -7,11 +7,7 @@
 
 #![allow(clippy::print_stdout, reason = "a bench prints its table")]
 
-mod runtime;
-
 use std::time::Duration;
-
-pub(crate) use runtime::runtime;
 
 /// One way to do the work; it answers a checksum of what it did.
 pub(crate) struct Contestant<'a> {

@@ -1,5 +1,7 @@
-//! The runtime that a bench runs on.
+//! The runtime that a bench runs on, and a run of Millstream there.
 
+use millstream::prelude::Dataflow;
+use millstream::runtime::Output;
 use tokio::runtime::{Builder, Runtime};
 
 /// A runtime with so many workers; one means the current thread.
@@ -12,4 +14,10 @@ pub(crate) fn runtime(workers: usize) -> Runtime {
         builder
     };
     builder.enable_all().build().expect("a runtime can be made")
+}
+
+/// Runs the flow to its end, and gives what came of it.
+pub(crate) fn run<T: 'static>(runtime: &Runtime, flow: &Dataflow, output: Output<T>) -> T {
+    let report = runtime.block_on(flow.run()).expect("nothing fails");
+    report.take(output).expect("it came to its end")
 }

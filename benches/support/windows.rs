@@ -7,9 +7,10 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use millstream::aggregate::Count;
 use millstream::prelude::*;
-use millstream::runtime::Output;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
+
+use crate::runtime::run;
 
 const KEYS: u64 = 10_000;
 /// All times are in milliseconds.
@@ -118,10 +119,6 @@ fn part(instance: usize, records: u64) -> impl Iterator<Item = Event> + Clone + 
 pub(crate) fn add(sum: &mut u64, told: Windowed<u64, TimeWindow, u64>) {
     let start = told.window.start.as_millis() as u64;
     *sum = sum.wrapping_add(checksum(start, told.key, told.value));
-}
-
-pub(crate) fn run(runtime: &Runtime, flow: &Dataflow, sum: Output<u64>) -> u64 {
-    runtime.block_on(flow.run()).expect("nothing fails").take(sum).expect("it came to its end")
 }
 
 pub(crate) fn fused(runtime: &Runtime, records: u64) -> u64 {

@@ -10,6 +10,8 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use millstream::prelude::*;
 use tokio::runtime::Runtime;
 
+use crate::runtime::run;
+
 use super::text::{Text, checksum};
 
 const BATCH: usize = 256;
@@ -153,8 +155,7 @@ pub(crate) fn count(runtime: &Runtime, text: &'static Text) -> u64 {
         .key_by_ref(|word: &String| word.as_str())
         .count()
         .fold(0_u64, |sum, (word, count)| *sum = sum.wrapping_add(checksum(&word, count)));
-    let report = runtime.block_on(flow.run()).expect("nothing fails");
-    report.take(sum).expect("it came to its end")
+    run(runtime, &flow, sum)
 }
 
 pub(crate) fn count_combined(runtime: &Runtime, text: &'static Text, entries: usize) -> u64 {
@@ -164,6 +165,5 @@ pub(crate) fn count_combined(runtime: &Runtime, text: &'static Text, entries: us
         .combined(entries)
         .count()
         .fold(0_u64, |sum, (word, count)| *sum = sum.wrapping_add(checksum(&word, count)));
-    let report = runtime.block_on(flow.run()).expect("nothing fails");
-    report.take(sum).expect("it came to its end")
+    run(runtime, &flow, sum)
 }

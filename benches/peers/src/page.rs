@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::curve::Measured;
 use crate::curves;
 use crate::notes::Notes;
-use crate::results::{Measure, Results, Row, Side, Table};
+use crate::results::{Results, Row, Side, Table};
 use crate::tables::{crossing, figure, misses, range, reaches};
 
 /// # Errors
@@ -26,8 +26,8 @@ pub(crate) fn page(
         "# Results\n\n\
          Written by the command in [peers](peers/README.md), which also says what each workload \
          is;\nnot by hand. Medians over interleaved rounds, each measurement in a process of its \
-         own, every\nresult checked. Judge by the ratios: absolute figures belong to one machine \
-         and minute.\n",
+         own, every\nresult checked. Judge by the ratios, medians of those within a round: \
+         absolute figures belong to\none machine and minute.\n",
     );
     cautions(&mut page, results);
     measured_on(&mut page, results);
@@ -95,27 +95,21 @@ fn measured_on(page: &mut String, results: &Results) {
 
 /// Every measure by which some peer does better than the best of Millstream.
 fn wins(table: &Table) -> Vec<String> {
-    let best = |side: Side, measure: Measure| {
-        let rows = table.rows.iter().filter(|row| row.side == side);
-        let figures = rows.filter_map(|row| Some((row, row.median(measure)?)));
-        figures.min_by(|one, other| one.1.total_cmp(&other.1))
-    };
     let won = table.measures().iter().filter_map(|measure| {
-        let (peer, theirs) = best(Side::Peer, *measure)?;
-        let (own, ours) = best(Side::Millstream, *measure)?;
-        let unit = measure.unit();
-        (theirs < ours).then(|| {
-            format!(
-                "`{}`, {}: **{}** at {} {unit}, {} at {} {unit} ({:.2} times)",
-                table.name,
-                measure.name(),
-                peer.name,
-                figure(theirs),
-                own.name,
-                figure(ours),
-                ours / theirs
-            )
-        })
+        let peer = table.best(Side::Peer, *measure)?;
+        let own = table.best(Side::Millstream, *measure)?;
+        let ratio = own.ratio(peer, *measure)?;
+        let at = |row: &Row| {
+            let median = figure(row.median(*measure)?);
+            Some(format!("at {median} {}", measure.unit()))
+        };
+        let (theirs, ours) = (at(peer)?, at(own)?);
+        let (name, measured) = (&table.name, measure.name());
+        let (peer, own) = (&peer.name, &own.name);
+        let told = || {
+            format!("`{name}`, {measured}: **{peer}** {theirs}, {own} {ours} ({ratio:.2} times)")
+        };
+        (ratio > 1.0).then(told)
     });
     won.collect()
 }

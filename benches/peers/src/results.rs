@@ -150,11 +150,26 @@ impl Row {
     pub(crate) fn median(&self, measure: Measure) -> Option<f64> {
         self.spread(measure).map(|spread| spread.median)
     }
+
+    /// How many times `other` it takes: the median of the rounds' ratios. Within a round the two
+    /// had the same machine, which from the first round to the last may have changed a lot.
+    pub(crate) fn ratio(&self, other: &Self, measure: Measure) -> Option<f64> {
+        let rounds = self.samples.iter().zip(&other.samples);
+        let ratio = |(own, its)| Some(measure.of(own)? / measure.of(its)?);
+        Spread::of(rounds.filter_map(ratio)).map(|spread| spread.median)
+    }
 }
 
 impl Table {
     pub(crate) fn row(&self, name: &str) -> Option<&Row> {
         self.rows.iter().find(|row| row.name == name)
+    }
+
+    /// Who of a side takes least, by the median.
+    pub(crate) fn best(&self, side: Side, measure: Measure) -> Option<&Row> {
+        let rows = self.rows.iter().filter(|row| row.side == side);
+        let figures = rows.filter_map(|row| Some((row, row.median(measure)?)));
+        figures.min_by(|one, other| one.1.total_cmp(&other.1)).map(|(row, _)| row)
     }
 
     /// How far apart the cores were, in nanoseconds.
@@ -164,7 +179,7 @@ impl Table {
 
     /// How many times the limit a row takes.
     pub(crate) fn ratio(&self, row: &Row, measure: Measure) -> Option<f64> {
-        Some(row.median(measure)? / self.rows.first()?.median(measure)?)
+        row.ratio(self.rows.first()?, measure)
     }
 
     /// The first of the measures is the one that the contenders are ranked by.

@@ -43,7 +43,7 @@ pub(crate) fn crossing(table: &Table) -> String {
 /// How a row did in what it is to reach: one line a reach.
 pub(crate) fn reaches(table: &Table, row: &Row) -> Vec<String> {
     let told = row.reaches.iter().filter_map(|reach| {
-        let ratio = row.median(reach.measure)? / against(table, reach)?;
+        let ratio = row.ratio(against(table, reach)?, reach.measure)?;
         let held = if ratio <= reach.must { "held" } else { "**broken**" };
         let reached = if ratio <= reach.aim { "reached" } else { MISSED };
         let (measure, against) = (reach.measure.name(), &reach.against);
@@ -55,12 +55,11 @@ pub(crate) fn reaches(table: &Table, row: &Row) -> Vec<String> {
     told.collect()
 }
 
-fn against(table: &Table, reach: &Reach) -> Option<f64> {
-    if reach.against != FASTEST {
-        return table.row(&reach.against)?.median(reach.measure);
+fn against<'a>(table: &'a Table, reach: &Reach) -> Option<&'a Row> {
+    if reach.against == FASTEST {
+        return table.best(Side::Peer, reach.measure);
     }
-    let peers = table.rows.iter().filter(|row| row.side == Side::Peer);
-    peers.filter_map(|row| row.median(reach.measure)).min_by(f64::total_cmp)
+    table.row(&reach.against)
 }
 
 /// Whether a row of the table has missed an aim.

@@ -135,21 +135,30 @@ fn a_short_run_is_repeated_and_its_median_counts() {
 }
 
 #[test]
+fn a_ratio_is_that_of_the_rounds_and_not_of_what_changed_between_them() {
+    let drifts = |times: f64| [1.0, 8.0, 2.0].map(|slow| slow * times);
+    let mut table = table();
+    table.rows[0] = row("loop", Side::Hand, &drifts(10.0), None);
+    table.rows[1] = row("Millstream", Side::Millstream, &[11.0, 60.0, 22.0], None);
+    assert_eq!(table.ratio(&table.rows[1], Wall), Some(1.1));
+}
+
+#[test]
 fn what_must_be_held_may_be_against_whichever_peer_is_fastest() {
     let mut table = table();
     let reach = &mut table.rows[1].reaches[0];
     (reach.against, reach.must) = (FASTEST.into(), 1.0);
-    let told = "wall ÷ the fastest peer: 1.33; must be 1: **broken**; aim 1.5: reached";
+    let told = "wall ÷ the fastest peer: 1.36; must be 1: **broken**; aim 1.5: reached";
     assert!(tables::plain(&table).contains(told), "{}", tables::plain(&table));
 }
 
 #[test]
 fn the_page_says_where_a_peer_wins_and_what_was_missed() {
     let page = page_of(&results(table()));
-    let win = "`w0`, wall: **quick & <small>** at 15.0 ns, Millstream at 20.0 ns (1.33 times)";
+    let win = "`w0`, wall: **quick & <small>** at 15.0 ns, Millstream at 20.0 ns (1.36 times)";
     assert!(page.contains(win), "{page}");
     assert!(page.contains("missed"), "{page}");
-    assert!(page.contains("| slow | 1,500 | 1,400 to 1,600 | 150 |"), "{page}");
+    assert!(page.contains("| slow | 1,500 | 1,400 to 1,600 | 156 |"), "{page}");
     assert!(!page.contains("Nowhere") && !page.contains("worth nothing"), "{page}");
 }
 

@@ -15,6 +15,7 @@ use super::ten_steps::{by_hand, ten_steps, ten_tasks};
 use super::{Sum, finish};
 use crate::contender::{By, Work, Workload};
 use crate::results::Measure::Wall;
+use crate::runtime::run;
 
 const LOOP: &str = "loop by hand";
 const CAPACITY: usize = 1024;
@@ -51,8 +52,7 @@ fn millstream_fused(runtime: &Runtime, records: u64) -> u64 {
     let flow = Dataflow::new("chain");
     let numbers = flow.source("numbers", source::from_iter(0..records));
     let sum = ten_steps(numbers).fold(0, add);
-    let report = runtime.block_on(flow.run()).expect("nothing fails");
-    report.take(sum).expect("it came to its end")
+    run(runtime, &flow, sum)
 }
 
 /// Ten edges: the last step and the sum share a task.
@@ -60,8 +60,7 @@ fn millstream_tasks(runtime: &Runtime, records: u64) -> u64 {
     let flow = Dataflow::new("tasks");
     let numbers = flow.source("numbers", source::from_iter(0..records)).boundary();
     let sum = ten_tasks(numbers).fold(0, add);
-    let report = runtime.block_on(flow.run()).expect("nothing fails");
-    report.take(sum).expect("it came to its end")
+    run(runtime, &flow, sum)
 }
 
 fn dfir_rs(records: u64) -> u64 {

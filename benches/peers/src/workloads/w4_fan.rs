@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::{Sum, finish};
 use crate::contender::{By, Work, Workload};
 use crate::results::Measure::Wall;
+use crate::runtime::run;
 
 const TIMELY: &str = "timely, 1 worker";
 const CAPACITY: usize = 1024;
@@ -62,8 +63,7 @@ fn millstream(runtime: &Runtime, records: u64) -> u64 {
     let d = d.map(|n| branch(3, n));
     let merged = a.merge(b).merge(c).merge(d);
     let sum = merged.fold(0, |sum: &mut u64, n| *sum = sum.wrapping_add(n));
-    let report = runtime.block_on(flow.run()).expect("nothing fails");
-    report.take(sum).expect("it came to its end")
+    run(runtime, &flow, sum)
 }
 
 fn timely(records: u64) -> u64 {

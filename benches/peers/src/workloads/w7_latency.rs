@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use crate::contender::{By, Outcome, Work, Workload};
 use crate::results::Latency;
 use crate::results::Measure::{Cpu, P50, P99};
+use crate::runtime;
 
 const MPSC: &str = "tokio mpsc a hop, two workers";
 const HOPS: u64 = 3;
@@ -229,8 +230,7 @@ fn millstream(runtime: &Runtime, records: u64) -> Outcome {
             .map(hop)
             .boundary()
             .fold(Book::new(start, records), Book::enter);
-        let report = runtime.block_on(flow.run()).expect("nothing fails");
-        report.take(book).expect("it came to its end").close()
+        runtime::run(runtime, &flow, book).close()
     })
 }
 
@@ -241,8 +241,7 @@ fn fused(runtime: &Runtime, records: u64) -> Outcome {
         let flow = Dataflow::new("hops");
         let events = flow.source("events", events);
         let book = events.map(hop).map(hop).map(hop).fold(Book::new(start, records), Book::enter);
-        let report = runtime.block_on(flow.run()).expect("nothing fails");
-        report.take(book).expect("it came to its end").close()
+        runtime::run(runtime, &flow, book).close()
     })
 }
 

@@ -16,7 +16,7 @@ use crate::contender::{By, Work, Workload};
 use crate::model::Event;
 use crate::results::FASTEST;
 use crate::results::Measure::Wall;
-use crate::runtime::runtime;
+use crate::runtime::{run, runtime};
 
 /// What all but Millstream, which has operators for it, do with an event in one step: its row, if
 /// there is one. The result marks the rows, as Millstream's does.
@@ -54,8 +54,7 @@ macro_rules! millstream {
             let rows =
                 $query::query(flow.source("events", source::from_iter(events.iter().cloned())));
             let sum = rows.fold(0_u64, |sum, row| *sum = sum.wrapping_add(mark(&row)));
-            let report = runtime(1).block_on(flow.run()).expect("nothing fails");
-            report.take(sum).expect("it came to its end")
+            run(&runtime(1), &flow, sum)
         }
     };
 }

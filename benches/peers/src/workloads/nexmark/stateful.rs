@@ -20,7 +20,7 @@ use crate::contender::{By, Work, Workload};
 use crate::model::Event;
 use crate::results::FASTEST;
 use crate::results::Measure::Wall;
-use crate::runtime::runtime;
+use crate::runtime::{run, runtime};
 
 /// By how many milliseconds events may come out of order, as the definition of the benchmark says.
 const DISORDER: i64 = 4_000;
@@ -49,8 +49,7 @@ macro_rules! millstream {
             let events = flow.source("events", source::from_iter(events.iter().cloned()));
             let rows = $query::query(events.event_time(Event::time, watermarks) $(, $instances)?);
             let sum = rows.fold(0_u64, |sum, row| *sum = sum.wrapping_add(mark(&row)));
-            let report = runtime(1).block_on(flow.run()).expect("nothing fails");
-            report.take(sum).expect("it came to its end")
+            run(&runtime(1), &flow, sum)
         }
     };
 }
