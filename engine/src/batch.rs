@@ -57,6 +57,11 @@ impl<T> Batch<T> {
         self.records.is_empty() && self.marks.is_empty()
     }
 
+    /// Whether all of it has been dealt with by somebody who knows the input to be `idle` or not.
+    pub(crate) fn is_used_up(&self, idle: bool) -> bool {
+        self.is_spent() && self.barrier.is_none() && !self.end && self.idle == idle
+    }
+
     /// Adds a watermark behind the records so far. One that does not advance is left out.
     pub fn mark(&mut self, watermark: Timestamp) {
         add_mark(&mut self.marks, self.records.len(), watermark);

@@ -18,8 +18,9 @@ use super::handle::{JobHandle, JobState};
 use super::pause::Gate;
 use super::report::{JobReport, Outcome};
 use super::run::{RunCore, StageTask};
-use super::shared_task::{Running, SharedTask};
+use super::shared_task::{Running, SharedTask, Sharer};
 use super::signals::Signals;
+use super::times::Times;
 use super::watchdog::Watchdog;
 use super::{JobOptions, Outputs, Run};
 use crate::error::{Error, ErrorKind};
@@ -205,20 +206,18 @@ fn spawn_stages(
     for (mut task, span) in tasks {
         task.counters.started.store(true, Relaxed);
         let (index, counters) = (task.index, Arc::clone(&task.counters));
-        if planned.iter().any(|one| one.first() == Some(&index)) {
-            task.stage.share();
-        }
-        let running = run_stage(task, Arc::clone(shared)).instrument(span);
-        if planned.iter().any(|one| one.contains(&index)) {
-            let running: Running = Box::pin(running);
-            sharing.insert(index, (running, counters));
-        } else {
-            super::spawn::spawn(stages, running);
-        }
+        let Some(sharers) = planned.iter().find(|one| one.contains(&index)) else {
+            super::spawn::spawn(stages, run_stage(task, Arc::clone(shared)).instrument(span));
+            continue;
+        };
+        let times = Arc::new(Times::new());
+        task.stage.share(Arc::clone(&times), sharers.first() == Some(&index));
+        let stage: Running = Box::pin(run_stage(task, Arc::clone(shared)).instrument(span));
+        sharing.insert(index, Sharer { stage, counters, times });
     }
     for one in planned {
-        let running = one.iter().filter_map(|stage| sharing.remove(stage)).collect();
-        SharedTask::spawn(stages, running, shared.registry.clock.clone());
+        let sharers = one.iter().filter_map(|stage| sharing.remove(stage)).collect();
+        SharedTask::spawn(stages, sharers, shared.registry.clock.clone());
     }
 }
 

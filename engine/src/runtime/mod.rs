@@ -22,6 +22,7 @@ mod sink;
 mod source;
 mod spawn;
 mod stage;
+mod times;
 mod watchdog;
 
 pub use consumer::{Consumer, ConsumerTail};

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::shell::POLL_MAX;
+use super::times::Times;
 use crate::metrics::StageCounters;
 use crate::sync::{Mutex, lock};
 use crate::time::{Clock, Instant};
@@ -29,6 +30,14 @@ const TRIALS: u32 = 4;
 /// A stage that runs.
 pub(super) type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// One of the stages of a shared task.
+pub(super) struct Sharer {
+    pub(super) stage: Running,
+    pub(super) counters: Arc<StageCounters>,
+    /// As the stage has them, too.
+    pub(super) times: Arc<Times>,
+}
+
 /// One task for several stages, each woken and polled for itself.
 ///
 /// All but the first are guests. A guest whose records turn out to be slow moves into a task of its
@@ -44,21 +53,19 @@ struct Member {
     stage: Option<Running>,
     waker: Waker,
     counters: Arc<StageCounters>,
+    times: Arc<Times>,
     /// The task of its own, which waits for it.
     home: Option<oneshot::Sender<Running>>,
     trial: Trial,
 }
 
 impl SharedTask {
-    /// Spawns a task for all of `running`, and one for each guest to move into.
-    pub(super) fn spawn(
-        stages: &mut JoinSet<()>,
-        running: Vec<(Running, Arc<StageCounters>)>,
-        clock: Clock,
-    ) {
-        let woken = Arc::new(Woken::all(running.len()));
+    /// Spawns a task for all of `sharers`, and one for each guest to move into.
+    pub(super) fn spawn(stages: &mut JoinSet<()>, sharers: Vec<Sharer>, clock: Clock) {
+        let woken = Arc::new(Woken::all(sharers.len()));
         let mut members = Vec::new();
-        for (index, (stage, counters)) in running.into_iter().enumerate() {
+        for (index, sharer) in sharers.into_iter().enumerate() {
+            let Sharer { stage, counters, times } = sharer;
             let knock = Arc::new(Knock::of(&woken, 1 << index));
             let home = (index > 0).then(|| {
                 let (home, guest) = oneshot::channel();
@@ -66,7 +73,7 @@ impl SharedTask {
                 home
             });
             let (waker, trial) = (Waker::from(knock), Trial::default());
-            members.push(Member { stage: Some(stage), waker, counters, home, trial });
+            members.push(Member { stage: Some(stage), waker, counters, times, home, trial });
         }
         super::spawn::spawn(stages, Self { stages: members, woken, clock });
     }
@@ -119,11 +126,12 @@ impl Member {
         let Some(stage) = &mut self.stage else {
             return before;
         };
+        self.times.give(before);
         if stage.as_mut().poll(&mut Context::from_waker(&self.waker)).is_ready() {
             (self.stage, self.home) = (None, None);
             return clock.now();
         }
-        let after = clock.now();
+        let after = self.times.take().unwrap_or_else(|| clock.now());
         let spent = after.saturating_since(before);
         if self.home.is_some() && self.trial.fails(spent, self.counters.records_in.get()) {
             self.move_out();

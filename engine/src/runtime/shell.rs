@@ -9,6 +9,7 @@ use std::task::Context;
 use std::time::Duration;
 
 use super::StageEnd;
+use super::times::Times;
 use crate::metrics::{Doing, StageCounters};
 use crate::time::{Clock, Instant, Sleep};
 
@@ -31,10 +32,16 @@ const SLICE_START: usize = 8;
 /// What comes of a step.
 pub(super) enum Step {
     Again,
-    /// As `Again`, by one who has just read the clock, or done nothing since.
-    AgainAt(Instant),
     Wait(Doing),
     Finished,
+}
+
+/// What went through the kernel between two looks at the clock.
+struct Slice {
+    before: Instant,
+    taken: usize,
+    /// One batch alone was as long as a slice may be.
+    whole: bool,
 }
 
 /// What a stage keeps whatever its records are.
@@ -46,8 +53,12 @@ pub(super) struct Shell {
     pub(super) steps: usize,
     /// The records that the next slice may take.
     pub(super) slice: usize,
+    /// The last slice, if nothing has been learned from it.
+    ran: Option<Slice>,
     /// It lets those that share its task go on, and not the rest of the runtime.
     shares: bool,
+    /// When its polls begin and end, for a task that it shares.
+    times: Option<Arc<Times>>,
     timer: Option<(Instant, Sleep)>,
     requeues: usize,
 }
@@ -58,8 +69,9 @@ impl Shell {
         counters: Arc<StageCounters>,
         end: Arc<StageEnd>,
     ) -> Self {
-        let (steps, slice, shares) = (STEPS_MAX, SLICE_START, false);
-        Self { clock, counters, end, steps, slice, shares, timer: None, requeues: 0 }
+        let (steps, slice, ran) = (STEPS_MAX, SLICE_START, None);
+        let (shares, times, timer, requeues) = (false, None, None, 0);
+        Self { clock, counters, end, steps, slice, ran, shares, times, timer, requeues }
     }
 
     /// Lets a poll do so much: so many steps, and so many records in the first slice.
@@ -67,9 +79,12 @@ impl Shell {
         (self.steps, self.slice) = (steps, slice);
     }
 
-    /// The stage shares its task with those behind it, and lets them go on after a few batches.
-    pub(super) const fn share(&mut self) {
-        (self.steps, self.shares) = (STEPS_SHARING, true);
+    /// The stage shares its task. The first one lets those behind it go on after a few batches.
+    pub(super) fn share(&mut self, times: Arc<Times>, first: bool) {
+        self.times = Some(times);
+        if first {
+            (self.steps, self.shares) = (STEPS_SHARING, true);
+        }
     }
 
     /// Whether records are so slow, or so little is known of them, that it is worth knowing which
@@ -78,21 +93,40 @@ impl Shell {
         self.slice <= SLICE_START
     }
 
-    /// Learns from a slice that was begun at `before`, in which `taken` records were taken, how
-    /// many to give the kernel the next time. Tells what time it is.
-    pub(super) fn learn(&mut self, before: Instant, taken: usize) -> Instant {
-        let after = self.clock.now();
-        let spent = after.saturating_since(before);
+    /// So many records have been taken of a batch, in the slice that goes on since the clock was
+    /// last read, `before` it if this begins it.
+    pub(super) fn ran(&mut self, before: Instant, taken: usize) {
+        let slice = self.ran.get_or_insert(Slice { before, taken: 0, whole: false });
+        slice.taken += taken;
+        slice.whole = taken == self.slice;
+    }
+
+    /// How many records the slice that goes on may still take.
+    pub(super) fn room(&self) -> usize {
+        self.slice.saturating_sub(self.ran.as_ref().map_or(0, |slice| slice.taken))
+    }
+
+    /// Reads the clock, and learns from the last slice.
+    pub(super) fn now(&mut self) -> Instant {
+        let now = self.clock.now();
+        if let Some(slice) = self.ran.take() {
+            self.learn(&slice, now);
+        }
+        now
+    }
+
+    /// Learns from a slice that ended `now`, how many records to give the kernel the next time.
+    fn learn(&mut self, slice: &Slice, now: Instant) {
+        let (taken, spent) = (slice.taken, now.saturating_since(slice.before));
         self.counters.running.record_mean(spent, taken as u64);
         if spent > SLICE_MAX {
             let affordable = taken as u128 * SLICE_MAX.as_nanos() / spent.as_nanos().max(1);
             self.slice = usize::try_from(affordable).unwrap_or(usize::MAX).max(1);
-        } else if taken == self.slice && spent < SLICE_MAX / 2 {
+        } else if slice.whole && spent < SLICE_MAX / 2 {
             // Only a whole slice says that more would have been good: small batches, however many,
             // must not teach it to swallow a large one of slow records.
             self.slice = self.slice.saturating_mul(2);
         }
-        after
     }
 
     /// Waits, if there is a timer until it is `due`.
@@ -119,15 +153,25 @@ impl Shell {
 
     /// Begins a poll. Tells what time it is.
     pub(super) fn begin(&self) -> Instant {
-        let now = self.clock.now();
+        let given = self.times.as_ref().and_then(|times| times.begin());
+        let now = given.unwrap_or_else(|| self.clock.now());
         self.counters.activity.work(now);
         now
     }
 
     /// Ends a poll because the stage waits.
-    pub(super) fn rest(&self, waits: Doing) {
+    pub(super) fn rest(&mut self, waits: Doing) {
+        let now = self.now();
         let moved = self.counters.records_in.get() + self.counters.batches.get();
-        self.counters.activity.wait(waits, self.clock.now(), moved);
+        self.counters.activity.wait(waits, now, moved);
+        self.tell(now);
+    }
+
+    /// Ends a poll at `now`, for who shares the task.
+    fn tell(&self, now: Instant) {
+        if let Some(times) = &self.times {
+            times.end(now);
+        }
     }
 
     /// Ends the stage.
@@ -136,10 +180,11 @@ impl Shell {
         self.end.finish();
     }
 
-    /// Ends a poll that is long enough. If it `woke` the stage behind, that one waits on this
-    /// worker, where no other can fetch it: so this stage is what another worker may go on with,
-    /// and the two get to work side by side.
-    pub(super) fn let_others_run(&mut self, cx: &mut Context<'_>, woke: bool) {
+    /// Ends a poll that is long enough at `now`. If it `woke` the stage behind, that one waits on
+    /// this worker, where no other can fetch it: so this stage is what another worker may go on
+    /// with, and the two get to work side by side.
+    pub(super) fn let_others_run(&mut self, cx: &mut Context<'_>, now: Instant, woke: bool) {
+        self.tell(now);
         if self.shares {
             return cx.waker().wake_by_ref();
         }

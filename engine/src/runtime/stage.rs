@@ -3,16 +3,21 @@
 //! It is a state machine of plain functions and no `async fn`, so that the loop over a batch is
 //! never compiled into a future, and it is generic over the record type alone, not over the chain.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::Head;
 use super::shell::{POLL_MAX, Shell, Step};
+use super::times::Times;
 use crate::batch::Batch;
 use crate::error::Error;
 use crate::metrics::Doing;
 use crate::record::Record;
 use crate::tail::{Flow, Flush, Pulled, Tail};
 use crate::time::Instant;
+
+/// How many batches more may be run before the clock is read.
+const UNTIMED_MAX: usize = 4;
 
 /// A stage whose record type is forgotten.
 pub(super) trait RunnableStage: Send {
@@ -22,8 +27,9 @@ pub(super) trait RunnableStage: Send {
     /// How much the next poll may do: so many steps, and so many records in the first slice.
     fn limit(&mut self, steps: usize, slice: usize);
 
-    /// It shares its task with those behind it, and lets them go on after a few batches.
-    fn share(&mut self);
+    /// It shares its task with others, which gives it the time and takes it. The first of them lets
+    /// those behind it go on after a few batches.
+    fn share(&mut self, times: Arc<Times>, first: bool);
 
     /// After a panic in `poll`: saves what had been counted until then.
     fn publish(&mut self);
@@ -111,7 +117,7 @@ impl<T> Stage<T> {
         // not get a record on top of that.
         self.look_for_enough();
         if !self.batch.is_spent() || self.may_pull {
-            return Ok(Step::AgainAt(self.run_slice(now)));
+            return self.run_slices(cx, now);
         }
         if !self.ending && self.batch.idle != self.idle {
             self.idle = self.batch.idle;
@@ -137,9 +143,9 @@ impl<T> Stage<T> {
         self.next_batch(cx, now)
     }
 
-    /// Runs the kernel over part of the batch, and learns how much to give it the next time. Tells
-    /// when it was through.
-    fn run_slice(&mut self, before: Instant) -> Instant {
+    /// Runs the kernel over part of the batch. How much to give it the next time is learned when
+    /// the clock is read.
+    fn run_slice(&mut self, before: Instant) {
         self.offered = self.batch.records.len();
         let slow = self.shell.is_slow();
         if slow != self.watching {
@@ -157,7 +163,7 @@ impl<T> Stage<T> {
         if let Some(watermark) = last_mark.filter(|_| self.batch.marks.is_empty()) {
             self.shell.counters.watermark.set(watermark);
         }
-        self.shell.learn(before, taken)
+        self.shell.ran(before, taken);
     }
 
     /// Counts what the kernel has taken of the batch it was given, or read.
@@ -165,7 +171,7 @@ impl<T> Stage<T> {
         let left = self.batch.records.len() + self.spare.len();
         let pulled = std::mem::take(&mut self.pulled);
         self.batch.end |= pulled.ended;
-        self.read = pulled.records / self.batch_records;
+        self.read += pulled.records / self.batch_records;
         self.shell.counters.given.add(pulled.records as u64);
         let taken = std::mem::take(&mut self.offered).saturating_sub(left) + pulled.records;
         self.shell.counters.records_in.add(taken as u64);
@@ -244,40 +250,72 @@ impl<T> Stage<T> {
     }
 
     fn next_batch(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<Step, Error> {
+        if !self.fetch(cx)? {
+            return self.rest(cx);
+        }
+        let records = self.may_pull || !self.batch.is_spent();
+        if records && !self.stopped && self.head.is_quick() {
+            return self.run_slices(cx, now);
+        }
+        Ok(Step::Again)
+    }
+
+    /// Runs a slice, and looks for what comes next if that takes no time: a few small batches are
+    /// one slice. Where nothing comes the stage rests, and one look at the clock ends both the
+    /// slice and the poll.
+    fn run_slices(&mut self, cx: &mut Context<'_>, before: Instant) -> Result<Step, Error> {
+        loop {
+            self.run_slice(before);
+            let more = self.may_pull || self.ending || !self.batch.is_used_up(self.idle);
+            if more || self.stopped || !self.head.is_quick() || self.has_enough() {
+                return Ok(Step::Again);
+            }
+            if !self.fetch(cx)? {
+                return self.rest(cx);
+            }
+            let next = self.batch.records.len();
+            if next == 0 || next > self.shell.room() || self.stopped || self.read == UNTIMED_MAX {
+                return Ok(Step::Again);
+            }
+            self.read += 1;
+        }
+    }
+
+    /// Takes the next batch from the head, if there is one.
+    fn fetch(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
         let records = std::mem::take(&mut self.batch.records);
         if records.capacity() > 0 {
             self.head.recycle(records);
         }
-        match self.head.poll_next(cx)? {
-            Poll::Ready(batch) => {
-                self.may_pull = self.leave > 0 && !batch.end;
-                self.batch = batch;
-                self.shell.counters.batches.add(1);
-                self.shell.counters.given.add(self.batch.records.len() as u64);
-                if self.idle && (!self.batch.is_spent() || self.may_pull) {
-                    // Before the first record, or an edge that fills up midway carries them on
-                    // as those of an idle input.
-                    self.idle = false;
-                    self.stopped = self.kernel.idle(false) == Flow::Stop;
-                }
-                let records = self.may_pull || !self.batch.is_spent();
-                let at_once = records && !self.stopped && self.head.is_quick();
-                Ok(if at_once { Step::AgainAt(self.run_slice(now)) } else { Step::Again })
-            }
-            Poll::Pending => {
-                let flushed = self.kernel.poll_flush(cx, Flush::All)?;
-                if self.kernel.done() {
-                    return Ok(Step::Again);
-                }
-                let waits = match flushed {
-                    // It has nothing to do, and yet what it has is not all out.
-                    Poll::Pending => Doing::AwaitsRoom,
-                    Poll::Ready(()) if self.head.in_flight() => Doing::AwaitsItself,
-                    Poll::Ready(()) => Doing::AwaitsInput,
-                };
-                Ok(self.wait_for_timer(cx, waits))
-            }
+        let Poll::Ready(batch) = self.head.poll_next(cx)? else {
+            return Ok(false);
+        };
+        self.may_pull = self.leave > 0 && !batch.end;
+        self.batch = batch;
+        self.shell.counters.batches.add(1);
+        self.shell.counters.given.add(self.batch.records.len() as u64);
+        if self.idle && (!self.batch.is_spent() || self.may_pull) {
+            // Before the first record, or an edge that fills up midway carries them on as those of
+            // an idle input.
+            self.idle = false;
+            self.stopped = self.kernel.idle(false) == Flow::Stop;
         }
+        Ok(true)
+    }
+
+    /// Hands over what there is, and waits for more.
+    fn rest(&mut self, cx: &mut Context<'_>) -> Result<Step, Error> {
+        let flushed = self.kernel.poll_flush(cx, Flush::All)?;
+        if self.kernel.done() {
+            return Ok(Step::Again);
+        }
+        let waits = match flushed {
+            // It has nothing to do, and yet what it has is not all out.
+            Poll::Pending => Doing::AwaitsRoom,
+            Poll::Ready(()) if self.head.in_flight() => Doing::AwaitsItself,
+            Poll::Ready(()) => Doing::AwaitsInput,
+        };
+        Ok(self.wait_for_timer(cx, waits))
     }
 
     fn wait_for_timer(&mut self, cx: &mut Context<'_>, waits: Doing) -> Step {
@@ -298,8 +336,7 @@ impl<T: Send> RunnableStage for Stage<T> {
         let mut steps = self.shell.steps;
         while steps > 0 {
             now = match self.step(cx, now) {
-                Ok(Step::Again) => self.shell.clock.now(),
-                Ok(Step::AgainAt(now)) => now,
+                Ok(Step::Again) => self.shell.now(),
                 Ok(Step::Wait(waits)) => {
                     self.kernel.publish();
                     self.shell.rest(waits);
@@ -322,7 +359,7 @@ impl<T: Send> RunnableStage for Stage<T> {
         }
         self.kernel.publish();
         let woke = self.shell.counters.woken.get() != woken;
-        self.shell.let_others_run(cx, woke);
+        self.shell.let_others_run(cx, now, woke);
         Poll::Pending
     }
 
@@ -330,8 +367,8 @@ impl<T: Send> RunnableStage for Stage<T> {
         self.shell.limit(steps, slice);
     }
 
-    fn share(&mut self) {
-        self.shell.share();
+    fn share(&mut self, times: Arc<Times>, first: bool) {
+        self.shell.share(times, first);
     }
 
     fn publish(&mut self) {
