@@ -56,6 +56,24 @@ fn f1_branches_that_meet_again_share_a_task_with_both_ends() {
 }
 
 #[test]
+fn f1_within_a_shared_task_a_batch_is_twice_as_long_unless_somebody_chose() {
+    let flow = Dataflow::new("diamond");
+    let [a, b] = numbers(&flow).broadcast();
+    a.map(|n| n + 1).merge(b.map(|n| n + 2)).boundary().map(|n| n + 3).ignore();
+    let batches = |options: &JobOptions| -> Vec<usize> {
+        let view = flow.blueprint().view(options).unwrap();
+        view.edges.iter().map(|edge| edge.batch_records).collect()
+    };
+    // To the branches and from them, and behind.
+    assert_eq!(batches(&JobOptions::default()), [2_048, 2_048, 2_048, 1_024]);
+    assert_eq!(
+        batches(&JobOptions::default().with_edge_capacity(1_500)),
+        [1_500, 1_500, 1_500, 1_024]
+    );
+    assert_eq!(batches(&JobOptions::default().with_batch_records(7)), [7; 4]);
+}
+
+#[test]
 fn f1_what_was_asked_for_has_a_task_of_its_own() {
     let two = |flow: &Dataflow| -> [DataStream<u32>; 2] { numbers(flow).broadcast() };
     let flow = Dataflow::new("they never meet");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Plan;
 use super::blueprint::StageId;
 use super::plan::PlannedEdge;
-use crate::edge::Discipline;
+use crate::edge::{Capacity, Discipline};
 
 /// The most stages that share one.
 const STAGES_MAX: usize = 32;
@@ -27,6 +27,21 @@ impl Plan {
             }
         }
         tasks
+    }
+
+    /// Has edges within a shared task hand over twice as much at once. A batch costs as much to
+    /// hand over as between tasks, and what these stages do with its records is little.
+    pub(crate) fn widen_shared_edges(&mut self) {
+        let tasks = self.shared_tasks();
+        let Self { operators, edges, .. } = self;
+        for edge in edges {
+            let producers = edge.producers.iter().filter_map(|id| Some(operators.get(id.0)?.stage));
+            let stages: Vec<_> = producers.chain([edge.consumer]).collect();
+            if tasks.iter().any(|task| stages.iter().all(|stage| task.contains(stage))) {
+                let Capacity { records, batch, .. } = edge.capacity;
+                edge.capacity.batch = records.min(batch.saturating_mul(2));
+            }
+        }
     }
 
     /// What shares a task with `first`, if that fans out.

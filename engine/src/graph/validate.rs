@@ -455,10 +455,14 @@ fn plan(graph: &Graph, options: &JobOptions, names: &[String]) -> Plan {
             },
         })
     });
-    Plan {
+    let mut plan = Plan {
         name: Arc::clone(&graph.name),
         operators: operators.collect(),
         stages: stages.collect(),
         edges: edges.collect(),
+    };
+    if options.batch_records.is_none() {
+        plan.widen_shared_edges();
     }
+    plan
 }

@@ -56,7 +56,8 @@ pub struct StageMetrics {
     /// How far that watermark is behind the wall clock.
     pub lag: Option<Duration>,
     /// How long its operators have a record, which with what lies in their way downstream is the
-    /// whole of it: the mean of each uninterrupted run, as often as it had records.
+    /// whole of it: the mean of what goes through between two looks at the clock, as often as it
+    /// had records.
     pub running: Latency,
     /// For each instance, what it is doing.
     pub now: Vec<InstanceMetrics>,

@@ -81,7 +81,7 @@ impl JobOptions {
 
     /// The most records in a batch; on an edge, no more than its capacity. Zero counts as one. It
     /// changes speed and latency, never a result. Default: about 16 KiB of records, between 64 and
-    /// 1,024 of them.
+    /// 1,024 of them, and twice as many between stages that share a task.
     #[must_use]
     pub fn with_batch_records(mut self, records: usize) -> Self {
         self.batch_records = Some(records.max(1));

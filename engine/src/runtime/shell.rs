@@ -196,3 +196,45 @@ impl Shell {
         super::spawn::yield_now(cx);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Latency;
+    use crate::time::VirtualClock;
+
+    fn shell() -> (Shell, VirtualClock) {
+        let clock = VirtualClock::new();
+        (Shell::new(clock.clock(), Arc::default(), Arc::default()), clock)
+    }
+
+    #[test]
+    fn small_batches_are_one_slice_and_do_not_teach_it_to_take_more() {
+        let (mut shell, _clock) = shell();
+        let before = shell.now();
+        for left in [SLICE_START / 2, 0] {
+            shell.ran(before, SLICE_START / 2);
+            assert_eq!(shell.room(), left);
+        }
+        shell.now();
+        assert_eq!((shell.slice, shell.room()), (SLICE_START, SLICE_START));
+        shell.ran(before, SLICE_START);
+        shell.now();
+        assert_eq!(shell.slice, 2 * SLICE_START, "one that was as long as may be says more");
+    }
+
+    #[test]
+    fn a_slice_that_took_too_long_is_cut_however_many_batches_it_was() {
+        let (mut shell, clock) = shell();
+        shell.slice = 1_000;
+        let before = shell.now();
+        shell.ran(before, 300);
+        shell.ran(before, 300);
+        clock.advance(2 * SLICE_MAX);
+        shell.now();
+        assert_eq!(shell.slice, 300);
+        let mut counted = Latency::default();
+        shell.counters.running.read(&mut counted);
+        assert_eq!(counted.count(), 600);
+    }
+}
