@@ -274,7 +274,7 @@ impl<T> Stage<T> {
                 return self.rest(cx);
             }
             let next = self.batch.records.len();
-            if next == 0 || next > self.shell.room() || self.stopped || self.read == UNTIMED_MAX {
+            if next == 0 || next > self.shell.room() || self.stopped || self.read >= UNTIMED_MAX {
                 return Ok(Step::Again);
             }
             self.read += 1;
@@ -334,6 +334,7 @@ impl<T: Send> RunnableStage for Stage<T> {
         let enough = started + POLL_MAX;
         let mut now = started;
         let mut steps = self.shell.steps;
+        self.read = 0;
         while steps > 0 {
             now = match self.step(cx, now) {
                 Ok(Step::Again) => self.shell.now(),
