@@ -43,6 +43,7 @@
 //!   standard streams.
 //! * `calendar`: windows by the hours, days, weeks and months of a time zone.
 //! * `console`: the HTTP endpoint with `/metrics`, `/healthz`, `/readyz` and `/graph`.
+//! * `woken-by-io`: sources that threads feed, woken by the runtime's I/O driver (Unix).
 
 #[cfg(feature = "console")]
 pub use millstream_console as console;

@@ -7,6 +7,8 @@ mod csv;
 mod csv_row;
 #[cfg(feature = "files")]
 mod csv_rows;
+#[cfg(all(unix, feature = "woken-by-io"))]
+mod doorbell;
 mod empty;
 mod failed;
 #[cfg(feature = "files")]
@@ -46,6 +48,8 @@ mod try_from_stream;
 mod unfold;
 mod unfold_async;
 mod unfold_resource;
+#[cfg(all(unix, feature = "woken-by-io"))]
+mod woken_by_io;
 
 #[cfg(feature = "files")]
 pub use self::csv::Csv;
@@ -90,3 +94,5 @@ pub use try_from_stream::{TryFromStream, try_from_stream};
 pub use unfold::{Unfold, unfold};
 pub use unfold_async::{ReadUnfoldAsync, UnfoldAsync, unfold_async};
 pub use unfold_resource::{ReadResource, UnfoldResource, unfold_resource};
+#[cfg(all(unix, feature = "woken-by-io"))]
+pub use woken_by_io::{ReadWokenByIo, WokenByIo, woken_by_io};

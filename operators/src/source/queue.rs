@@ -193,6 +193,13 @@ impl<T: Send + 'static> Source for ReadQueue<T> {
     }
 }
 
+/// Handles may outlive the job: they keep nothing of the task that read here.
+impl<T> Drop for ReadQueue<T> {
+    fn drop(&mut self) {
+        self.closing.reader.take();
+    }
+}
+
 impl<T> fmt::Debug for ReadQueue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ReadQueue")
@@ -263,6 +270,28 @@ mod tests {
         job.abort();
         job.await.unwrap_err();
         assert_eq!(handle.offer(2), Offer::Closed(2));
+    }
+
+    #[test]
+    fn a4_a_handle_keeps_nothing_of_the_task_that_read() {
+        struct Task;
+        impl std::task::Wake for Task {
+            fn wake(self: Arc<Self>) {}
+        }
+        let (handle, queue) = queue::<u8>(8);
+        let mut source = queue.create(0).unwrap();
+        let task = Arc::new(Task);
+        {
+            let waker = std::task::Waker::from(Arc::clone(&task));
+            let mut batch = SourceBatch::new(1);
+            let next = std::pin::pin!(source.next(&mut batch));
+            let polled = next.poll(&mut std::task::Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+        assert!(Arc::strong_count(&task) > 1);
+        drop(source);
+        assert_eq!(Arc::strong_count(&task), 1);
+        drop(handle);
     }
 
     #[tokio::test]

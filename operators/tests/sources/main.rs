@@ -15,6 +15,8 @@ mod small;
 mod splits;
 #[cfg(feature = "files")]
 mod tail;
+#[cfg(all(unix, feature = "woken-by-io"))]
+mod woken_by_io;
 
 use std::time::Duration;
 
