@@ -12,6 +12,8 @@ pub(crate) struct Workload {
     pub(crate) question: &'static str,
     /// How many records a contender processes that takes no smaller share.
     pub(crate) records: u64,
+    /// Whether its threads have the priority of real time: nothing else interrupts them.
+    pub(crate) real_time: bool,
     pub(crate) contenders: Vec<Contender>,
 }
 

@@ -2,6 +2,7 @@
 //! memory is one contender's, and no allocator or thread pool is left warm for the next.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -45,7 +46,7 @@ pub(crate) fn compare(workload: &Workload, extent: Extent) -> Result<Table, Stri
         for (at, (contender, row)) in workload.contenders.iter().zip(&mut rows).enumerate() {
             eprintln!("{} {round}/{}: {}", workload.name, extent.rounds, contender.name);
             let records = extent.records(workload, contender);
-            let sample = in_child(workload.name, at, records)
+            let sample = in_child(workload, at, records)
                 .map_err(|error| format!("{}, {}: {error}", workload.name, contender.name))?;
             row.samples.push(sample);
         }
@@ -66,10 +67,11 @@ fn empty_row(contender: &Contender) -> Row {
 }
 
 /// Has this program measure one contender, and reads what it says.
-fn in_child(workload: &str, contender: usize, records: u64) -> Result<Sample, String> {
+fn in_child(workload: &Workload, contender: usize, records: u64) -> Result<Sample, String> {
     let program = env::current_exe().map_err(|error| error.to_string())?;
-    let output = Command::new(program)
-        .args(["measure", workload, &contender.to_string(), &records.to_string()])
+    let mut command = if workload.real_time { real_time(&program) } else { Command::new(program) };
+    let output = command
+        .args(["measure", workload.name, &contender.to_string(), &records.to_string()])
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| error.to_string())?;
@@ -79,6 +81,18 @@ fn in_child(workload: &str, contender: usize, records: u64) -> Result<Sample, St
     let said = String::from_utf8_lossy(&output.stdout);
     let last = said.lines().last().unwrap_or_default();
     serde_json::from_str(last).map_err(|error| format!("said {last:?}: {error}"))
+}
+
+/// A program all threads of which run before any that has no such priority (`SCHED_FIFO`).
+fn real_time(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("chrt");
+    command.args(["--fifo", "1"]).arg(program);
+    command
+}
+
+/// Whether this user may give that priority, and there is a `chrt` to give it.
+pub(crate) fn may_be_real_time() -> bool {
+    real_time("true").output().is_ok_and(|output| output.status.success())
 }
 
 /// What a child does: a small run to warm up, then the one that counts. One that is over at once is

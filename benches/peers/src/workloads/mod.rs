@@ -34,7 +34,8 @@ pub(crate) fn all() -> Vec<Workload> {
     all.extend(w3_words::workloads());
     all.push(w4_fan::workload());
     all.extend(w5_calls::workloads());
-    all.extend([w6_windows::workload(), w7_latency::workload()]);
+    all.push(w6_windows::workload());
+    all.extend(w7_latency::workloads());
     all.extend(nexmark::workloads());
     all
 }

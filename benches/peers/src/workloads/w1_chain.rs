@@ -26,6 +26,7 @@ pub(super) fn workload() -> Workload {
         name: "w1",
         question: "What does a chain of ten cheap operators cost?",
         records: 100_000_000,
+        real_time: false,
         contenders: vec![
             work.alone(LOOP, By::Hand, by_hand),
             work.on(1, "Millstream, fused", By::Millstream, millstream_fused)

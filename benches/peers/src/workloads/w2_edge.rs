@@ -23,12 +23,14 @@ pub(super) fn workloads() -> [Workload; 2] {
             name: "w2-u64",
             question: "What does an edge of u64 cost?",
             records: 100_000_000,
+            real_time: false,
             contenders: contenders::<u64>(),
         },
         Workload {
             name: "w2-64b",
             question: "What does an edge of 64-byte structs cost?",
             records: 20_000_000,
+            real_time: false,
             contenders: contenders::<[u64; 8]>(),
         },
     ]

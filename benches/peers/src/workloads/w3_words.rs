@@ -30,6 +30,7 @@ pub(super) fn workloads() -> [Workload; 2] {
             name: "w3-shuffled",
             question: "What does a word count cost that shuffles every word?",
             records: WORDS,
+            real_time: false,
             contenders: vec![
                 work.alone(SHUFFLE, By::Hand, shuffle_by_hand),
                 work.alone("one thread, one map, no shuffle", By::Hand, one_map),
@@ -45,6 +46,7 @@ pub(super) fn workloads() -> [Workload; 2] {
             name: "w3-combined",
             question: "What does a word count cost that counts on both sides of the shuffle?",
             records: WORDS,
+            real_time: false,
             contenders: vec![
                 work.alone(COMBINE, By::Hand, combine_by_hand),
                 work.on(2, "Millstream, combined", By::Millstream, |runtime, text| {

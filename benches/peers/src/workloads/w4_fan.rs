@@ -24,6 +24,7 @@ pub(super) fn workload() -> Workload {
         name: "w4",
         question: "What does it cost to send every record to four branches and merge them?",
         records: 20_000_000,
+        real_time: false,
         contenders: vec![
             work.alone("loop by hand", By::Hand, by_hand),
             work.on(2, "Millstream, two workers", By::Millstream, millstream)

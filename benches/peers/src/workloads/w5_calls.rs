@@ -24,6 +24,7 @@ pub(super) fn workloads() -> [Workload; 2] {
             name: "w5-yield",
             question: "What does a call cost that yields four times, 1,024 in flight?",
             records: CALLS,
+            real_time: false,
             contenders: contenders(yields),
         },
         Workload {
@@ -31,6 +32,7 @@ pub(super) fn workloads() -> [Workload; 2] {
             question: "What does a call cost that sleeps a millisecond, 1,024 in flight? \
                        Its wall time is the timer's.",
             records: CALLS,
+            real_time: false,
             contenders: contenders(sleeps),
         },
     ]

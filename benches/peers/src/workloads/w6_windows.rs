@@ -28,6 +28,7 @@ pub(super) fn workload() -> Workload {
         name: "w6",
         question: "What does it cost to count events by key and tumbling window?",
         records: 10_000_000,
+        real_time: false,
         contenders: vec![
             work.alone(MAPS, By::Hand, by_hand),
             work.on(1, "Millstream, fused with its source", By::Millstream, fused)

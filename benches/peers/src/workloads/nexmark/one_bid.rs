@@ -99,7 +99,7 @@ fn workload<R: Row>(
             stream_ext(events, query)
         }),
     ];
-    Workload { name, question, records: EVENTS, contenders }
+    Workload { name, question, records: EVENTS, real_time: false, contenders }
 }
 
 fn by_hand<R: Row>(events: &'static [Event], query: impl Query<R>) -> u64 {

@@ -91,7 +91,7 @@ fn workload<Q: Query>(
             .reach(Wall, 1.0, 0.5, FASTEST),
         work.alone("timely, 1 worker", By::Peer("timely"), timely::<Q>),
     ];
-    Workload { name, question, records: EVENTS, contenders }
+    Workload { name, question, records: EVENTS, real_time: false, contenders }
 }
 
 /// The limit, and the reference.
