@@ -1,7 +1,6 @@
 //! What is kept of one key's sliding windows, and when which of them are told of.
 
 use std::any::TypeId;
-use std::collections::VecDeque;
 
 use millstream_engine::state::StateError;
 use millstream_engine::time::Timestamp;
@@ -25,13 +24,14 @@ fn by_default<R: Trigger>() -> bool {
 #[derive(Debug)]
 pub struct Panorama<A, S> {
     panes: Panes<A>,
-    assembly: Assembly<A>,
+    /// Not before there are many panes.
+    assembly: Option<Box<Assembly<A>>>,
     /// By default: the next window with anything in it, to be told of when it is complete.
     next: Option<Start>,
     /// The windows that a late record has changed, until they are told of.
     changed: Option<Box<Changed<A>>>,
     /// Windows with triggers, if not by default: those with records, in order.
-    watched: VecDeque<Watched<A, S>>,
+    watched: Vec<Watched<A, S>>,
 }
 
 /// Complete windows that a late record has changed.
@@ -65,13 +65,7 @@ enum Since<A> {
 
 impl<A, S> Default for Panorama<A, S> {
     fn default() -> Self {
-        Self {
-            panes: Panes::new(),
-            assembly: Assembly::new(),
-            next: None,
-            changed: None,
-            watched: VecDeque::new(),
-        }
+        Self { panes: Panes::new(), assembly: None, next: None, changed: None, watched: Vec::new() }
     }
 }
 
@@ -118,7 +112,12 @@ impl<A, S> Panorama<A, S> {
     {
         let start = self.next.filter(|start| grid.window(*start).end <= until)?;
         let (from, to) = grid.bounds(start);
-        let sum = self.assembly.next(from, to, &self.panes, scene.aggregate);
+        let sum = if self.panes.are_few() {
+            self.panes.sum(from, to, scene.aggregate)
+        } else {
+            let assembly = self.assembly.get_or_insert_with(|| Box::new(Assembly::new()));
+            assembly.next(from, to, &self.panes, scene.aggregate)
+        };
         self.next = self.first_from(start + grid.step(), grid);
         let value = scene.aggregate.finish(sum);
         Some(Told { window: grid.window(start), value, firing: Firing::OnTime })
@@ -234,7 +233,9 @@ where
         }
         let (accumulator, new) = kept.panes.entry(pane, || scene.aggregate.create());
         scene.aggregate.add(accumulator, value);
-        kept.assembly.changed(pane);
+        if let Some(assembly) = &mut kept.assembly {
+            assembly.changed(pane);
+        }
         if by_default::<R>() && !behind && !new {
             // Whatever is due is so already.
             return Placed::In(Plan { due: NEVER, alarm: NEVER });
@@ -359,7 +360,7 @@ where
                 (true, false) => Since::Anew(None),
                 (true, true) => Since::Anew(Some(code.0.read(bytes)?)),
             };
-            kept.watched.push_back(Watched { start, since, watch });
+            kept.watched.push(Watched { start, since, watch });
         }
         if by_default::<R>() {
             kept.next = kept.first_from(grid.first_behind(scene.watermark), grid);

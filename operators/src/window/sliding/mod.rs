@@ -37,9 +37,9 @@ use crate::combine::WindowPane;
 ///
 /// # State
 ///
-/// For each key, one accumulator for each pane with records in it, and the same again for putting
-/// windows together. A key goes with its last pane. A window of a key without records is not told
-/// of, and costs nothing.
+/// For each key, one accumulator for each pane with records in it, and where that are more than
+/// eight, the same again for putting windows together. A key goes with its last pane. A window of
+/// a key without records is not told of, and costs nothing.
 ///
 /// With another [trigger](super::WindowedStream::trigger) than the default, a record costs a little
 /// for each window that it lies in: each has a state of its trigger then, and is asked.

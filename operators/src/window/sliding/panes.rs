@@ -7,6 +7,10 @@ use millstream_engine::time::Timestamp;
 use super::grid::Start;
 use crate::aggregate::Aggregate;
 
+/// Up to how many panes each window is summed up anew: that takes no more merges than to put it
+/// together from sums that are kept, and less memory.
+const FEW: usize = 8;
+
 /// The panes of one key that hold anything, in the order of time.
 #[derive(Debug)]
 pub(super) struct Panes<A>(pub(super) VecDeque<(Timestamp, A)>);
@@ -45,9 +49,17 @@ impl<A> Panes<A> {
         self.0.get(self.index(start)).map(|(pane, _)| *pane)
     }
 
+    pub(super) fn are_few(&self) -> bool {
+        self.0.len() <= FEW
+    }
+
     /// How many panes begin before `start`.
     fn index(&self, start: Start) -> usize {
-        self.0.partition_point(|(pane, _)| Start::from(pane.as_millis()) < start)
+        let before = |(pane, _): &(Timestamp, A)| Start::from(pane.as_millis()) < start;
+        if self.are_few() {
+            return self.0.iter().take_while(|pane| before(pane)).count();
+        }
+        self.0.partition_point(before)
     }
 
     /// The panes from `from` up to `to`.
