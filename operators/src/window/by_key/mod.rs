@@ -4,6 +4,7 @@
 //! keys, what is due at which time, late records, state.
 
 mod layout;
+mod marks;
 mod slots;
 mod watch;
 

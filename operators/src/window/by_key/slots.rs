@@ -6,20 +6,13 @@
 //! one before counts for nothing.
 
 use std::borrow::Borrow;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::OccupiedEntry;
 use millstream_engine::time::Timestamp;
 
+use super::marks::{FEW, Marks, is_wasteful};
 use super::{NEVER, Placed, Plan};
-
-/// Below this many nothing is tidied up, nor memory given back.
-const FEW: usize = 64;
-
-/// Times, each with the hash of the key that stands there.
-type Marks = BinaryHeap<Reverse<(Timestamp, u64)>>;
 
 pub(super) struct Slots<K, V> {
     table: HashTable<Slot<K, V>>,
@@ -39,7 +32,7 @@ struct Slot<K, V> {
 
 impl<K, V> Default for Slots<K, V> {
     fn default() -> Self {
-        Self { table: HashTable::new(), marks: Marks::new(), alarms: Marks::new() }
+        Self { table: HashTable::new(), marks: Marks::default(), alarms: Marks::default() }
     }
 }
 
@@ -85,11 +78,11 @@ impl<K, V> Slots<K, V> {
         {
             if plan.due < slot.mark {
                 slot.mark = plan.due;
-                self.marks.push(Reverse((plan.due, hash)));
+                self.marks.push((plan.due, hash));
             }
             if plan.alarm < slot.alarm {
                 slot.alarm = plan.alarm;
-                self.alarms.push(Reverse((plan.alarm, hash)));
+                self.alarms.push((plan.alarm, hash));
             }
             self.tidy();
         }
@@ -100,21 +93,21 @@ impl<K, V> Slots<K, V> {
     pub(super) fn insert(&mut self, hash: u64, key: K, kept: V, Plan { due, alarm }: Plan) {
         let slot = Slot { hash, key, kept, mark: due, alarm };
         self.table.insert_unique(hash, slot, |slot| slot.hash);
-        self.marks.push(Reverse((due, hash)));
+        self.marks.push((due, hash));
         if alarm < NEVER {
-            self.alarms.push(Reverse((alarm, hash)));
+            self.alarms.push((alarm, hash));
         }
     }
 
     /// The first mark. What is due first may be later.
     pub(super) fn first_mark(&self) -> Option<Timestamp> {
-        self.marks.peek().map(|Reverse((time, _))| *time)
+        self.marks.first()
     }
 
     /// The first alarm. It may be for nothing.
     #[inline]
     pub(super) fn first_alarm(&self) -> Option<Timestamp> {
-        self.alarms.peek().map(|Reverse((time, _))| *time)
+        self.alarms.first()
     }
 
     /// Takes the first mark that is not later than `watermark`, and the key it is of. To be put
@@ -125,7 +118,7 @@ impl<K, V> Slots<K, V> {
         watermark: Timestamp,
     ) -> Option<(Timestamp, Taken<'_, K, V>)> {
         loop {
-            let (time, hash) = pop(&mut self.marks, watermark)?;
+            let (time, hash) = self.marks.pop(watermark)?;
             let here = |slot: &Slot<K, V>| slot.hash == hash && slot.mark == time;
             if let Some(bucket) = self.table.find_bucket_index(hash, here) {
                 let slot = self.table.get_bucket_entry(bucket).ok()?;
@@ -138,7 +131,7 @@ impl<K, V> Slots<K, V> {
     /// Takes the key of the first alarm that the clock has reached. To be put back, or removed.
     pub(super) fn pop_alarm(&mut self, now: Timestamp) -> Option<Taken<'_, K, V>> {
         loop {
-            let (time, hash) = pop(&mut self.alarms, now)?;
+            let (time, hash) = self.alarms.pop(now)?;
             let here = |slot: &Slot<K, V>| slot.hash == hash && slot.alarm == time;
             if let Some(bucket) = self.table.find_bucket_index(hash, here) {
                 let mut slot = self.table.get_bucket_entry(bucket).ok()?;
@@ -154,32 +147,18 @@ impl<K, V> Slots<K, V> {
         let most = 2 * self.table.len() + FEW;
         let empty = self.table.is_empty();
         if self.marks.len() > most || empty {
-            self.marks.clear();
-            self.marks.extend(self.table.iter().map(|slot| Reverse((slot.mark, slot.hash))));
+            self.marks.replace(self.table.iter().map(|slot| (slot.mark, slot.hash)));
         }
         if self.alarms.len() > most || empty {
-            self.alarms.clear();
             let alarms = self.table.iter().filter(|slot| slot.alarm < NEVER);
-            self.alarms.extend(alarms.map(|slot| Reverse((slot.alarm, slot.hash))));
+            self.alarms.replace(alarms.map(|slot| (slot.alarm, slot.hash)));
         }
-        let wasteful = |capacity: usize, len: usize| capacity > FEW && len < capacity / 8;
-        if wasteful(self.table.capacity(), self.table.len()) {
+        if is_wasteful(self.table.capacity(), self.table.len()) {
             self.table.shrink_to(2 * self.table.len(), |slot| slot.hash);
         }
-        for marks in [&mut self.marks, &mut self.alarms] {
-            if wasteful(marks.capacity(), marks.len()) {
-                marks.shrink_to(2 * marks.len());
-            }
-        }
+        self.marks.shrink();
+        self.alarms.shrink();
     }
-}
-
-fn pop(marks: &mut Marks, reached: Timestamp) -> Option<(Timestamp, u64)> {
-    let Reverse((time, _)) = marks.peek()?;
-    if *time > reached {
-        return None;
-    }
-    marks.pop().map(|Reverse(mark)| mark)
 }
 
 /// A key whose mark has been taken out.
@@ -202,10 +181,10 @@ impl<K, V> Taken<'_, K, V> {
     pub(super) fn put_back(mut self, Plan { due, alarm }: Plan) {
         let slot = self.slot.get_mut();
         slot.mark = due;
-        self.marks.push(Reverse((due, slot.hash)));
+        self.marks.push((due, slot.hash));
         if alarm < slot.alarm {
             slot.alarm = alarm;
-            self.alarms.push(Reverse((alarm, slot.hash)));
+            self.alarms.push((alarm, slot.hash));
         }
     }
 
