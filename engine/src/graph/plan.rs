@@ -13,6 +13,8 @@ pub(crate) struct Plan {
     pub(crate) operators: Vec<PlannedOperator>,
     pub(crate) stages: Vec<PlannedStage>,
     pub(crate) edges: Vec<PlannedEdge>,
+    /// The stages that share a task, task by task.
+    pub(crate) shared: Vec<Vec<StageId>>,
 }
 
 #[derive(Debug)]
@@ -139,7 +141,6 @@ impl Plan {
     }
 
     pub(crate) fn view(&self) -> GraphView {
-        let shared = self.shared_tasks();
         GraphView {
             name: self.name.to_string(),
             operators: self
@@ -160,7 +161,7 @@ impl Plan {
                     name: stage.name.to_string(),
                     operators: stage.operators.iter().map(|id| id.0).collect(),
                     instances: stage.parallelism,
-                    shared_task: shared.iter().position(|task| task.contains(&StageId(index))),
+                    shared_task: self.shared.iter().position(|task| task.contains(&StageId(index))),
                 })
                 .collect(),
             edges: self.edges.iter().map(PlannedEdge::view).collect(),

@@ -15,7 +15,7 @@ impl Plan {
     ///
     /// They are a fan-out, those of its branches that meet again in a merge, and that merge, unless
     /// something has been said of an edge between them, or one of them waits by a head of its own.
-    pub(crate) fn shared_tasks(&self) -> Vec<Vec<StageId>> {
+    pub(super) fn shared_tasks(&self) -> Vec<Vec<StageId>> {
         let mut taken = BTreeSet::new();
         let mut tasks = Vec::new();
         for index in 0..self.stages.len() {
@@ -31,13 +31,12 @@ impl Plan {
 
     /// Has edges within a shared task hand over twice as much at once. A batch costs as much to
     /// hand over as between tasks, and what these stages do with its records is little.
-    pub(crate) fn widen_shared_edges(&mut self) {
-        let tasks = self.shared_tasks();
-        let Self { operators, edges, .. } = self;
+    pub(super) fn widen_shared_edges(&mut self) {
+        let Self { operators, edges, shared, .. } = self;
         for edge in edges {
             let producers = edge.producers.iter().filter_map(|id| Some(operators.get(id.0)?.stage));
             let stages: Vec<_> = producers.chain([edge.consumer]).collect();
-            if tasks.iter().any(|task| stages.iter().all(|stage| task.contains(stage))) {
+            if shared.iter().any(|task| stages.iter().all(|stage| task.contains(stage))) {
                 let Capacity { records, batch, .. } = edge.capacity;
                 edge.capacity.batch = records.min(batch.saturating_mul(2));
             }

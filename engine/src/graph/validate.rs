@@ -460,7 +460,9 @@ fn plan(graph: &Graph, options: &JobOptions, names: &[String]) -> Plan {
         operators: operators.collect(),
         stages: stages.collect(),
         edges: edges.collect(),
+        shared: Vec::new(),
     };
+    plan.shared = plan.shared_tasks();
     if options.batch_records.is_none() {
         plan.widen_shared_edges();
     }

@@ -201,7 +201,7 @@ fn spawn_stages(
     tasks: impl Iterator<Item = (StageTask, Span)>,
     shared: &Arc<JobShared>,
 ) {
-    let planned = shared.registry.plan.shared_tasks();
+    let planned = &shared.registry.plan.shared;
     let mut sharing: BTreeMap<StageId, _> = BTreeMap::new();
     for (mut task, span) in tasks {
         task.counters.started.store(true, Relaxed);
