@@ -33,6 +33,7 @@ pub mod state;
 mod stream;
 pub mod time;
 pub mod timing;
+mod waste;
 pub mod window;
 
 pub use dataflow::Dataflow;

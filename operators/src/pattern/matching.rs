@@ -10,6 +10,7 @@ use millstream_engine::time::Timestamp;
 use super::automaton::{Automaton, Contiguity, Ending, Guard, Move, Resume, all};
 use super::shared_buffer::SharedBuffer;
 use super::{Match, TooManyPartialMatches};
+use crate::waste::is_wasteful;
 
 /// What is kept of one key.
 ///
@@ -121,11 +122,10 @@ impl<T> Matching<T> {
                 partial.link = moved.get(&partial.link).copied().unwrap_or(partial.link);
             }
         }
-        let is_sparse = |len: usize, capacity: usize| capacity > 64 && len < capacity / 8;
-        if is_sparse(self.partials.len(), self.partials.capacity()) {
+        if is_wasteful(self.partials.capacity(), self.partials.len()) {
             self.partials.shrink_to(self.partials.len() * 2);
         }
-        if is_sparse(self.early.len(), self.early.capacity()) {
+        if is_wasteful(self.early.capacity(), self.early.len()) {
             self.early.shrink_to(self.early.len() * 2);
         }
     }

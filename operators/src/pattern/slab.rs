@@ -1,5 +1,7 @@
 //! Values at numbers that are used again.
 
+use crate::waste::is_wasteful;
+
 /// Values, each at a number that it keeps until it is taken out.
 #[derive(Debug)]
 pub(super) struct Slab<V> {
@@ -18,7 +20,7 @@ impl<V> Slab<V> {
 
     /// Whether it holds a lot more room than values.
     pub(super) const fn is_sparse(&self) -> bool {
-        self.values.len() > 64 && self.len() < self.values.len() / 8
+        is_wasteful(self.values.len(), self.len())
     }
 
     pub(super) fn insert(&mut self, value: V) -> usize {

@@ -7,9 +7,7 @@ use millstream_engine::time::Timestamp;
 
 use super::TimeWindow;
 use super::trigger::Trigger;
-
-/// Below this many timers nothing is tidied up.
-const FEW: usize = 64;
+use crate::waste::{FEW, is_wasteful};
 
 /// When somebody wants to be asked: who, is told by the window and the hash of the key. Whoever has
 /// changed its mind is there still, and is found out when the time has come.
@@ -80,7 +78,7 @@ impl<W: Ord> Timers<W> {
     pub(super) fn pop(&mut self, reached: Timestamp) -> Option<Due<W>> {
         let due = self.first()? <= reached;
         let popped = due.then(|| self.heap.pop().map(|Reverse(due)| due)).flatten();
-        if self.heap.capacity() > FEW && self.heap.len() < self.heap.capacity() / 8 {
+        if is_wasteful(self.heap.capacity(), self.heap.len()) {
             self.limit = (2 * self.heap.len()).max(FEW);
             self.heap.shrink_to(2 * self.heap.len());
         }

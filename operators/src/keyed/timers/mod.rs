@@ -46,8 +46,7 @@ use millstream_engine::time::Timestamp;
 
 use times::Times;
 
-/// Below this many keys nothing is tidied up, nor memory given back.
-const FEW: usize = 64;
+use crate::waste::{FEW, is_wasteful};
 
 /// The timers of all keys of one instance, in one notion of time: event time and processing time
 /// take a set each.
@@ -293,11 +292,10 @@ impl<K> Timers<K> {
 
     /// Gives memory back that is mostly unused.
     fn shrink(&mut self) {
-        let wasteful = |capacity: usize, len: usize| capacity > FEW && len < capacity / 8;
-        if wasteful(self.slots.num_buckets(), self.slots.len()) {
+        if is_wasteful(self.slots.num_buckets(), self.slots.len()) {
             self.slots.shrink_to(2 * self.slots.len(), |slot| slot.mark.hash);
         }
-        if wasteful(self.marks.capacity(), self.marks.len()) {
+        if is_wasteful(self.marks.capacity(), self.marks.len()) {
             self.marks.shrink_to(2 * self.marks.len());
         }
     }

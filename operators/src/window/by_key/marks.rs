@@ -6,8 +6,7 @@ use std::mem;
 
 use millstream_engine::time::Timestamp;
 
-/// Below this many nothing is tidied up, nor memory given back.
-pub(super) const FEW: usize = 64;
+use crate::waste::{FEW, is_wasteful};
 
 /// A time, and the hash of the key that stands there.
 type Mark = (Timestamp, u64);
@@ -93,10 +92,6 @@ impl Marks {
             self.due.shrink_to(2 * self.due.len());
         }
     }
-}
-
-pub(super) const fn is_wasteful(capacity: usize, len: usize) -> bool {
-    capacity > FEW && len < capacity / 8
 }
 
 #[cfg(test)]

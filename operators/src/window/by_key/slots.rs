@@ -11,8 +11,9 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::OccupiedEntry;
 use millstream_engine::time::Timestamp;
 
-use super::marks::{FEW, Marks, is_wasteful};
+use super::marks::Marks;
 use super::{NEVER, Placed, Plan};
+use crate::waste::{FEW, is_wasteful};
 
 pub(super) struct Slots<K, V> {
     table: HashTable<Slot<K, V>>,
