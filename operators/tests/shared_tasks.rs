@@ -1,4 +1,5 @@
-//! Branches that part and meet again: which of them share a task, and who leaves it.
+//! Stages in a row, and branches that part and meet again: which of them share a task, and who
+//! leaves it.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -80,9 +81,9 @@ fn f1_what_was_asked_for_has_a_task_of_its_own() {
     two(&flow).into_iter().for_each(DataStream::ignore);
     assert!(shared(&flow).is_empty());
 
-    let flow = Dataflow::new("one behind a boundary");
+    let flow = Dataflow::new("one behind a buffer");
     let [a, b] = two(&flow);
-    a.boundary().merge(b).ignore();
+    a.buffer(16, WhenFull::Block).merge(b).ignore();
     assert!(shared(&flow).is_empty());
 
     let flow = Dataflow::new("one that drops");
@@ -104,6 +105,91 @@ fn f1_what_was_asked_for_has_a_task_of_its_own() {
     let [a, b] = numbers(&flow).balance();
     a.merge(b).ignore();
     assert!(shared(&flow).is_empty());
+}
+
+/// So many stages, each behind the other.
+fn row(flow: &Dataflow, stages: usize) -> DataStream<u32> {
+    let next = |stream: DataStream<u32>, _| stream.boundary().map(|n| n + 1).boxed();
+    (1..stages).fold(numbers(flow), next)
+}
+
+#[test]
+fn c6_stages_in_a_row_share_a_task() {
+    let share = |stages| {
+        let flow = Dataflow::new("row");
+        row(&flow, stages).ignore();
+        shared(&flow)
+    };
+    assert_eq!(share(1), [0; 0]);
+    assert_eq!(share(2), [2]);
+    assert_eq!(share(8), [8]);
+    assert_eq!(share(9), [8], "the ninth is alone");
+    assert_eq!(share(20), [8, 8, 4]);
+}
+
+#[test]
+fn c6_a_row_ends_where_streams_part_and_meet() {
+    let flow = Dataflow::new("before and behind a diamond");
+    let [a, b] = row(&flow, 3).broadcast();
+    let behind = a.map(|n| n + 1).merge(b.map(|n| n + 2)).boundary().map(|n| n + 3);
+    behind.boundary().ignore();
+    assert_eq!(shared(&flow), [4, 2, 2], "the branches first");
+
+    let flow = Dataflow::new("two branches");
+    let [a, b] = row(&flow, 2).broadcast();
+    a.boundary().ignore();
+    b.boundary().boundary().ignore();
+    assert_eq!(shared(&flow), [2, 2, 3]);
+
+    let flow = Dataflow::new("two sources");
+    row(&flow, 1).merge(flow.source("others", source::empty())).boundary().ignore();
+    assert_eq!(shared(&flow), [2]);
+}
+
+#[test]
+fn c6_an_edge_with_a_size_of_its_own_has_a_task_on_either_side() {
+    type Edge = fn(DataStream<u32>) -> DataStream<u32>;
+    let edges: [Edge; 6] = [
+        |stream| stream.boundary().with_capacity(16),
+        |stream| stream.boundary().with_byte_capacity(1 << 20, |_| 4),
+        |stream| stream.rebatch(64),
+        |stream| stream.buffer(16, WhenFull::Block),
+        DataStream::detach,
+        |stream| stream.parallel(2),
+    ];
+    for edge in edges {
+        let flow = Dataflow::new("apart");
+        edge(numbers(&flow)).ignore();
+        assert!(shared(&flow).is_empty());
+    }
+}
+
+/// In which tasks the last of `stages` in a row runs, if it takes `cost` for each record.
+async fn tasks_of_last(stages: usize, cost: Duration) -> BTreeSet<Id> {
+    let hand = VirtualClock::new();
+    let options = JobOptions::default().with_clock(hand.clock());
+    let (tasks, flow) = (Tasks::default(), Dataflow::new("the last is slow"));
+    let notes = tasks.clone();
+    let last = row(&flow, stages).inspect(move |_| {
+        notes.note();
+        hand.advance(cost);
+    });
+    let numbers = last.collect();
+    let added = u32::try_from(stages).unwrap() - 1;
+    let expected: Vec<_> = (added..10_000 + added).collect();
+    assert_eq!(flow.run_with(options).await.unwrap().take(numbers), Some(expected));
+    tasks.take()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c6_a_stage_that_is_slow_moves_into_a_task_of_its_own() {
+    assert_eq!(tasks_of_last(2, Duration::from_micros(1)).await.len(), 2);
+    assert_eq!(tasks_of_last(8, Duration::from_micros(1)).await.len(), 2);
+}
+
+#[tokio::test]
+async fn c6_a_stage_that_is_cheap_stays() {
+    assert_eq!(tasks_of_last(2, Duration::from_nanos(4)).await.len(), 1);
 }
 
 /// A fan-out of which one branch takes `cost` for each record, by a clock that it moves itself.

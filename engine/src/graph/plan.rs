@@ -1,6 +1,7 @@
 //! A graph that has been found right, with every name and number settled.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::blueprint::{Distribution, EdgeId, OperatorId, Role, StageId};
 use super::view::{EdgeView, GraphView, OperatorView, StageView};
@@ -14,7 +15,16 @@ pub(crate) struct Plan {
     pub(crate) stages: Vec<PlannedStage>,
     pub(crate) edges: Vec<PlannedEdge>,
     /// The stages that share a task, task by task.
-    pub(crate) shared: Vec<Vec<StageId>>,
+    pub(crate) shared: Vec<PlannedTask>,
+}
+
+/// Stages that share a task for as long as they are cheap.
+#[derive(Debug)]
+pub(crate) struct PlannedTask {
+    /// The one that feeds all others first.
+    pub(crate) stages: Vec<StageId>,
+    /// What a record may cost in all of them but the first together.
+    pub(crate) cheap: Duration,
 }
 
 #[derive(Debug)]
@@ -161,7 +171,7 @@ impl Plan {
                     name: stage.name.to_string(),
                     operators: stage.operators.iter().map(|id| id.0).collect(),
                     instances: stage.parallelism,
-                    shared_task: self.shared.iter().position(|task| task.contains(&StageId(index))),
+                    shared_task: self.shared_task_of(StageId(index)),
                 })
                 .collect(),
             edges: self.edges.iter().map(PlannedEdge::view).collect(),

@@ -1,32 +1,52 @@
-//! Which stages share a task: branches of a fan-out that meet again.
+//! Which stages share a task: branches of a fan-out that meet again, and stages in a row.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::Plan;
 use super::blueprint::StageId;
-use super::plan::PlannedEdge;
+use super::plan::{PlannedEdge, PlannedTask};
 use crate::edge::{Capacity, Discipline};
 
-/// The most stages that share one.
-const STAGES_MAX: usize = 32;
+/// The most stages of branches that share one.
+const BRANCHES_MAX: usize = 32;
+/// What a record may cost in each branch, and in their merge.
+const BRANCH_CHEAP: Duration = Duration::from_nanos(40);
+/// The most stages in a row that share one.
+const ROW_MAX: usize = 8;
+/// What a record may cost in all stages of a row but the first. In tasks of their own two workers
+/// save no more than that: stages that cheap hardly ever work side by side.
+const ROW_CHEAP: Duration = Duration::from_nanos(5);
 
 impl Plan {
-    /// The stages that are to share a task, the one that feeds all others first.
-    ///
-    /// They are a fan-out, those of its branches that meet again in a merge, and that merge, unless
-    /// something has been said of an edge between them, or one of them waits by a head of its own.
-    pub(super) fn shared_tasks(&self) -> Vec<Vec<StageId>> {
+    /// Which stages are to share a task. None does where something has been said of an edge between
+    /// them, nor if it has several instances, or waits by a head of its own.
+    pub(super) fn shared_tasks(&self) -> Vec<PlannedTask> {
+        let all = || (0..self.stages.len()).map(StageId);
         let mut taken = BTreeSet::new();
         let mut tasks = Vec::new();
-        for index in 0..self.stages.len() {
-            let mut stages = self.diamond(StageId(index));
-            stages.truncate(STAGES_MAX);
+        for mut stages in all().map(|first| self.diamond(first)) {
+            stages.truncate(BRANCHES_MAX);
             if stages.len() > 1 && stages.iter().all(|stage| !taken.contains(stage)) {
                 taken.extend(stages.iter().copied());
-                tasks.push(stages);
+                let guests = u32::try_from(stages.len() - 1).unwrap_or(u32::MAX);
+                tasks.push(PlannedTask { stages, cheap: BRANCH_CHEAP.saturating_mul(guests) });
             }
         }
+        let followers: BTreeSet<_> = all().filter_map(|stage| self.follower(stage)).collect();
+        for first in all().filter(|stage| !followers.contains(stage)) {
+            let mut row = self.row(first);
+            // Its ends may be those of a diamond.
+            row.retain(|stage| !taken.contains(stage));
+            let rows = row.chunks(ROW_MAX).filter(|row| row.len() > 1);
+            tasks.extend(rows.map(|row| PlannedTask { stages: row.to_vec(), cheap: ROW_CHEAP }));
+        }
         tasks
+    }
+
+    /// Which of the shared tasks a stage is in.
+    pub(super) fn shared_task_of(&self, stage: StageId) -> Option<usize> {
+        self.shared.iter().position(|task| task.stages.contains(&stage))
     }
 
     /// Has edges within a shared task hand over twice as much at once. A batch costs as much to
@@ -35,22 +55,21 @@ impl Plan {
         let Self { operators, edges, shared, .. } = self;
         for edge in edges {
             let producers = edge.producers.iter().filter_map(|id| Some(operators.get(id.0)?.stage));
-            let stages: Vec<_> = producers.chain([edge.consumer]).collect();
-            if shared.iter().any(|task| stages.iter().all(|stage| task.contains(stage))) {
+            let ends: Vec<_> = producers.chain([edge.consumer]).collect();
+            if shared.iter().any(|task| ends.iter().all(|stage| task.stages.contains(stage))) {
                 let Capacity { records, batch, .. } = edge.capacity;
                 edge.capacity.batch = records.min(batch.saturating_mul(2));
             }
         }
     }
 
-    /// What shares a task with `first`, if that fans out.
+    /// If `first` fans out: with those of its branches that meet again in a merge, and that merge.
     fn diamond(&self, first: StageId) -> Vec<StageId> {
         if !self.can_share(first) {
             return Vec::new();
         }
-        let apart = |edge: &&PlannedEdge| edge.producers.len() == 1;
-        let branches: Vec<_> =
-            self.plain_outputs(first).filter(apart).map(|e| e.consumer).collect();
+        let outputs = self.outputs(first).filter(|edge| is_simple(edge));
+        let branches: Vec<_> = outputs.map(|edge| edge.consumer).collect();
         let merges: Vec<_> =
             branches.iter().filter_map(|&branch| self.merge_behind(branch)).collect();
         let met = |merge: &StageId| merges.iter().filter(|other| *other == merge).count() > 1;
@@ -72,10 +91,25 @@ impl Plan {
 
     /// The merge that `branch` flows into, if it flows nowhere else.
     fn merge_behind(&self, branch: StageId) -> Option<StageId> {
-        let mut outputs = self.outputs(branch);
-        let edge = outputs.next().filter(|edge| edge.plain && edge.producers.len() > 1)?;
-        let merge = edge.discipline == Discipline::Merge && self.can_share(edge.consumer);
-        (merge && outputs.next().is_none() && self.can_share(branch)).then_some(edge.consumer)
+        let edge = self.only_output(branch)?;
+        let meets = edge.plain && edge.producers.len() > 1 && edge.discipline == Discipline::Merge;
+        (meets && self.can_share(branch) && self.can_share(edge.consumer)).then_some(edge.consumer)
+    }
+
+    /// `first`, the stage behind it, and so on.
+    fn row(&self, first: StageId) -> Vec<StageId> {
+        std::iter::successors(Some(first), |&stage| self.follower(stage)).collect()
+    }
+
+    /// The stage that `stage` alone feeds, if it feeds no other.
+    fn follower(&self, stage: StageId) -> Option<StageId> {
+        let edge = self.only_output(stage).filter(|edge| is_simple(edge))?;
+        (self.can_share(stage) && self.can_share(edge.consumer)).then_some(edge.consumer)
+    }
+
+    fn only_output(&self, stage: StageId) -> Option<&PlannedEdge> {
+        let mut outputs = self.outputs(stage);
+        outputs.next().filter(|_| outputs.next().is_none())
     }
 
     fn outputs(&self, stage: StageId) -> impl Iterator<Item = &PlannedEdge> {
@@ -86,10 +120,6 @@ impl Plan {
         self.edges.iter().filter(of)
     }
 
-    fn plain_outputs(&self, stage: StageId) -> impl Iterator<Item = &PlannedEdge> {
-        self.outputs(stage).filter(|edge| edge.plain)
-    }
-
     /// Whether a stage is one task that can go on with what it has at hand.
     fn can_share(&self, stage: StageId) -> bool {
         let Some(stage) = self.stages.get(stage.0) else {
@@ -98,4 +128,9 @@ impl Plan {
         let head = stage.operators.first().and_then(|id| self.operators.get(id.0));
         stage.parallelism == 1 && !stage.expendable && head.is_some_and(|head| !head.heads)
     }
+}
+
+/// Whether nobody else writes to an edge, and nothing has been said of it.
+fn is_simple(edge: &PlannedEdge) -> bool {
+    edge.plain && edge.producers.len() == 1
 }

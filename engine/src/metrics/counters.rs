@@ -8,7 +8,7 @@ use crate::time::{Instant, Timestamp};
 
 /// In builds of the bench that asks what counting costs, and in no other, nothing is counted and
 /// nobody knows how a stage spends its time.
-pub(super) const UNCOUNTED: bool = cfg!(millstream_uncounted);
+pub(crate) const UNCOUNTED: bool = cfg!(millstream_uncounted);
 
 /// A count with one writer, so that adding needs no locked instruction.
 #[derive(Debug, Default)]

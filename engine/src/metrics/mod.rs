@@ -24,6 +24,6 @@ pub use snapshot::{
 };
 
 pub(crate) use activity::Activity;
-pub(crate) use counters::{InputGauge, StageCounters};
+pub(crate) use counters::{InputGauge, StageCounters, UNCOUNTED};
 pub(crate) use histogram::Histogram;
 pub(crate) use registry::{Channel, Registry};

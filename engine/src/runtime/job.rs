@@ -206,18 +206,18 @@ fn spawn_stages(
     for (mut task, span) in tasks {
         task.counters.started.store(true, Relaxed);
         let (index, counters) = (task.index, Arc::clone(&task.counters));
-        let Some(sharers) = planned.iter().find(|one| one.contains(&index)) else {
+        let Some(sharers) = planned.iter().find(|one| one.stages.contains(&index)) else {
             super::spawn::spawn(stages, run_stage(task, Arc::clone(shared)).instrument(span));
             continue;
         };
         let times = Arc::new(Times::new());
-        task.stage.share(Arc::clone(&times), sharers.first() == Some(&index));
+        task.stage.share(Arc::clone(&times), sharers.stages.first() == Some(&index));
         let stage: Running = Box::pin(run_stage(task, Arc::clone(shared)).instrument(span));
         sharing.insert(index, Sharer { stage, counters, times });
     }
     for one in planned {
-        let sharers = one.iter().filter_map(|stage| sharing.remove(stage)).collect();
-        SharedTask::spawn(stages, sharers, shared.registry.clock.clone());
+        let sharers = one.stages.iter().filter_map(|stage| sharing.remove(stage)).collect();
+        SharedTask::spawn(stages, sharers, one.cheap, shared.registry.clock.clone());
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::shell::POLL_MAX;
 use super::times::Times;
-use crate::metrics::StageCounters;
+use crate::metrics::{StageCounters, UNCOUNTED};
 use crate::sync::{Mutex, lock};
 use crate::time::{Clock, Instant};
 
@@ -22,8 +22,9 @@ use crate::time::{Clock, Instant};
 const ROUNDS_MAX: usize = 256;
 /// How long a stage has to have worked before it is judged.
 const TRIAL: Duration = Duration::from_micros(200);
-/// What a record may cost in it. Beyond that, a task of its own is worth the way there and back.
-const CHEAP: Duration = Duration::from_nanos(40);
+/// What each poll of it may take on top, however few its records are: to wake another worker for
+/// them takes as long.
+const WAKE: Duration = Duration::from_micros(1);
 /// How many trials in a row it has to fail: a single one may have been somebody else's doing.
 const TRIALS: u32 = 4;
 
@@ -42,7 +43,7 @@ pub(super) struct Sharer {
 ///
 /// All but the first are guests. A guest whose records turn out to be slow moves into a task of its
 /// own, so that it works beside the others: what is shared is the cost of handing over, and that
-/// is a matter of cheap stages only.
+/// is a matter of cheap stages only. Nobody moves back.
 pub(super) struct SharedTask {
     stages: Vec<Member>,
     woken: Arc<Woken>,
@@ -60,9 +61,16 @@ struct Member {
 }
 
 impl SharedTask {
-    /// Spawns a task for all of `sharers`, and one for each guest to move into.
-    pub(super) fn spawn(stages: &mut JoinSet<()>, sharers: Vec<Sharer>, clock: Clock) {
+    /// Spawns a task for all of `sharers`, and one for each guest to move into when a record costs
+    /// more in it than its share of `cheap`.
+    pub(super) fn spawn(
+        stages: &mut JoinSet<()>,
+        sharers: Vec<Sharer>,
+        cheap: Duration,
+        clock: Clock,
+    ) {
         let woken = Arc::new(Woken::all(sharers.len()));
+        let guests = u32::try_from(sharers.len()).unwrap_or(u32::MAX).saturating_sub(1);
         let mut members = Vec::new();
         for (index, sharer) in sharers.into_iter().enumerate() {
             let Sharer { stage, counters, times } = sharer;
@@ -72,7 +80,7 @@ impl SharedTask {
                 super::spawn::spawn(stages, await_guest(guest, Arc::clone(&knock)));
                 home
             });
-            let (waker, trial) = (Waker::from(knock), Trial::default());
+            let (waker, trial) = (Waker::from(knock), Trial::new(cheap, guests));
             members.push(Member { stage: Some(stage), waker, counters, times, home, trial });
         }
         super::spawn::spawn(stages, Self { stages: members, woken, clock });
@@ -133,7 +141,8 @@ impl Member {
         }
         let after = self.times.take().unwrap_or_else(|| clock.now());
         let spent = after.saturating_since(before);
-        if self.home.is_some() && self.trial.fails(spent, self.counters.records_in.get()) {
+        let judged = self.home.is_some() && !UNCOUNTED;
+        if judged && self.trial.fails(spent, self.counters.records_in.get()) {
             self.move_out();
         }
         after
@@ -150,8 +159,12 @@ impl Member {
 }
 
 /// What is known of the cost of a guest.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Trial {
+    /// What a record may cost in all guests together, and how many they are.
+    cheap: Duration,
+    guests: u32,
+    polls: u32,
     spent: Duration,
     /// How many records it had taken when the trial began.
     begun_at: u64,
@@ -159,16 +172,23 @@ struct Trial {
 }
 
 impl Trial {
+    const fn new(cheap: Duration, guests: u32) -> Self {
+        Self { cheap, guests, polls: 0, spent: Duration::ZERO, begun_at: 0, failed: 0 }
+    }
+
     /// After a poll: whether the guest has been slow for long enough, given how long that took and
     /// how many records it has taken since its beginning.
     fn fails(&mut self, spent: Duration, records: u64) -> bool {
+        self.polls += 1;
         self.spent += spent;
         if self.spent < TRIAL {
             return false;
         }
         let taken = u32::try_from(records.saturating_sub(self.begun_at)).unwrap_or(u32::MAX);
-        let failed = if self.spent > CHEAP.saturating_mul(taken) { self.failed + 1 } else { 0 };
-        *self = Self { spent: Duration::ZERO, begun_at: records, failed };
+        let spent = self.spent.saturating_sub(WAKE.saturating_mul(self.polls));
+        let slow = spent.saturating_mul(self.guests) > self.cheap.saturating_mul(taken);
+        let failed = if slow { self.failed + 1 } else { 0 };
+        *self = Self { begun_at: records, failed, ..Self::new(self.cheap, self.guests) };
         failed >= TRIALS
     }
 }
@@ -311,7 +331,8 @@ mod tests {
 
     #[test]
     fn only_a_guest_that_is_slow_again_and_again_fails_its_trial() {
-        let (mut trial, mut records) = (Trial::default(), 0);
+        let cheap = Duration::from_nanos(5);
+        let (mut trial, mut records) = (Trial::new(cheap, 1), 0);
         let mut poll = |spent: Duration, taken: u64| {
             records += taken;
             trial.fails(spent, records)
@@ -328,5 +349,27 @@ mod tests {
             assert!(!poll(TRIAL, 1));
         }
         assert!(poll(TRIAL, 1));
+    }
+
+    #[test]
+    fn guests_may_cost_so_much_together() {
+        // Each record takes 4 ns, and a poll has 10,000.
+        let leaves = |guests: u32| {
+            let mut trial = Trial::new(Duration::from_nanos(5), guests);
+            (1..=100).any(|poll| trial.fails(Duration::from_micros(40), poll * 10_000))
+        };
+        assert!(!leaves(1));
+        assert!(leaves(2));
+    }
+
+    #[test]
+    fn a_poll_shorter_than_a_wake_is_cheap_however_few_its_records_are() {
+        let mut trial = Trial::new(Duration::from_nanos(5), 7);
+        for records in 0..100_000 {
+            // Now and then somebody else runs in its stead.
+            let spent = if records % 5_000 == 0 { WAKE * 5_000 } else { WAKE * 9 / 10 };
+            assert!(!trial.fails(spent, records));
+        }
+        assert!((0..10_000).any(|records| trial.fails(WAKE * 2, 100_000 + records)));
     }
 }

@@ -17,7 +17,7 @@ impl<T: Clone + Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     ///
     /// Branches that meet again in a [`merge`](DataStream::merge) share a task with it and with
     /// what is before them for as long as they are cheap: one that turns out to be slow moves into
-    /// a task of its own. With [`boundary`](DataStream::boundary) it has one from the beginning.
+    /// a task of its own. With a [`buffer`](DataStream::buffer) it has one from the beginning.
     ///
     /// ```
     /// use millstream_operators::prelude::*;
