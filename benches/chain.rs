@@ -13,7 +13,7 @@ mod ten_steps;
 use millstream::prelude::*;
 use runtime::{run, runtime};
 use support::{compare, must, shown};
-use ten_steps::{by_hand, first_five, last_five, ten_tasks};
+use ten_steps::{by_hand, first_five, last_five, ten_stages};
 
 const RECORDS: u64 = 20_000_000;
 
@@ -39,11 +39,11 @@ fn ours(runtime: &tokio::runtime::Runtime, seam: &Seam, options: &JobOptions) ->
     report.take(sum).expect("it came to its end")
 }
 
-/// Ten operators, each in a task of its own.
+/// Ten operators, each a stage of its own.
 fn unfused(runtime: &tokio::runtime::Runtime) -> u64 {
     let flow = Dataflow::new("unfused");
     let numbers = flow.source("numbers", source::from_iter(0..RECORDS));
-    let sum = ten_tasks(numbers).fold(0, add);
+    let sum = ten_stages(numbers).fold(0, add);
     run(runtime, &flow, sum)
 }
 
@@ -60,7 +60,7 @@ fn main() {
             shown("the same, counted by operator", || ours(&one, &Seam::None, &counted)),
             shown("the same, boxed in the middle", || ours(&one, &Seam::Boxed, &plain)),
             shown("the same, an edge in the middle", || ours(&one, &Seam::Boundary, &plain)),
-            shown("ten tasks and nine edges, one thread", || unfused(&one)),
+            shown("ten stages and nine edges, one thread", || unfused(&one)),
         ],
     );
 }

@@ -10,7 +10,7 @@ mod edge;
 mod runtime;
 mod support;
 
-use edge::{one_edge, rtrb_chunks, tokio_mpsc};
+use edge::{between_tasks, one_edge, rtrb_chunks, tokio_mpsc};
 use runtime::runtime;
 use support::{compare, must, shown};
 
@@ -27,6 +27,7 @@ fn main() {
             shown("rtrb, chunks of 256, two threads", || rtrb_chunks::<u64>(RECORDS)),
             must(4.0, "an edge, two workers", || one_edge::<u64>(&two, RECORDS)),
             shown("an edge, one thread", || one_edge::<u64>(&one, RECORDS)),
+            shown("two tasks, two workers", || between_tasks::<u64>(&two, RECORDS)),
         ],
     );
     compare(
@@ -36,6 +37,7 @@ fn main() {
             shown("rtrb, chunks of 256, two threads", || rtrb_chunks::<Bytes64>(RECORDS / 5)),
             must(4.0, "an edge, two workers", || one_edge::<Bytes64>(&two, RECORDS / 5)),
             shown("an edge, one thread", || one_edge::<Bytes64>(&one, RECORDS / 5)),
+            shown("two tasks, two workers", || between_tasks::<Bytes64>(&two, RECORDS / 5)),
         ],
     );
     compare(

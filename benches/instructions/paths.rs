@@ -23,7 +23,7 @@ pub(crate) const PATHS: &[Path] = &[
     Path { name: "chain-fused", records: 100_000, run: |n| chain(n, Seam::None, false) },
     Path { name: "chain-boxed", records: 100_000, run: |n| chain(n, Seam::Boxed, false) },
     Path { name: "chain-counted", records: 100_000, run: |n| chain(n, Seam::None, true) },
-    Path { name: "chain-of-tasks", records: 50_000, run: chain_of_tasks },
+    Path { name: "chain-of-stages", records: 50_000, run: chain_of_stages },
     Path { name: "edge", records: 100_000, run: edge },
     Path { name: "edge-64-bytes", records: 100_000, run: edge_of_64_bytes },
     Path { name: "broadcast-and-merge", records: 50_000, run: broadcast_and_merge },
@@ -79,8 +79,8 @@ fn chain(records: u64, seam: Seam, counted: bool) -> u64 {
     run_with(&flow, sum, JobOptions::default().with_operator_counts(counted))
 }
 
-fn chain_of_tasks(records: u64) -> u64 {
-    let flow = Dataflow::new("tasks");
+fn chain_of_stages(records: u64) -> u64 {
+    let flow = Dataflow::new("stages");
     let mut stream = numbers(&flow, records).boundary().boxed();
     for step in 1..10 {
         stream = stream.map(move |n| n.wrapping_add(step)).boundary().boxed();

@@ -4,6 +4,7 @@
 
 use std::hint::spin_loop;
 
+use millstream::batch::default_batch;
 use millstream::prelude::*;
 use tokio::runtime::Runtime;
 
@@ -70,12 +71,26 @@ pub(crate) fn rtrb_chunks<T: Item>(records: u64) -> u64 {
     })
 }
 
+/// An edge as it comes: its two stages are cheap, and stay in one task.
 pub(crate) fn one_edge<T: Item>(runtime: &Runtime, records: u64) -> u64 {
+    sum_behind(runtime, records, |edge: DataStream<T>| edge)
+}
+
+/// As long an edge, whose two stages have a task each because its length was said.
+pub(crate) fn between_tasks<T: Item>(runtime: &Runtime, records: u64) -> u64 {
+    sum_behind(runtime, records, |edge: DataStream<T>| {
+        edge.with_capacity(16 * default_batch::<T>())
+    })
+}
+
+fn sum_behind<T: Item>(
+    runtime: &Runtime,
+    records: u64,
+    sized: impl FnOnce(DataStream<T>) -> DataStream<T>,
+) -> u64 {
     let flow = Dataflow::new("edge");
-    let sum = flow
-        .source("numbers", source::from_iter((0..records).map(T::make)))
-        .boundary()
-        .fold(0_u64, |sum, item| *sum = sum.wrapping_add(item.look()));
+    let edge = flow.source("items", source::from_iter((0..records).map(T::make))).boundary();
+    let sum = sized(edge).fold(0_u64, |sum, item| *sum = sum.wrapping_add(item.look()));
     run(runtime, &flow, sum)
 }
 

@@ -57,8 +57,8 @@ pub(crate) fn last_five(
         .map(|n| n.wrapping_sub(9))
 }
 
-/// The ten steps with an edge between each and the next, so that each is a task of its own.
-pub(crate) fn ten_tasks(
+/// The ten steps with an edge between each and the next, so that each is a stage of its own.
+pub(crate) fn ten_stages(
     numbers: DataStream<u64, impl Chain<Item = u64>>,
 ) -> DataStream<u64, impl Chain<Item = u64>> {
     numbers

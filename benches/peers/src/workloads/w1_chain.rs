@@ -11,7 +11,7 @@ use timely::dataflow::operators::vec::{Filter as _, Map as _, ToStream as _};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use super::ten_steps::{by_hand, ten_steps, ten_tasks};
+use super::ten_steps::{by_hand, ten_stages, ten_steps};
 use super::{Sum, finish};
 use crate::contender::{By, Work, Workload};
 use crate::results::Measure::Wall;
@@ -31,7 +31,7 @@ pub(super) fn workload() -> Workload {
             work.alone(LOOP, By::Hand, by_hand),
             work.on(1, "Millstream, fused", By::Millstream, millstream_fused)
                 .reach(Wall, 1.25, 1.05, LOOP),
-            work.on(1, "Millstream, a task a stage", By::Millstream, millstream_tasks)
+            work.on(1, "Millstream, a stage a step", By::Millstream, millstream_stages)
                 .share(4)
                 .reach(Wall, 8.0, 5.0, LOOP),
             work.alone("dfir_rs", By::Peer("dfir_rs"), dfir_rs),
@@ -56,11 +56,11 @@ fn millstream_fused(runtime: &Runtime, records: u64) -> u64 {
     run(runtime, &flow, sum)
 }
 
-/// Ten edges: the last step and the sum share a task.
-fn millstream_tasks(runtime: &Runtime, records: u64) -> u64 {
-    let flow = Dataflow::new("tasks");
+/// Ten edges: the last step and the sum are one stage.
+fn millstream_stages(runtime: &Runtime, records: u64) -> u64 {
+    let flow = Dataflow::new("stages");
     let numbers = flow.source("numbers", source::from_iter(0..records)).boundary();
-    let sum = ten_tasks(numbers).fold(0, add);
+    let sum = ten_stages(numbers).fold(0, add);
     run(runtime, &flow, sum)
 }
 

@@ -10,7 +10,7 @@ use timely::dataflow::operators::{Exchange as _, Inspect as _};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use super::edge::{CHUNK, Item, one_edge, rtrb_chunks, tokio_mpsc};
+use super::edge::{CHUNK, Item, between_tasks, one_edge, rtrb_chunks, tokio_mpsc};
 use super::{Sum, finish};
 use crate::contender::{By, Contender, Work, Workload};
 use crate::results::Measure::{Cpu, Wall};
@@ -45,6 +45,7 @@ fn contenders<T: Item + ExchangeData>() -> Vec<Contender> {
             .reach(Wall, 3.0, 1.5, RING)
             .reach(Cpu, 3.0, 1.5, RING),
         work.on(1, "Millstream, one thread", By::Millstream, one_edge::<T>),
+        work.on(2, "Millstream, two tasks, two workers", By::Millstream, between_tasks::<T>),
         work.alone("timely exchange, two workers", By::Peer("timely"), timely::<T>).share(5),
         work.on(2, "tokio mpsc, two workers", By::Peer("tokio"), tokio_mpsc::<T>).share(50),
         work.on(
