@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
@@ -12,6 +14,7 @@ use millstream_engine::edge::WhenFull;
 use millstream_engine::testing::probe_sink;
 use millstream_engine::time::{Clock, VirtualClock};
 use millstream_operators::prelude::*;
+use tokio::sync::mpsc;
 use tokio::task::{Id, try_id};
 
 /// By which tasks a closure was called.
@@ -190,6 +193,32 @@ async fn c6_a_stage_that_is_slow_moves_into_a_task_of_its_own() {
 #[tokio::test]
 async fn c6_a_stage_that_is_cheap_stays() {
     assert_eq!(tasks_of_last(2, Duration::from_nanos(4)).await.len(), 1);
+}
+
+/// tokio gives a task a budget for each poll: after 128 values of its channels, none is ready.
+#[tokio::test]
+async fn c6_a_busy_source_leaves_something_of_the_budget_to_the_sink_in_its_task() {
+    const VALUES: usize = 20_000;
+    let (full, mut values) = mpsc::channel(VALUES);
+    (0..VALUES).for_each(|n| full.try_send(n).unwrap());
+    drop(full);
+    let (sender, mut sent) = mpsc::channel(VALUES);
+    let room = sender.clone();
+    let (mut read, behind_max) = (0, Arc::new(AtomicUsize::new(0)));
+    let behind = Arc::clone(&behind_max);
+    let values = stream::poll_fn(move |cx| {
+        let value = values.poll_recv(cx);
+        read += usize::from(matches!(value, Poll::Ready(Some(_))));
+        behind.fetch_max(read - (VALUES - room.capacity()), Relaxed);
+        value
+    });
+    let flow = Dataflow::new("through");
+    let values = flow.source("values", source::from_stream(values)).boundary();
+    values.sink("sent", sink::channel(sender));
+    assert_eq!(shared(&flow), [2]);
+    flow.run_with(JobOptions::default().with_clock(VirtualClock::new().clock())).await.unwrap();
+    assert!((0..VALUES).all(|n| sent.try_recv() == Ok(n)));
+    assert!(behind_max.load(Relaxed) < 1_000, "{behind_max:?}");
 }
 
 /// A fan-out of which one branch takes `cost` for each record, by a clock that it moves itself.

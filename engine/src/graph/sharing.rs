@@ -22,25 +22,10 @@ impl Plan {
     /// Which stages are to share a task. None does where something has been said of an edge between
     /// them, nor if it has several instances, or waits by a head of its own.
     pub(super) fn shared_tasks(&self) -> Vec<PlannedTask> {
-        let all = || (0..self.stages.len()).map(StageId);
+        let sharing = Sharing::of(self);
         let mut taken = BTreeSet::new();
-        let mut tasks = Vec::new();
-        for mut stages in all().map(|first| self.diamond(first)) {
-            stages.truncate(BRANCHES_MAX);
-            if stages.len() > 1 && stages.iter().all(|stage| !taken.contains(stage)) {
-                taken.extend(stages.iter().copied());
-                let guests = u32::try_from(stages.len() - 1).unwrap_or(u32::MAX);
-                tasks.push(PlannedTask { stages, cheap: BRANCH_CHEAP.saturating_mul(guests) });
-            }
-        }
-        let followers: BTreeSet<_> = all().filter_map(|stage| self.follower(stage)).collect();
-        for first in all().filter(|stage| !followers.contains(stage)) {
-            let mut row = self.row(first);
-            // Its ends may be those of a diamond.
-            row.retain(|stage| !taken.contains(stage));
-            let rows = row.chunks(ROW_MAX).filter(|row| row.len() > 1);
-            tasks.extend(rows.map(|row| PlannedTask { stages: row.to_vec(), cheap: ROW_CHEAP }));
-        }
+        let mut tasks = sharing.diamonds(&mut taken);
+        tasks.extend(sharing.rows(&taken));
         tasks
     }
 
@@ -62,13 +47,65 @@ impl Plan {
             }
         }
     }
+}
 
-    /// If `first` fans out: with those of its branches that meet again in a merge, and that merge.
+/// A plan, and where each of its stages leads.
+struct Sharing<'a> {
+    plan: &'a Plan,
+    outputs: Vec<Vec<&'a PlannedEdge>>,
+}
+
+impl<'a> Sharing<'a> {
+    fn of(plan: &'a Plan) -> Self {
+        let mut outputs = vec![Vec::new(); plan.stages.len()];
+        for edge in &plan.edges {
+            let producers = edge.producers.iter().filter_map(|id| plan.operators.get(id.0));
+            let stages: BTreeSet<_> = producers.map(|operator| operator.stage.0).collect();
+            for stage in stages {
+                outputs.get_mut(stage).into_iter().for_each(|of| of.push(edge));
+            }
+        }
+        Self { plan, outputs }
+    }
+
+    fn stages(&self) -> impl Iterator<Item = StageId> + use<> {
+        (0..self.plan.stages.len()).map(StageId)
+    }
+
+    /// Each fan-out with those of its branches that meet again in a merge, and that merge. Notes
+    /// whom it has `taken`.
+    fn diamonds(&self, taken: &mut BTreeSet<StageId>) -> Vec<PlannedTask> {
+        let mut tasks = Vec::new();
+        for mut stages in self.stages().map(|first| self.diamond(first)) {
+            stages.truncate(BRANCHES_MAX);
+            if stages.len() > 1 && stages.iter().all(|stage| !taken.contains(stage)) {
+                taken.extend(stages.iter().copied());
+                let guests = u32::try_from(stages.len() - 1).unwrap_or(u32::MAX);
+                tasks.push(PlannedTask { stages, cheap: BRANCH_CHEAP.saturating_mul(guests) });
+            }
+        }
+        tasks
+    }
+
+    /// Stages that follow each other, of those that are not `taken`.
+    fn rows(&self, taken: &BTreeSet<StageId>) -> Vec<PlannedTask> {
+        let followers: BTreeSet<_> = self.stages().filter_map(|id| self.follower(id)).collect();
+        let mut tasks = Vec::new();
+        for first in self.stages().filter(|stage| !followers.contains(stage)) {
+            let row = std::iter::successors(Some(first), |&stage| self.follower(stage));
+            // Either end may be part of a diamond, and nothing between them.
+            let row: Vec<_> = row.filter(|stage| !taken.contains(stage)).collect();
+            let rows = row.chunks(ROW_MAX).filter(|row| row.len() > 1);
+            tasks.extend(rows.map(|row| PlannedTask { stages: row.to_vec(), cheap: ROW_CHEAP }));
+        }
+        tasks
+    }
+
     fn diamond(&self, first: StageId) -> Vec<StageId> {
         if !self.can_share(first) {
             return Vec::new();
         }
-        let outputs = self.outputs(first).filter(|edge| is_simple(edge));
+        let outputs = self.outputs(first).iter().filter(|edge| is_simple(edge));
         let branches: Vec<_> = outputs.map(|edge| edge.consumer).collect();
         let merges: Vec<_> =
             branches.iter().filter_map(|&branch| self.merge_behind(branch)).collect();
@@ -96,41 +133,32 @@ impl Plan {
         (meets && self.can_share(branch) && self.can_share(edge.consumer)).then_some(edge.consumer)
     }
 
-    /// `first`, the stage behind it, and so on.
-    fn row(&self, first: StageId) -> Vec<StageId> {
-        std::iter::successors(Some(first), |&stage| self.follower(stage)).collect()
-    }
-
     /// The stage that `stage` alone feeds, if it feeds no other.
     fn follower(&self, stage: StageId) -> Option<StageId> {
         let edge = self.only_output(stage).filter(|edge| is_simple(edge))?;
         (self.can_share(stage) && self.can_share(edge.consumer)).then_some(edge.consumer)
     }
 
-    fn only_output(&self, stage: StageId) -> Option<&PlannedEdge> {
-        let mut outputs = self.outputs(stage);
-        outputs.next().filter(|_| outputs.next().is_none())
+    fn only_output(&self, stage: StageId) -> Option<&'a PlannedEdge> {
+        if let &[edge] = self.outputs(stage) { Some(edge) } else { None }
     }
 
-    fn outputs(&self, stage: StageId) -> impl Iterator<Item = &PlannedEdge> {
-        let of = move |edge: &&PlannedEdge| {
-            let mut producers = edge.producers.iter().filter_map(|id| self.operators.get(id.0));
-            producers.any(|operator| operator.stage == stage)
-        };
-        self.edges.iter().filter(of)
+    /// The edges that a stage writes to.
+    fn outputs(&self, stage: StageId) -> &[&'a PlannedEdge] {
+        self.outputs.get(stage.0).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a stage is one task that can go on with what it has at hand.
     fn can_share(&self, stage: StageId) -> bool {
-        let Some(stage) = self.stages.get(stage.0) else {
+        let Some(stage) = self.plan.stages.get(stage.0) else {
             return false;
         };
-        let head = stage.operators.first().and_then(|id| self.operators.get(id.0));
+        let head = stage.operators.first().and_then(|id| self.plan.operators.get(id.0));
         stage.parallelism == 1 && !stage.expendable && head.is_some_and(|head| !head.heads)
     }
 }
 
-/// Whether nobody else writes to an edge, and nothing has been said of it.
+/// Whether an edge has one writer, and nothing has been said of it.
 fn is_simple(edge: &PlannedEdge) -> bool {
     edge.plain && edge.producers.len() == 1
 }

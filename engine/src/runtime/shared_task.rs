@@ -107,8 +107,10 @@ impl Future for SharedTask {
         woken.begin(cx);
         let started = clock.now();
         let mut now = started;
-        for _ in 0..ROUNDS_MAX {
-            for (index, member) in stages.iter_mut().enumerate() {
+        for round in 0..ROUNDS_MAX {
+            // Guests go first, as the last poll may have ended with records at hand for them, and
+            // the first stage could use up all of the task's budget for sockets and channels again.
+            for (index, member) in stages.iter_mut().enumerate().skip(usize::from(round == 0)) {
                 if woken.take(1 << index) {
                     now = member.poll(clock, now);
                 }
