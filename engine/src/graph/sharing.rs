@@ -19,8 +19,8 @@ const ROW_MAX: usize = 8;
 const ROW_CHEAP: Duration = Duration::from_nanos(5);
 
 impl Plan {
-    /// Which stages are to share a task. None does where something has been said of an edge between
-    /// them, nor if it has several instances, or waits by a head of its own.
+    /// Which stages are to share a task. None does that has several instances or waits by a head of
+    /// its own, nor across an edge of which something has been said.
     pub(super) fn shared_tasks(&self) -> Vec<PlannedTask> {
         let sharing = Sharing::of(self);
         let mut taken = BTreeSet::new();

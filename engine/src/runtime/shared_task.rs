@@ -108,8 +108,8 @@ impl Future for SharedTask {
         let started = clock.now();
         let mut now = started;
         for round in 0..ROUNDS_MAX {
-            // Guests go first, as the last poll may have ended with records at hand for them, and
-            // the first stage could use up all of the task's budget for sockets and channels again.
+            // Guests go first: the last poll may have left records for them, and the first stage
+            // could use up the task's budget for sockets and channels once more.
             for (index, member) in stages.iter_mut().enumerate().skip(usize::from(round == 0)) {
                 if woken.take(1 << index) {
                     now = member.poll(clock, now);
@@ -181,7 +181,7 @@ impl Trial {
     /// After a poll: whether the guest has been slow for long enough, given how long that took and
     /// how many records it has taken since its beginning.
     fn fails(&mut self, spent: Duration, records: u64) -> bool {
-        self.polls += 1;
+        self.polls = self.polls.saturating_add(1);
         self.spent += spent;
         if self.spent < TRIAL {
             return false;

@@ -28,7 +28,24 @@ impl<A, S: Default> Kept<A, S> {
     }
 }
 
+impl<A, S: Default> Kept<A, S> {
+    /// That of records of which nothing has been told.
+    #[inline]
+    pub(super) fn untold(accumulator: A) -> Self {
+        Self { fresh: true, held: true, ..Self::new(accumulator) }
+    }
+}
+
 impl<A, S> Kept<A, S> {
+    /// Whether there are records, and nothing has been told of them.
+    pub(super) const fn is_untold(&self) -> bool {
+        self.fresh && self.held && !self.on_time
+    }
+
+    pub(super) fn into_accumulator(self) -> A {
+        self.accumulator
+    }
+
     /// Adds a record.
     #[inline]
     pub(super) fn add<T, G: Aggregate<T, Accumulator = A>>(&mut self, aggregate: &G, value: &T) {
@@ -117,6 +134,20 @@ impl<A, S> KeptCodec<A, S> {
         self.accumulator.write(&kept.accumulator, bytes)?;
         self.trigger.write(&kept.trigger, bytes)?;
         self.flags.write(&(kept.fresh, kept.held, kept.on_time), bytes)
+    }
+
+    /// Writes what [`Kept::untold`] is made of.
+    pub(super) fn write_untold(
+        &self,
+        accumulator: &A,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), StateError>
+    where
+        S: Default,
+    {
+        self.accumulator.write(accumulator, bytes)?;
+        self.trigger.write(&S::default(), bytes)?;
+        self.flags.write(&(true, true, false), bytes)
     }
 
     pub(super) fn read(&self, bytes: &mut &[u8]) -> Result<Kept<A, S>, StateError> {

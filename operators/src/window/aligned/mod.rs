@@ -7,6 +7,7 @@
 mod by_processing_time;
 mod operator;
 mod pane;
+mod slots;
 mod state;
 mod tell;
 #[cfg(test)]

@@ -13,13 +13,16 @@ use millstream_engine::time::{Instant, Timestamp};
 use millstream_engine::{Error, OperatorError, Record};
 
 use super::AlignedWindows;
-use super::pane::{Pane, Panes, Slot};
+use super::pane::{Pane, Panes};
+use super::slots::{Slot, Untold, find_or_add};
 use super::state::PaneCodec;
 use super::tell::{Told, Walk, push};
 use crate::aggregate::Aggregate;
+use crate::keyed::hash_of;
 use crate::state::{Checkpointed, State};
+use crate::window::kept::Kept;
 use crate::window::timers::{Timers, next};
-use crate::window::trigger::{Moment, Trigger};
+use crate::window::trigger::{Moment, Trigger, TriggerResult};
 use crate::window::wall_clock::WallClock;
 use crate::window::{TimeWindow, WindowRules};
 
@@ -69,7 +72,7 @@ where
             key,
             aggregate,
             rules,
-            panes: Panes::new(),
+            panes: Panes::new(R::BY_WINDOW),
             codec: None,
             watermark: Timestamp::MIN,
             complete: Timestamp::MIN,
@@ -188,9 +191,21 @@ where
             return Ok(());
         };
         let at = Moment { window: pane.window, watermark: self.watermark, clock };
-        let slot = self.key.with(&value, |key| pane.slot(hash, key, || self.aggregate.create()));
-        let Slot { key, kept } = slot;
         let trigger = &self.rules.trigger;
+        // Nothing is kept for it, so it may as well be asked before the record is in the window.
+        if R::BY_WINDOW
+            && pane.slots.is_untold()
+            && trigger.on_record(&mut R::State::default(), time, at) == TriggerResult::Continue
+        {
+            let slots = &mut pane.slots.untold;
+            let make = |key| Untold { key, accumulator: self.aggregate.create() };
+            let slot = self.key.with(&value, |key| find_or_add(slots, hash, key, make));
+            self.aggregate.add(&mut slot.accumulator, &value);
+            return Ok(());
+        }
+        let slots = pane.slots.keep(hash_of::<T, K>);
+        let make = |key| Slot { key, kept: Kept::new(self.aggregate.create()) };
+        let Slot { key, kept } = self.key.with(&value, |key| find_or_add(slots, hash, key, make));
         let before = if R::BY_WINDOW {
             [None; 2]
         } else {

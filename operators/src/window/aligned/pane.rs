@@ -1,26 +1,12 @@
 //! One window with the keys in it, and all windows that there are.
 
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
-use std::hash::Hash;
 use std::ops::Bound;
 
-use hashbrown::HashTable;
-use millstream_engine::key::stable_hash;
 use millstream_engine::time::Timestamp;
 
+use super::slots::Slots;
 use crate::window::TimeWindow;
-use crate::window::kept::Kept;
-
-/// What is kept of one key.
-pub(super) struct Slot<K, A, S> {
-    pub(super) key: K,
-    pub(super) kept: Kept<A, S>,
-}
-
-/// The keys of one window. Their hashes are not kept: they are made anew when the table grows,
-/// which a table that follows another of its size does not.
-pub(super) type Slots<K, A, S> = HashTable<Slot<K, A, S>>;
 
 /// One window with the keys in it.
 pub(super) struct Pane<K, A, S> {
@@ -28,42 +14,6 @@ pub(super) struct Pane<K, A, S> {
     /// When it is given up.
     pub(super) expiry: Timestamp,
     pub(super) slots: Slots<K, A, S>,
-}
-
-impl<K, A, S: Default> Pane<K, A, S> {
-    /// The slot of a key, made where there is none. It takes the key as its own then.
-    #[inline]
-    pub(super) fn slot<Q>(
-        &mut self,
-        hash: u64,
-        key: &Q,
-        create: impl FnOnce() -> A,
-    ) -> &mut Slot<K, A, S>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
-    {
-        let same = |slot: &Slot<K, A, S>| slot.key.borrow() == key;
-        match self.slots.find_entry(hash, same) {
-            Ok(slot) => slot.into_mut(),
-            Err(absent) => {
-                let slot = Slot { key: key.to_owned(), kept: Kept::new(create()) };
-                add::<K, Q, A, S>(absent.into_table(), hash, slot)
-            }
-        }
-    }
-}
-
-/// Adds the slot of a key that has none: apart, so that the common way stays short.
-#[cold]
-#[inline(never)]
-fn add<K, Q, A, S>(slots: &mut Slots<K, A, S>, hash: u64, slot: Slot<K, A, S>) -> &mut Slot<K, A, S>
-where
-    K: Borrow<Q>,
-    Q: Hash + ?Sized,
-{
-    let rehash = |slot: &Slot<K, A, S>| stable_hash::<Q>(slot.key.borrow());
-    slots.insert_unique(hash, slot, rehash).into_mut()
 }
 
 /// All windows that there are, in the order of their ends.
@@ -75,8 +25,9 @@ pub(super) struct Panes<K, A, S> {
     /// The place that was last looked for, and its window: most records lie in it, too.
     last: usize,
     last_window: TimeWindow,
-    /// A table that is no longer used.
+    /// A table that is no longer used, and whether windows begin untold.
     spare: Slots<K, A, S>,
+    untold: bool,
 }
 
 /// The end and the start of a window: windows that do not overlap are in the order of both.
@@ -90,14 +41,15 @@ const fn bounds(window: TimeWindow) -> Bounds {
 }
 
 impl<K, A, S> Panes<K, A, S> {
-    pub(super) const fn new() -> Self {
+    pub(super) const fn new(untold: bool) -> Self {
         Self {
             order: BTreeMap::new(),
             panes: Vec::new(),
             free: Vec::new(),
             last: 0,
             last_window: NO_WINDOW,
-            spare: HashTable::new(),
+            spare: Slots::new(untold),
+            untold,
         }
     }
 
@@ -146,7 +98,8 @@ impl<K, A, S> Panes<K, A, S> {
         if let Some(place) = self.place(window) {
             return place;
         }
-        let pane = Pane { window, expiry, slots: std::mem::take(&mut self.spare) };
+        let slots = std::mem::replace(&mut self.spare, Slots::new(self.untold));
+        let pane = Pane { window, expiry, slots };
         let place = self.free.pop().unwrap_or(self.panes.len());
         match self.panes.get_mut(place) {
             Some(free) => *free = Some(pane),
@@ -187,6 +140,7 @@ impl<K, A, S> Panes<K, A, S> {
     /// are windows: in a stream that has gone quiet it would be kept for nobody.
     pub(super) fn spare(&mut self, slots: Slots<K, A, S>, keys: usize) {
         let wanted = !self.order.is_empty() && keys >= slots.capacity() / 8;
-        self.spare = if wanted { slots } else { HashTable::new() };
+        let fits = slots.is_untold() == self.untold;
+        self.spare = if wanted && fits { slots } else { Slots::new(self.untold) };
     }
 }

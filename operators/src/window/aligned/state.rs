@@ -7,7 +7,7 @@ use millstream_engine::state::{StateError, StateReader, StateWriter};
 
 use super::AlignedWindows;
 use super::operator::Aligned;
-use super::pane::Slot;
+use super::slots::{Slot, Untold};
 use crate::aggregate::Aggregate;
 use crate::keyed::{hash_of, without_uid};
 use crate::state::{Codec, State, check_group};
@@ -56,16 +56,26 @@ where
         let codec = self.codec.ok_or_else(without_uid)?;
         let mut groups: BTreeMap<u8, Vec<Written>> = BTreeMap::new();
         for pane in self.panes.iter() {
-            for Slot { key, kept } in &pane.slots {
-                let hash = hash_of::<T, K>(key);
-                let mut bytes = Vec::new();
-                codec.key.write(key, &mut bytes)?;
-                codec.kept.write(kept, &mut bytes)?;
-                let windows = groups.entry(key_group(hash)).or_default();
-                match windows.last_mut() {
-                    Some((window, slots)) if *window == pane.window => slots.push((hash, bytes)),
-                    _ => windows.push((pane.window, vec![(hash, bytes)])),
-                }
+            let mut note =
+                |key: &K::Owned, kept: &dyn Fn(&mut Vec<u8>) -> Result<(), StateError>| {
+                    let hash = hash_of::<T, K>(key);
+                    let mut bytes = Vec::new();
+                    codec.key.write(key, &mut bytes)?;
+                    kept(&mut bytes)?;
+                    let windows = groups.entry(key_group(hash)).or_default();
+                    match windows.last_mut() {
+                        Some((window, slots)) if *window == pane.window => {
+                            slots.push((hash, bytes))
+                        }
+                        _ => windows.push((pane.window, vec![(hash, bytes)])),
+                    }
+                    Ok(())
+                };
+            for Untold { key, accumulator } in &pane.slots.untold {
+                note(key, &|bytes| codec.kept.write_untold(accumulator, bytes))?;
+            }
+            for Slot { key, kept } in pane.slots.iter_kept() {
+                note(key, &|bytes| codec.kept.write(kept, bytes))?;
             }
         }
         for (group, windows) in groups {
@@ -91,7 +101,7 @@ where
                     let kept = codec.kept.read(&mut bytes)?;
                     let hash = hash_of::<T, K>(&key);
                     check_group(hash, group)?;
-                    self.put_back(window, hash, Slot { key, kept });
+                    self.put_back(window, Slot { key, kept });
                 }
             }
         }

@@ -7,7 +7,7 @@ use millstream_engine::time::Timestamp;
 
 use super::AlignedWindows;
 use super::operator::{Aligned, PaneOf};
-use super::pane::Slot;
+use super::slots::Slot;
 use crate::aggregate::Aggregate;
 use crate::keyed::hash_of;
 use crate::window::timers::{Due, next};
@@ -89,7 +89,7 @@ where
         }
         let (mut by_watermark, mut by_clock) = (Vec::new(), Vec::new());
         for pane in self.panes.iter() {
-            for slot in &pane.slots {
+            for slot in pane.slots.iter_kept() {
                 let hash = hash_of::<T, K>(&slot.key);
                 let [watermark, clock] =
                     next(&self.rules.trigger, &slot.kept.trigger, pane.window, pane.window, hash);
@@ -121,6 +121,9 @@ where
                 && end <= self.watermark
             {
                 self.complete = end;
+                if let Some(pane) = self.panes.get_mut(place) {
+                    pane.slots.keep(hash_of::<T, K>);
+                }
                 self.walk = Some(Walk { of: Whose::Complete(place), bucket: 0 });
             } else if let Some(due) = self.by_watermark.pop(self.watermark) {
                 self.ask(due, out);
@@ -149,8 +152,7 @@ where
                         self.walk = Some(walk);
                         return;
                     }
-                    if let Ok(slot) = pane.slots.get_bucket_entry(walk.bucket) {
-                        let (Slot { key, mut kept }, _) = slot.remove();
+                    if let Some(Slot { key, mut kept }) = pane.slots.take(walk.bucket) {
                         let result = self.rules.trigger.on_time(&mut kept.trigger, at);
                         if let Some(told) = kept.give_up(&self.aggregate, result) {
                             push(key, at.window, told, out);
@@ -190,7 +192,9 @@ where
         out: &mut impl Collector<Told<T, K, G>>,
     ) {
         let at = self.moment(window);
-        let slot = self.panes.get_mut(place).and_then(|pane| pane.slots.get_bucket_mut(bucket));
+        let pane = self.panes.get_mut(place);
+        let slots = pane.map(|pane| pane.slots.keep(hash_of::<T, K>));
+        let slot = slots.and_then(|slots| slots.get_bucket_mut(bucket));
         let Some(Slot { key, kept }) = slot else { return };
         let trigger = &self.rules.trigger;
         let result = trigger.on_time(&mut kept.trigger, at);
@@ -213,11 +217,11 @@ where
         let (watermark, clock) = (self.watermark, self.clock.reached());
         let trigger = &self.rules.trigger;
         let Some(pane) = self.panes.get_mut(place) else { return };
-        let buckets: Vec<usize> = pane
-            .slots
+        let slots = pane.slots.keep(hash_of::<T, K>);
+        let buckets: Vec<usize> = slots
             .iter_hash_buckets(due.hash)
             .filter(|bucket| {
-                let state = pane.slots.get_bucket(*bucket).map(|slot| &slot.kept.trigger);
+                let state = slots.get_bucket(*bucket).map(|slot| &slot.kept.trigger);
                 let [by_watermark, by_clock] = state.map_or([None; 2], |state| {
                     next(trigger, state, due.window, due.window, due.hash)
                 });
@@ -234,13 +238,11 @@ where
     pub(super) fn put_back(
         &mut self,
         window: TimeWindow,
-        hash: u64,
         slot: Slot<K::Owned, G::Accumulator, R::State>,
     ) {
         let place = self.panes.open(window, self.rules.expiry(window.end));
         if let Some(pane) = self.panes.get_mut(place) {
-            let rehash = |slot: &Slot<K::Owned, _, _>| hash_of::<T, K>(&slot.key);
-            pane.slots.insert_unique(hash, slot, rehash);
+            pane.slots.insert(slot, hash_of::<T, K>);
         }
     }
 
