@@ -23,7 +23,7 @@ pub(crate) struct Plan {
 pub(crate) struct PlannedTask {
     /// The one that feeds all others first.
     pub(crate) stages: Vec<StageId>,
-    /// What a record may cost in all of them but the first together.
+    /// What a record may cost in each of them but the first.
     pub(crate) cheap: Duration,
 }
 

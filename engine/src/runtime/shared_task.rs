@@ -62,7 +62,7 @@ struct Member {
 
 impl SharedTask {
     /// Spawns a task for all of `sharers`, and one for each guest to move into when a record costs
-    /// more in it than its share of `cheap`.
+    /// more in it than is `cheap`.
     pub(super) fn spawn(
         stages: &mut JoinSet<()>,
         sharers: Vec<Sharer>,
@@ -70,7 +70,6 @@ impl SharedTask {
         clock: Clock,
     ) {
         let woken = Arc::new(Woken::all(sharers.len()));
-        let guests = u32::try_from(sharers.len()).unwrap_or(u32::MAX).saturating_sub(1);
         let mut members = Vec::new();
         for (index, sharer) in sharers.into_iter().enumerate() {
             let Sharer { stage, counters, times } = sharer;
@@ -80,7 +79,7 @@ impl SharedTask {
                 super::spawn::spawn(stages, await_guest(guest, Arc::clone(&knock)));
                 home
             });
-            let (waker, trial) = (Waker::from(knock), Trial::new(cheap, guests));
+            let (waker, trial) = (Waker::from(knock), Trial::new(cheap));
             members.push(Member { stage: Some(stage), waker, counters, times, home, trial });
         }
         super::spawn::spawn(stages, Self { stages: members, woken, clock });
@@ -163,9 +162,8 @@ impl Member {
 /// What is known of the cost of a guest.
 #[derive(Debug)]
 struct Trial {
-    /// What a record may cost in all guests together, and how many they are.
+    /// What a record may cost.
     cheap: Duration,
-    guests: u32,
     polls: u32,
     spent: Duration,
     /// How many records it had taken when the trial began.
@@ -174,8 +172,8 @@ struct Trial {
 }
 
 impl Trial {
-    const fn new(cheap: Duration, guests: u32) -> Self {
-        Self { cheap, guests, polls: 0, spent: Duration::ZERO, begun_at: 0, failed: 0 }
+    const fn new(cheap: Duration) -> Self {
+        Self { cheap, polls: 0, spent: Duration::ZERO, begun_at: 0, failed: 0 }
     }
 
     /// After a poll: whether the guest has been slow for long enough, given how long that took and
@@ -188,9 +186,9 @@ impl Trial {
         }
         let taken = u32::try_from(records.saturating_sub(self.begun_at)).unwrap_or(u32::MAX);
         let spent = self.spent.saturating_sub(WAKE.saturating_mul(self.polls));
-        let slow = spent.saturating_mul(self.guests) > self.cheap.saturating_mul(taken);
+        let slow = spent > self.cheap.saturating_mul(taken);
         let failed = if slow { self.failed + 1 } else { 0 };
-        *self = Self { begun_at: records, failed, ..Self::new(self.cheap, self.guests) };
+        *self = Self { begun_at: records, failed, ..Self::new(self.cheap) };
         failed >= TRIALS
     }
 }
@@ -334,7 +332,7 @@ mod tests {
     #[test]
     fn only_a_guest_that_is_slow_again_and_again_fails_its_trial() {
         let cheap = Duration::from_nanos(5);
-        let (mut trial, mut records) = (Trial::new(cheap, 1), 0);
+        let (mut trial, mut records) = (Trial::new(cheap), 0);
         let mut poll = |spent: Duration, taken: u64| {
             records += taken;
             trial.fails(spent, records)
@@ -354,19 +352,8 @@ mod tests {
     }
 
     #[test]
-    fn guests_may_cost_so_much_together() {
-        // Each record takes 4 ns, and a poll has 10,000.
-        let leaves = |guests: u32| {
-            let mut trial = Trial::new(Duration::from_nanos(5), guests);
-            (1..=100).any(|poll| trial.fails(Duration::from_micros(40), poll * 10_000))
-        };
-        assert!(!leaves(1));
-        assert!(leaves(2));
-    }
-
-    #[test]
     fn a_poll_shorter_than_a_wake_is_cheap_however_few_its_records_are() {
-        let mut trial = Trial::new(Duration::from_nanos(5), 7);
+        let mut trial = Trial::new(Duration::from_nanos(5));
         for records in 0..100_000 {
             // Now and then somebody else runs in its stead.
             let spent = if records % 5_000 == 0 { WAKE * 5_000 } else { WAKE * 9 / 10 };

@@ -11,10 +11,10 @@ impl<T: Send + 'static, C: Chain<Item = T>> DataStream<T, C> {
     /// Ends the stage here: what follows is a stage of its own behind a bounded edge, and works at
     /// the same time on another worker once it has enough to do.
     ///
-    /// Stages in a row begin in one task, since to wake another worker takes longer than a batch of
-    /// cheap records. One that turns out to be slow moves into a task of its own: from some 5 ns a
-    /// record on, all but the first taken together. Behind an edge that was given a size, as by
-    /// [`with_capacity`](DataStream::with_capacity), it has one from the beginning.
+    /// Of stages in a row, every second begins in the task of the one before it, since to wake
+    /// another worker takes longer than a batch of cheap records. When its records turn out to take
+    /// more than some 5 ns each, it moves into a task of its own. Behind an edge that was given a
+    /// size, as by [`with_capacity`](DataStream::with_capacity), it has one from the beginning.
     ///
     /// ```
     /// # use millstream_operators::prelude::*;
