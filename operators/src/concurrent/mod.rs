@@ -29,6 +29,7 @@ mod slots;
 mod switch_map;
 pub(crate) mod taken;
 pub mod try_map_async;
+mod wakers;
 
 pub use attempts::Answer;
 pub use call_policy::{CallPolicy, TimedOut};

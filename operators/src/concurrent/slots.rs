@@ -1,15 +1,13 @@
 //! Places for futures, used again and again: what is polled is only what has been woken.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::task::{Context, Poll, Waker};
 
-use futures_util::task::AtomicWaker;
-use tokio::task::yield_now;
-
-use super::budget::is_out_of_budget;
+use super::budget::{is_out_of_budget, pay_a_share};
+use super::wakers::{SlotWaker, Turn, Woken};
 
 const BITS: usize = u64::BITS as usize;
 
@@ -18,6 +16,9 @@ const AT_ONCE: usize = 32;
 
 /// More than so many woken at the same time are a burst.
 const BURST: u32 = u64::BITS;
+
+/// How many bursts have no pause, when one was in vain.
+const WITHOUT_PAUSE: u32 = 64;
 
 /// Futures in flight, each with what its starter wants to know when it is ready.
 pub(super) struct Slots<F, M> {
@@ -28,11 +29,21 @@ pub(super) struct Slots<F, M> {
     in_flight: usize,
     /// Whether the last look has not come to its end.
     interrupted: bool,
-    /// Whether that look has only just begun, and the driver has its turn before it goes on.
-    burst: bool,
+    /// Whether the last look has only just begun, and waits.
+    pause: Option<Pause>,
+    /// How many bursts more have no pause.
+    without_pause: u32,
     /// Whether the task has spent its budget, which is looked at when something was not ready.
     spent: bool,
     woken: Arc<Woken>,
+}
+
+/// Behind the first of a burst, for the driver of timers and sockets to have its turn.
+#[derive(Default)]
+struct Pause {
+    turn: Option<Arc<Turn>>,
+    /// Where the future is that was begun in place of the first, before the turn was over.
+    instead: Option<usize>,
 }
 
 /// Slots that are looked at together, a bit for each.
@@ -52,35 +63,6 @@ struct Slot<F, M> {
     waker: Waker,
 }
 
-/// The stage that all of them wake.
-#[derive(Default)]
-struct Woken {
-    /// Whether the stage has been woken and has not looked since.
-    notified: AtomicBool,
-    stage: AtomicWaker,
-}
-
-struct SlotWaker {
-    bit: u64,
-    woken: Arc<AtomicU64>,
-    all: Arc<Woken>,
-}
-
-impl Wake for SlotWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.fetch_or(self.bit, SeqCst);
-        // Seldom the first one, so it looks before it writes. Whoever finds it set is seen by the
-        // stage, which takes it away before it takes the bits: one order of all four (`SeqCst`).
-        if !self.all.notified.load(SeqCst) && !self.all.notified.swap(true, SeqCst) {
-            self.all.stage.wake();
-        }
-    }
-}
-
 impl<F: Future, M> Slots<F, M> {
     /// Places are made when they are first needed: how many there may be is for the caller to say.
     pub(super) fn new() -> Self {
@@ -90,7 +72,8 @@ impl<F: Future, M> Slots<F, M> {
             first_free: 0,
             in_flight: 0,
             interrupted: false,
-            burst: false,
+            pause: None,
+            without_pause: 0,
             spent: false,
             woken: Arc::default(),
         }
@@ -116,12 +99,15 @@ impl<F: Future, M> Slots<F, M> {
         if self.spent {
             // The next poll of the task is its first, too.
             block.woken.fetch_or(1 << (index % BITS), SeqCst);
-            self.woken.notified.store(true, SeqCst);
+            self.woken.note();
         } else {
             if let Some(output) = slot.poll() {
                 return Some((about, output));
             }
             self.spent = is_out_of_budget(cx);
+        }
+        if let Some(pause) = &mut self.pause {
+            pause.instead.get_or_insert(index);
         }
         slot.about = Some(about);
         block.free &= !(1 << (index % BITS));
@@ -174,23 +160,25 @@ impl<F: Future, M> Slots<F, M> {
         cx: &mut Context<'_>,
         mut ready: impl FnMut(M, F::Output),
     ) -> bool {
-        self.woken.stage.register(cx.waker());
+        self.woken.register(cx.waker());
         self.spent = self.spent && is_out_of_budget(cx);
-        if self.spent || (std::mem::take(&mut self.burst) && yields(cx)) {
+        if self.spent || self.pauses() {
             return false;
         }
         loop {
             let mut at_once = AT_ONCE;
             if !self.interrupted {
-                if !self.woken.notified.swap(false, SeqCst) {
+                if !self.woken.take() {
                     return false;
                 }
-                if self.see() > BURST {
-                    (self.burst, at_once) = (true, 1);
+                if self.see() > BURST && self.is_worth_a_pause() {
+                    (self.pause, at_once) = (Some(Pause::default()), 1);
                 }
             }
-            let any = self.poll_seen(cx, at_once, &mut ready);
-            self.burst &= self.interrupted;
+            let any = pay_a_share(cx, |cx| self.poll_seen(cx, at_once, &mut ready));
+            if !self.interrupted {
+                self.pause = None;
+            }
             if any || self.interrupted {
                 return any;
             }
@@ -207,19 +195,45 @@ impl<F: Future, M> Slots<F, M> {
         seen
     }
 
-    /// Polls on until `at_once` are ready, the look is over or the budget is.
+    /// Whether the others of a burst wait for the driver. Whoever polls the stage for another
+    /// reason does not shorten it.
+    fn pauses(&mut self) -> bool {
+        let Some(pause) = &mut self.pause else {
+            return false;
+        };
+        if !pause.turn.get_or_insert_with(|| Turn::begin(&self.woken)).is_over() {
+            return true;
+        }
+        // Who has been woken by then did not wait for a timer.
+        let in_vain = pause.instead.is_some_and(|index| {
+            let block = self.blocks.get(index / BITS);
+            block.is_some_and(|block| block.woken.load(SeqCst) & 1 << (index % BITS) != 0)
+        });
+        self.without_pause = if in_vain { WITHOUT_PAUSE } else { 0 };
+        self.pause = None;
+        false
+    }
+
+    /// Whether a burst is to have a pause. Where the last one was in vain few have.
+    fn is_worth_a_pause(&mut self) -> bool {
+        let left = self.without_pause.checked_sub(1);
+        self.without_pause = left.unwrap_or_default();
+        left.is_none()
+    }
+
+    /// Polls on until `at_once` are ready, the look is over or the budget is. Tells how many were.
     fn poll_seen(
         &mut self,
         cx: &mut Context<'_>,
         at_once: usize,
         ready: &mut impl FnMut(M, F::Output),
-    ) -> bool {
+    ) -> usize {
         let mut left = at_once;
         for (number, block) in self.blocks.iter_mut().enumerate() {
             while block.seen != 0 {
                 self.interrupted = left == 0 || self.spent;
                 if self.interrupted {
-                    return left < at_once;
+                    return at_once - left;
                 }
                 let bit = block.seen.trailing_zeros() as usize;
                 block.seen &= block.seen - 1;
@@ -242,7 +256,7 @@ impl<F: Future, M> Slots<F, M> {
             }
         }
         self.interrupted = false;
-        left < at_once
+        at_once - left
     }
 
     /// Drops whatever is in flight.
@@ -256,11 +270,6 @@ impl<F: Future, M> Slots<F, M> {
         }
         (self.first_free, self.in_flight) = (0, 0);
     }
-}
-
-/// Has the task polled again when the driver has had its turn.
-fn yields(cx: &mut Context<'_>) -> bool {
-    pin!(yield_now()).poll(cx).is_pending()
 }
 
 impl<F: Future, M> Slot<F, M> {
@@ -281,12 +290,16 @@ impl<F: Future, M> Slot<F, M> {
 mod tests {
     use std::cell::Cell;
     use std::future::poll_fn;
+    use std::pin::pin;
     use std::rc::Rc;
     use std::task::Waker;
+    use std::time::Duration;
 
     use futures::channel::oneshot;
     use tokio::sync::Semaphore;
     use tokio::task::coop::consume_budget;
+    use tokio::task::yield_now;
+    use tokio::time::sleep;
 
     use super::*;
 
@@ -362,6 +375,71 @@ mod tests {
         // Each once when it began and once when it was woken, and one a budget that tells it is
         // spent: a look that ignores it polls all the others again for every 128 that get through.
         assert!(polls.get() <= 2_020, "{}", polls.get());
+    }
+
+    /// How many each poll of the task has ended, if any, until nothing is in flight. In place of
+    /// the first, one of the others is begun.
+    async fn polls<F: Future>(slots: &mut Slots<F, usize>, mut others: Vec<F>) -> Vec<usize> {
+        let mut polls = Vec::new();
+        poll_fn(|cx| {
+            let mut ended = 0;
+            for _ in 0..1_000 {
+                let mut now = 0;
+                slots.poll_woken(cx, |_, _| now += 1);
+                ended += now;
+                if now > 0
+                    && let Some(other) = others.pop()
+                {
+                    assert!(slots.start(cx, other, 0).is_none());
+                }
+            }
+            if ended > 0 {
+                polls.push(ended);
+            }
+            if slots.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        polls
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn c1_behind_the_first_of_a_burst_the_driver_has_its_turn() {
+        for (size, expected) in [(1_000, vec![1, 999, 1]), (64, vec![64, 1])] {
+            let semaphore = Arc::new(Semaphore::new(0));
+            let mut slots = Slots::new();
+            poll_fn(|cx| {
+                for number in 0..size {
+                    let permit = Arc::clone(&semaphore).acquire_owned();
+                    let call: Pin<Box<dyn Future<Output = ()>>> =
+                        Box::pin(async { drop(permit.await.unwrap()) });
+                    assert!(slots.start(cx, call, number).is_none());
+                }
+                Poll::Ready(())
+            })
+            .await;
+            yield_now().await;
+            semaphore.add_permits(size);
+            // Those behind the first get through in one poll, as they pay a share of its budget.
+            let timer = Box::pin(sleep(Duration::from_millis(1)));
+            assert_eq!(polls(&mut slots, vec![timer]).await, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn c1_where_a_pause_was_in_vain_the_next_bursts_have_none() {
+        let mut slots = Slots::new();
+        let mut firsts = Vec::new();
+        for _ in 0..3 {
+            poll_fn(|cx| {
+                for number in 0..1_000 {
+                    assert!(slots.start(cx, yield_now(), number).is_none());
+                }
+                Poll::Ready(())
+            })
+            .await;
+            firsts.push(polls(&mut slots, vec![yield_now()]).await[0]);
+        }
+        assert_eq!(firsts, [1, 1_000, 1_000]);
     }
 
     #[tokio::test]
