@@ -269,6 +269,11 @@ impl<In: Send, O: Operator<In>, N: Tail<O::Out>> Tail<In> for Link<In, O, N> {
         self.run_along(batch, limit, spare)
     }
 
+    #[inline]
+    fn prefetch(&self, upcoming: &[Record<In>]) -> usize {
+        self.operator.prefetch(upcoming)
+    }
+
     fn way(&self) -> Way {
         match &self.onward.state {
             state if state.watched => Way::Apart,

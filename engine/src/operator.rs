@@ -98,6 +98,17 @@ pub trait Operator<In>: Clone + Send + 'static {
     /// [`StateReader::version`].
     const STATE_VERSION: u32 = 1;
 
+    /// Brings into the CPU's cache what it is going to need for the first of the records that it is
+    /// given next, and tells for how many it did; behind those it is asked again. It is a chance to
+    /// wait for several pieces of state at the same time instead of for one after the other, which
+    /// pays where they do not fit into the cache. The records may come to somebody else after all.
+    ///
+    /// Asked only where the records of an edge come to it first.
+    #[inline]
+    fn prefetch(&self, upcoming: &[Record<In>]) -> usize {
+        upcoming.len()
+    }
+
     /// Handles one record. An error, here and from every other hook, fails the job.
     fn process(
         &mut self,

@@ -95,6 +95,13 @@ pub trait Tail<T>: Send {
         run_each(self, batch, limit, spare, Self::push)
     }
 
+    /// As [`Operator::prefetch`](crate::operator::Operator::prefetch) of the first of its
+    /// operators.
+    #[inline]
+    fn prefetch(&self, upcoming: &[Record<T>]) -> usize {
+        upcoming.len()
+    }
+
     /// By which of its pushes it wants to be given records from here on. Whoever has something
     /// behind it asks that.
     fn way(&self) -> Way {
@@ -274,10 +281,16 @@ fn push_all<T, N: Tail<T> + ?Sized>(
     count: usize,
     push: impl Fn(&mut N, Record<T>) -> Flow,
 ) -> Flow {
-    for record in records.take(count) {
-        if push(tail, record) == Flow::Stop {
-            return Flow::Stop;
+    let mut left = count.min(records.len());
+    while left > 0 {
+        let upcoming = records.as_slice().get(..left).unwrap_or_default();
+        let stretch = tail.prefetch(upcoming).clamp(1, left);
+        for record in records.take(stretch) {
+            if push(tail, record) == Flow::Stop {
+                return Flow::Stop;
+            }
         }
+        left -= stretch;
     }
     Flow::More
 }

@@ -1,11 +1,11 @@
 //! A link: what it holds back while its operator has output left, and in which order it lets go.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::Seen::{Barrier as Barred, End, Idle, Record as Value, Watermark as Mark};
 use super::{DUE, Hold, Repeat, Slot, at};
 use crate::OperatorError;
-use crate::batch::Barrier;
+use crate::batch::{Barrier, Batch, Mark as BatchMark};
 use crate::edge::{Capacity, Outbox, Received, channel};
 use crate::error::ErrorKind;
 use crate::link::Link;
@@ -14,6 +14,7 @@ use crate::operator::{Collector, Operator, SideOutput};
 use crate::record::Record;
 use crate::runtime::Seat;
 use crate::state::{StateError, StateWriter};
+use crate::sync::lock;
 use crate::tail::{Flow, Flush, Tail};
 use crate::time::Instant;
 
@@ -454,4 +455,51 @@ fn a_barrier_does_not_wait_for_output_that_nobody_wants() {
     let mut flooded = link(Repeat::new(true), slot.clone());
     assert_eq!(flooded.barrier(Barrier(1)), Flow::More);
     assert_eq!(slot.seen(), [Idle(true), Barred(1)]);
+}
+
+/// Looks this many records ahead, whatever there is, and notes how many it was shown.
+struct Looks(usize, Arc<Mutex<Vec<usize>>>);
+
+impl Clone for Looks {
+    fn clone(&self) -> Self {
+        Self(self.0, Arc::default())
+    }
+}
+
+impl Operator<u32> for Looks {
+    type Out = u32;
+    const NAME: &'static str = "looks";
+
+    fn prefetch(&self, upcoming: &[Record<u32>]) -> usize {
+        lock(&self.1).push(upcoming.len());
+        self.0
+    }
+
+    fn process(
+        &mut self,
+        record: Record<u32>,
+        out: &mut impl Collector<u32>,
+    ) -> Result<(), OperatorError> {
+        out.push(record);
+        Ok(())
+    }
+}
+
+#[test]
+fn what_comes_next_is_shown_up_to_a_watermark_and_no_answer_loses_a_record() {
+    let once = vec![3, 2, 1, 1, 1];
+    for (ahead, expected) in [(0, &once), (1, &once), (2, &vec![3, 1, 1, 1]), (99, &vec![3, 1, 1])]
+    {
+        let (slot, shown) = (Slot::with_room(9), Arc::default());
+        let mut chain = link(Looks(ahead, Arc::clone(&shown)), slot.clone());
+        let mut batch = Batch::new();
+        batch.records.extend((1..=5).map(Record::from));
+        batch.marks.push(BatchMark { position: 3, watermark: at(7) });
+        let mut spare = Vec::new();
+        assert_eq!(chain.run(&mut batch, 4, &mut spare), Flow::More);
+        assert_eq!(chain.run(&mut batch, 4, &mut spare), Flow::More);
+        let values = [Value(1), Value(2), Value(3), Mark(7), Value(4), Value(5)];
+        assert_eq!(slot.seen(), values, "looking {ahead} ahead");
+        assert_eq!(*lock(&shown), *expected.as_slice(), "looking {ahead} ahead");
+    }
 }

@@ -293,13 +293,11 @@ mod tests {
     use std::pin::pin;
     use std::rc::Rc;
     use std::task::Waker;
-    use std::time::Duration;
 
     use futures::channel::oneshot;
     use tokio::sync::Semaphore;
     use tokio::task::coop::consume_budget;
     use tokio::task::yield_now;
-    use tokio::time::sleep;
 
     use super::*;
 
@@ -402,26 +400,30 @@ mod tests {
         polls
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn c1_behind_the_first_of_a_burst_the_driver_has_its_turn() {
-        for (size, expected) in [(1_000, vec![1, 999, 1]), (64, vec![64, 1])] {
-            let semaphore = Arc::new(Semaphore::new(0));
+        // Those behind the first get through in one poll, as they pay a share of its budget.
+        for (size, expected) in [(1_000, vec![1, 1_000]), (64, vec![65])] {
+            let [early, late] = [(); 2].map(|()| Arc::new(Semaphore::new(0)));
+            let call = |number| {
+                let (early, late) = (Arc::clone(&early), Arc::clone(&late));
+                async move {
+                    let waits = if number < size { &early } else { &late };
+                    waits.acquire().await.unwrap().forget();
+                    late.add_permits(usize::from(number == size - 1));
+                }
+            };
             let mut slots = Slots::new();
             poll_fn(|cx| {
                 for number in 0..size {
-                    let permit = Arc::clone(&semaphore).acquire_owned();
-                    let call: Pin<Box<dyn Future<Output = ()>>> =
-                        Box::pin(async { drop(permit.await.unwrap()) });
-                    assert!(slots.start(cx, call, number).is_none());
+                    assert!(slots.start(cx, call(number), number).is_none());
                 }
                 Poll::Ready(())
             })
             .await;
             yield_now().await;
-            semaphore.add_permits(size);
-            // Those behind the first get through in one poll, as they pay a share of its budget.
-            let timer = Box::pin(sleep(Duration::from_millis(1)));
-            assert_eq!(polls(&mut slots, vec![timer]).await, expected);
+            early.add_permits(size);
+            assert_eq!(polls(&mut slots, vec![call(size)]).await, expected);
         }
     }
 

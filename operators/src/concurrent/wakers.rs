@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::task::AtomicWaker;
 use tokio::task::yield_now;
@@ -67,8 +67,10 @@ impl Turn {
     pub(super) fn begin(all: &Arc<Woken>) -> Arc<Self> {
         let turn = Arc::new(Self { over: AtomicBool::new(false), all: Arc::clone(all) });
         let waker = Waker::from(Arc::clone(&turn));
-        // Whatever it says, the waker is woken.
-        let _ = pin!(yield_now()).poll(&mut Context::from_waker(&waker));
+        let mut yields = pin!(yield_now());
+        // Whether it yields or has no runtime to yield to, the waker is woken.
+        let (Poll::Pending | Poll::Ready(())) =
+            yields.as_mut().poll(&mut Context::from_waker(&waker));
         turn
     }
 

@@ -237,6 +237,11 @@ where
     }
 
     #[inline]
+    fn prefetch(&self, upcoming: &[Record<Keyed<T>>]) -> usize {
+        self.state.prefetch(upcoming.iter().map(|record| record.value.hash))
+    }
+
+    #[inline]
     fn process(
         &mut self,
         record: Record<Keyed<T>>,
@@ -315,6 +320,11 @@ where
             bound.open(context);
         }
         Ok(())
+    }
+
+    #[inline]
+    fn prefetch(&self, upcoming: &[Record<Keyed<T>>]) -> usize {
+        self.state.prefetch(upcoming.iter().map(|record| record.value.hash))
     }
 
     #[inline]

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::hash::Hash;
+use std::hint::black_box;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::IntoIter;
@@ -12,6 +13,13 @@ use millstream_engine::time::Timestamp;
 use super::recency::Recency;
 pub(crate) use crate::state::without_uid;
 use crate::state::{ByGroup, Codec, State, check_group};
+
+/// How many bytes of slots are in the cache anyway: half of what the second level of a core has
+/// these days.
+const CACHED_MAX: usize = 512 * 1024;
+
+/// How many slots are waited for at the same time. With 8 or 32 it takes as long.
+const PREFETCHED: usize = 16;
 
 /// What is kept for one key.
 pub(crate) struct Slot<K, A> {
@@ -68,6 +76,20 @@ impl<K, A> KeyedTable<K, A> {
             self.slots.find_mut(hash, same)
         };
         found.ok_or_else(|| key.to_owned())
+    }
+
+    /// Brings the slots of the first of these hashes into the CPU's cache, if they may be anywhere
+    /// else, and tells of how many: then one need not be waited for after the other.
+    #[inline]
+    pub(crate) fn prefetch(&self, hashes: impl ExactSizeIterator<Item = u64>) -> usize {
+        let count = hashes.len();
+        if self.slots.allocation_size() <= CACHED_MAX {
+            return count;
+        }
+        let slot = |hash| self.slots.find(hash, |slot| slot.hash == hash);
+        // What is read is used for nothing, and would not be read otherwise.
+        black_box(hashes.take(PREFETCHED).filter_map(slot).count());
+        count.min(PREFETCHED)
     }
 
     /// What is kept of a key. That it was looked at is no use of it.
@@ -174,3 +196,28 @@ impl<K, A> Clone for TableCodec<K, A> {
 }
 
 impl<K, A> Copy for TableCodec<K, A> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_looked_at_ahead_where_they_are_too_many_for_the_cache() {
+        let mut table = KeyedTable::<u64, u64>::new();
+        let fill = |table: &mut KeyedTable<u64, u64>, keys: std::ops::Range<u64>| {
+            for key in keys {
+                table.insert(stable_hash(&key), key, key, Timestamp::MIN);
+            }
+        };
+        let look = |table: &KeyedTable<u64, u64>, keys: std::ops::Range<usize>| {
+            table.prefetch(keys.map(|key| stable_hash(&(key as u64))))
+        };
+        fill(&mut table, 0..100);
+        assert_eq!(look(&table, 0..400), 400, "there is nothing to wait for");
+        fill(&mut table, 100..100_000);
+        assert_eq!(look(&table, 0..400), PREFETCHED);
+        assert_eq!(look(&table, 0..7), 7);
+        assert_eq!(look(&table, 99_990..100_010), PREFETCHED, "some have no slot yet");
+        assert_eq!(look(&table, 0..0), 0);
+    }
+}
