@@ -33,17 +33,38 @@ impl Extent {
     }
 }
 
+/// How many times the usual rounds there are at most, where they do not tell what they are to tell.
+pub(crate) const ROUNDS_MAX: usize = 3;
+
 /// Runs every contender of the workload once a round, and tells on standard error who is at work.
+/// Those between whom it is [not decided](Table::undecided) then whether a must is held go on.
 ///
 /// # Errors
 ///
 /// If a contender fails, or comes to a result that is not the reference's.
 pub(crate) fn compare(workload: &Workload, extent: Extent) -> Result<Table, String> {
-    let mut rows: Vec<Row> = workload.contenders.iter().map(empty_row).collect();
-    let mut crossings = Vec::new();
-    for round in 1..=extent.rounds {
-        crossings.extend(crossing::nanos());
-        for (at, (contender, row)) in workload.contenders.iter().zip(&mut rows).enumerate() {
+    let mut table = Table {
+        name: workload.name.into(),
+        question: workload.question.into(),
+        records: (workload.records as f64 * extent.scale) as u64,
+        rows: workload.contenders.iter().map(empty_row).collect(),
+        crossings: Vec::new(),
+    };
+    let mut at_work: Vec<usize> = (0..table.rows.len()).collect();
+    for round in 1..=ROUNDS_MAX * extent.rounds {
+        if round > extent.rounds {
+            let undecided = table.undecided();
+            if undecided.is_empty() {
+                break;
+            }
+            // They go on together: the samples of a round stand beside each other.
+            if round == extent.rounds + 1 {
+                at_work = undecided;
+            }
+        }
+        table.crossings.extend(crossing::nanos());
+        for &at in &at_work {
+            let (contender, row) = (&workload.contenders[at], &mut table.rows[at]);
             eprintln!("{} {round}/{}: {}", workload.name, extent.rounds, contender.name);
             let records = extent.records(workload, contender);
             let sample = in_child(workload, at, records)
@@ -51,9 +72,7 @@ pub(crate) fn compare(workload: &Workload, extent: Extent) -> Result<Table, Stri
             row.samples.push(sample);
         }
     }
-    let records = (workload.records as f64 * extent.scale) as u64;
-    let (name, question) = (workload.name.into(), workload.question.into());
-    Ok(Table { name, question, records, rows, crossings })
+    Ok(table)
 }
 
 fn empty_row(contender: &Contender) -> Row {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::curve::Measured;
 use crate::curves;
+use crate::harness::ROUNDS_MAX;
 use crate::notes::Notes;
 use crate::results::{Results, Row, Side, Table};
 use crate::tables::{crossing, figure, misses, range, reaches};
@@ -26,8 +27,9 @@ pub(crate) fn page(
         "# Results\n\n\
          Written by the command in [peers](peers/README.md), which also says what each workload \
          is;\nnot by hand. Medians over interleaved rounds, each measurement in a process of its \
-         own, every\nresult checked. Judge by the ratios, medians of those within a round: \
-         absolute figures belong to\none machine and minute.\n",
+         own, every\nresult checked. Judge by the ratios, medians of those within a round, which \
+         lie between the two in\nparentheses in nine of ten cases: absolute figures belong to one \
+         machine and minute.\n",
     );
     cautions(&mut page, results);
     measured_on(&mut page, results);
@@ -81,7 +83,8 @@ fn measured_on(page: &mut String, results: &Results) {
     let _ = writeln!(
         page,
         "\n| | |\n|---|---|\n| machine | {}, {} cores, {} GiB, Linux {} |\n| compiler | {} |\n\
-         | versions | {} |\n| rounds | {} |\n| command | `{}` |",
+         | versions | {} |\n| rounds | {}, and up to {} for those between whom a must was not decided |\n\
+         | command | `{}` |",
         machine.processor,
         machine.cores,
         machine.memory_gib,
@@ -89,6 +92,7 @@ fn measured_on(page: &mut String, results: &Results) {
         machine.rustc,
         versions.join(", "),
         results.rounds,
+        ROUNDS_MAX * results.rounds,
         results.command,
     );
 }

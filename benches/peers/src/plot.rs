@@ -18,10 +18,7 @@ const BAR: f64 = 16.0;
 pub(crate) fn bars(table: &Table) -> String {
     let Some(measure) = table.measures().first().copied() else { return String::new() };
     let limit = table.rows.first().and_then(|row| row.median(measure)).unwrap_or(f64::NAN);
-    let spread = |row: &Row| {
-        let Spread { least, median, most } = row.spread(measure)?;
-        Some(Spread { least: least / limit, median: median / limit, most: most / limit })
-    };
+    let spread = |row: &Row| Some(row.spread(measure)? / limit);
     let spreads: Vec<Option<Spread>> = table.rows.iter().map(spread).collect();
     let scale = Scale::over(spreads.iter().flatten());
     let height = TOP + STEP * table.rows.len() as f64 + 30.0;

@@ -1,6 +1,7 @@
 //! What a run of the benches came to, as it is written to a file and read for the page.
 
 use std::collections::BTreeMap;
+use std::ops::Div;
 
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +130,8 @@ pub(crate) struct Spread {
     pub(crate) least: f64,
     pub(crate) median: f64,
     pub(crate) most: f64,
+    /// Where the median of ever so many rounds would be, in nine of ten cases.
+    pub(crate) middle: (f64, f64),
 }
 
 impl Spread {
@@ -137,7 +140,25 @@ impl Spread {
         let mut sorted: Vec<f64> = figures.collect();
         sorted.sort_by(f64::total_cmp);
         let (least, most) = (*sorted.first()?, *sorted.last()?);
-        Some(Self { least, median: sorted[sorted.len() / 2], most })
+        let (count, last) = (sorted.len() as f64, sorted.len() - 1);
+        let median = (sorted[last / 2] + sorted[sorted.len() / 2]) / 2.0;
+        // How many lie below the true median is binomial: 1.645 standard deviations to either side
+        // of the half of them.
+        let below = (count / 2.0 - 0.82 * count.sqrt()).max(0.0) as usize;
+        Some(Self { least, median, most, middle: (sorted[below], sorted[last - below]) })
+    }
+}
+
+impl Div<f64> for Spread {
+    type Output = Self;
+
+    fn div(self, by: f64) -> Self {
+        Self {
+            least: self.least / by,
+            median: self.median / by,
+            most: self.most / by,
+            middle: (self.middle.0 / by, self.middle.1 / by),
+        }
     }
 }
 
@@ -151,18 +172,47 @@ impl Row {
         self.spread(measure).map(|spread| spread.median)
     }
 
-    /// How many times `other` it takes: the median of the rounds' ratios. Within a round the two
-    /// had the same machine, which from the first round to the last may have changed a lot.
-    pub(crate) fn ratio(&self, other: &Self, measure: Measure) -> Option<f64> {
+    /// How many times `other` it takes, round by round. Within a round the two had the same
+    /// machine, which from the first round to the last may have changed a lot.
+    pub(crate) fn ratios(&self, other: &Self, measure: Measure) -> Option<Spread> {
         let rounds = self.samples.iter().zip(&other.samples);
         let ratio = |(own, its)| Some(measure.of(own)? / measure.of(its)?);
-        Spread::of(rounds.filter_map(ratio)).map(|spread| spread.median)
+        Spread::of(rounds.filter_map(ratio))
+    }
+
+    /// How many times `other` it takes: the median of the rounds' ratios.
+    pub(crate) fn ratio(&self, other: &Self, measure: Measure) -> Option<f64> {
+        self.ratios(other, measure).map(|ratios| ratios.median)
     }
 }
 
 impl Table {
     pub(crate) fn row(&self, name: &str) -> Option<&Row> {
         self.rows.iter().find(|row| row.name == name)
+    }
+
+    /// Whom a row is to be compared with.
+    pub(crate) fn against(&self, reach: &Reach) -> Option<&Row> {
+        if reach.against == FASTEST {
+            return self.best(Side::Peer, reach.measure);
+        }
+        self.row(&reach.against)
+    }
+
+    /// Those between whom the rounds do not tell whether a must is held, by their places.
+    pub(crate) fn undecided(&self) -> Vec<usize> {
+        let mut names = Vec::new();
+        for row in &self.rows {
+            for reach in &row.reaches {
+                let Some(other) = self.against(reach) else { continue };
+                let middle = row.ratios(other, reach.measure).map(|ratios| ratios.middle);
+                if middle.is_some_and(|(low, high)| low <= reach.must && reach.must < high) {
+                    names.extend([&row.name, &other.name]);
+                }
+            }
+        }
+        let rows = self.rows.iter().enumerate();
+        rows.filter(|(_, row)| names.contains(&&row.name)).map(|(at, _)| at).collect()
     }
 
     /// Who of a side takes least, by the median.

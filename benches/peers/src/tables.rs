@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::results::{FASTEST, Measure, Reach, Row, Side, Spread, Table};
+use crate::results::{Measure, Row, Spread, Table};
 
 const MISSED: &str = "missed";
 
@@ -43,23 +43,18 @@ pub(crate) fn crossing(table: &Table) -> String {
 /// How a row did in what it is to reach: one line a reach.
 pub(crate) fn reaches(table: &Table, row: &Row) -> Vec<String> {
     let told = row.reaches.iter().filter_map(|reach| {
-        let ratio = row.ratio(against(table, reach)?, reach.measure)?;
+        let ratios = row.ratios(table.against(reach)?, reach.measure)?;
+        let (ratio, (low, high)) = (ratios.median, ratios.middle);
         let held = if ratio <= reach.must { "held" } else { "**broken**" };
         let reached = if ratio <= reach.aim { "reached" } else { MISSED };
         let (measure, against) = (reach.measure.name(), &reach.against);
         let (must, aim) = (reach.must, reach.aim);
         Some(format!(
-            "{measure} ÷ {against}: {ratio:.2}; must be {must}: {held}; aim {aim}: {reached}"
+            "{measure} ÷ {against}: {ratio:.2} ({low:.2} to {high:.2}); must be {must}: {held}; \
+             aim {aim}: {reached}"
         ))
     });
     told.collect()
-}
-
-fn against<'a>(table: &'a Table, reach: &Reach) -> Option<&'a Row> {
-    if reach.against == FASTEST {
-        return table.best(Side::Peer, reach.measure);
-    }
-    table.row(&reach.against)
 }
 
 /// Whether a row of the table has missed an aim.

@@ -99,7 +99,8 @@ fn medians_and_ranges_are_those_of_the_rounds() {
     assert_eq!(table.ratio(&table.rows[1], Cpu), Some(2.0));
     assert!(table.rows[0].median(P50).is_none());
     assert!(
-        tables::plain(&table).contains("wall ÷ loop: 2.00; must be 2.5: held; aim 1.5: missed")
+        tables::plain(&table)
+            .contains("wall ÷ loop: 2.00 (1.75 to 2.11); must be 2.5: held; aim 1.5: missed")
     );
 }
 
@@ -148,8 +149,36 @@ fn what_must_be_held_may_be_against_whichever_peer_is_fastest() {
     let mut table = table();
     let reach = &mut table.rows[1].reaches[0];
     (reach.against, reach.must) = (FASTEST.into(), 1.0);
-    let told = "wall ÷ the fastest peer: 1.36; must be 1: **broken**; aim 1.5: reached";
+    let told =
+        "wall ÷ the fastest peer: 1.36 (1.25 to 1.40); must be 1: **broken**; aim 1.5: reached";
     assert!(tables::plain(&table).contains(told), "{}", tables::plain(&table));
+}
+
+#[test]
+fn the_middle_of_many_rounds_is_narrow_and_that_of_two_is_all_of_it() {
+    let middle = |count: u32| {
+        let walls: Vec<f64> = (0..count).rev().map(f64::from).collect();
+        let spread = row("loop", Side::Hand, &walls, None).spread(Wall).expect("it was measured");
+        (spread.median, spread.middle)
+    };
+    assert_eq!(middle(2), (0.5, (0.0, 1.0)));
+    assert_eq!(middle(7), (3.0, (1.0, 5.0)));
+    assert_eq!(middle(21), (10.0, (6.0, 14.0)));
+}
+
+#[test]
+fn those_go_on_between_whom_a_must_is_not_decided() {
+    let mut table = table();
+    for (must, against, expected) in [
+        (2.5, "loop", vec![]),
+        (1.7, "loop", vec![]),
+        (1.9, "loop", vec![0, 1]),
+        (1.3, FASTEST, vec![1, 2]),
+    ] {
+        let reach = &mut table.rows[1].reaches[0];
+        (reach.must, reach.against) = (must, against.into());
+        assert_eq!(table.undecided(), expected, "{must} times {against}");
+    }
 }
 
 #[test]
