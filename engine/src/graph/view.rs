@@ -46,9 +46,9 @@ pub struct StageView {
     pub operators: Vec<usize>,
     /// How many instances of it run.
     pub instances: usize,
-    /// Which of the shared tasks it begins in, counted from zero, if any: of stages in a
-    /// row two and two, and branches that part and meet again, share one for as long as they are
-    /// cheap.
+    /// Which of the shared tasks it begins in, counted from zero; none if it begins in its own.
+    /// Two stages in a row may share one, or branches that part and meet again, as long as they
+    /// are cheap.
     pub shared_task: Option<usize>,
 }
 

@@ -25,9 +25,8 @@ pub(super) struct Panes<K, A, S> {
     /// The place that was last looked for, and its window: most records lie in it, too.
     last: usize,
     last_window: TimeWindow,
-    /// A table that is no longer used, and whether windows begin untold.
+    /// An empty table of the kind that windows begin with, one that was used before if there is.
     spare: Slots<K, A, S>,
-    untold: bool,
 }
 
 /// The end and the start of a window: windows that do not overlap are in the order of both.
@@ -49,7 +48,6 @@ impl<K, A, S> Panes<K, A, S> {
             last: 0,
             last_window: NO_WINDOW,
             spare: Slots::new(untold),
-            untold,
         }
     }
 
@@ -98,7 +96,8 @@ impl<K, A, S> Panes<K, A, S> {
         if let Some(place) = self.place(window) {
             return place;
         }
-        let slots = std::mem::replace(&mut self.spare, Slots::new(self.untold));
+        let next = self.blank();
+        let slots = std::mem::replace(&mut self.spare, next);
         let pane = Pane { window, expiry, slots };
         let place = self.free.pop().unwrap_or(self.panes.len());
         match self.panes.get_mut(place) {
@@ -140,7 +139,11 @@ impl<K, A, S> Panes<K, A, S> {
     /// are windows: in a stream that has gone quiet it would be kept for nobody.
     pub(super) fn spare(&mut self, slots: Slots<K, A, S>, keys: usize) {
         let wanted = !self.order.is_empty() && keys >= slots.capacity() / 8;
-        let fits = slots.is_untold() == self.untold;
-        self.spare = if wanted && fits { slots } else { Slots::new(self.untold) };
+        let fits = slots.is_untold() == self.spare.is_untold();
+        self.spare = if wanted && fits { slots } else { self.blank() };
+    }
+
+    const fn blank(&self) -> Slots<K, A, S> {
+        Slots::new(self.spare.is_untold())
     }
 }
