@@ -83,7 +83,8 @@ fn measured_on(page: &mut String, results: &Results) {
     let _ = writeln!(
         page,
         "\n| | |\n|---|---|\n| machine | {}, {} cores, {} GiB, Linux {} |\n| compiler | {} |\n\
-         | versions | {} |\n| rounds | {}, and up to {} for those between whom a must was not decided |\n\
+         | versions | {} |\n| rounds | {}, and up to {} for those between whom a must \
+         was not decided |\n\
          | command | `{}` |",
         machine.processor,
         machine.cores,
