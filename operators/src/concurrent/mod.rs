@@ -7,6 +7,7 @@
 
 mod adaptive;
 mod attempts;
+mod block;
 mod budget;
 mod call_policy;
 mod calls;

@@ -1,15 +1,14 @@
-//! Places for futures, used again and again: what is polled is only what has been woken.
+//! Places for futures, used again and again: what is polled is what has been woken.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::task::{Context, Poll, Waker};
 
+use super::block::{BITS, Block};
 use super::budget::{is_out_of_budget, pay_a_share};
 use super::wakers::{SlotWaker, Turn, Woken};
-
-const BITS: usize = u64::BITS as usize;
 
 /// How many may be ready before others begin in their place, while there is some budget left.
 const AT_ONCE: usize = 32;
@@ -44,16 +43,6 @@ struct Pause {
     turn: Option<Arc<Turn>>,
     /// Where the future is that was begun in place of the first, before the turn was over.
     instead: Option<usize>,
-}
-
-/// Slots that are looked at together, a bit for each.
-#[derive(Default)]
-struct Block {
-    /// Who has been woken since the last look.
-    woken: Arc<AtomicU64>,
-    /// Who has been seen by it and has not been polled yet.
-    seen: u64,
-    free: u64,
 }
 
 /// A place, allocated once and filled in place.
@@ -101,7 +90,9 @@ impl<F: Future, M> Slots<F, M> {
             block.woken.fetch_or(1 << (index % BITS), SeqCst);
             self.woken.note();
         } else {
-            if let Some(output) = slot.poll() {
+            // One that a pause is about has to tell that it is the one.
+            let shared = if self.pause.is_none() { block.shared() } else { None };
+            if let Some(output) = slot.poll(shared) {
                 return Some((about, output));
             }
             self.spent = is_out_of_budget(cx);
@@ -131,16 +122,16 @@ impl<F: Future, M> Slots<F, M> {
     fn add(&mut self) -> usize {
         let slot = self.slots.len();
         if slot.is_multiple_of(BITS) {
-            self.blocks.push(Block::default());
+            self.blocks.push(Block::new(&self.woken));
         }
-        let (bit, all) = (1 << (slot % BITS), Arc::clone(&self.woken));
+        let (bits, all) = (1 << (slot % BITS), Arc::clone(&self.woken));
         let block = self.blocks.last_mut();
         let woken = block.map(|block| {
-            block.free |= bit;
+            block.free |= bits;
             Arc::clone(&block.woken)
         });
         let woken = woken.unwrap_or_default();
-        let waker = Waker::from(Arc::new(SlotWaker { bit, woken, all }));
+        let waker = Waker::from(Arc::new(SlotWaker { bits, woken, all }));
         self.slots.push(Slot { future: Box::pin(None), about: None, waker });
         slot
     }
@@ -187,12 +178,9 @@ impl<F: Future, M> Slots<F, M> {
 
     /// Begins another look, and tells how many have been woken.
     fn see(&mut self) -> u32 {
-        let mut seen = 0;
-        for block in &mut self.blocks {
-            block.seen = block.woken.swap(0, SeqCst);
-            seen += block.seen.count_ones();
-        }
-        seen
+        let full = self.slots.len() / BITS;
+        let blocks = self.blocks.iter_mut().enumerate();
+        blocks.map(|(number, block)| block.look(number < full)).sum()
     }
 
     /// Whether the others of a burst wait for the driver. Whoever polls the stage for another
@@ -207,7 +195,7 @@ impl<F: Future, M> Slots<F, M> {
         // Who has been woken by then did not wait for a timer.
         let in_vain = pause.instead.is_some_and(|index| {
             let block = self.blocks.get(index / BITS);
-            block.is_some_and(|block| block.woken.load(SeqCst) & 1 << (index % BITS) != 0)
+            block.is_some_and(|block| block.has_woken(index % BITS))
         });
         self.without_pause = if in_vain { WITHOUT_PAUSE } else { 0 };
         self.pause = None;
@@ -242,7 +230,7 @@ impl<F: Future, M> Slots<F, M> {
                 let Some(slot) = slot.filter(|slot| slot.about.is_some()) else {
                     continue;
                 };
-                let Some(output) = slot.poll() else {
+                let Some(output) = slot.poll(block.shared()) else {
                     self.spent = is_out_of_budget(cx);
                     continue;
                 };
@@ -273,10 +261,11 @@ impl<F: Future, M> Slots<F, M> {
 }
 
 impl<F: Future, M> Slot<F, M> {
+    /// Polls it; who wakes it wakes all who `shared` the waker, if there is one.
     #[inline]
-    fn poll(&mut self) -> Option<F::Output> {
+    fn poll(&mut self, shared: Option<&Waker>) -> Option<F::Output> {
         let future = self.future.as_mut().as_pin_mut()?;
-        match future.poll(&mut Context::from_waker(&self.waker)) {
+        match future.poll(&mut Context::from_waker(shared.unwrap_or(&self.waker))) {
             Poll::Pending => None,
             Poll::Ready(output) => {
                 self.future.set(None);
@@ -442,6 +431,61 @@ mod tests {
             firsts.push(polls(&mut slots, vec![yield_now()]).await[0]);
         }
         assert_eq!(firsts, [1, 1_000, 1_000]);
+    }
+
+    #[tokio::test]
+    async fn c1_those_that_are_woken_together_share_a_waker_and_few_are_polled_in_vain() {
+        const CALLS: usize = 128;
+        const TOGETHER: usize = 40;
+        const ALONE: usize = 300;
+        let semaphores: Vec<_> = (0..CALLS).map(|_| Arc::new(Semaphore::new(0))).collect();
+        let polls = Rc::new(Cell::new(0));
+        let mut slots = Slots::new();
+        poll_fn(|cx| {
+            for (number, semaphore) in semaphores.iter().enumerate() {
+                let (semaphore, polls) = (Arc::clone(semaphore), Rc::clone(&polls));
+                let times = TOGETHER + (number..ALONE).step_by(CALLS).count();
+                let call = async move {
+                    for _ in 0..times {
+                        let mut permit = pin!(semaphore.acquire());
+                        let counted = poll_fn(|cx| {
+                            polls.set(polls.get() + 1);
+                            permit.as_mut().poll(cx)
+                        });
+                        counted.await.unwrap().forget();
+                    }
+                };
+                assert!(slots.start(cx, call, number).is_none());
+            }
+            Poll::Ready(())
+        })
+        .await;
+        let mut ended = 0;
+        let mut step = async |woken: &mut dyn Iterator<Item = &Arc<Semaphore>>| {
+            woken.for_each(|semaphore| semaphore.add_permits(1));
+            // Once more for the pause behind a burst.
+            for _ in 0..3 {
+                poll_fn(|cx| {
+                    while slots.poll_woken(cx, |_, ()| ended += 1) {}
+                    Poll::Ready(())
+                })
+                .await;
+                yield_now().await;
+            }
+            polls.replace(0)
+        };
+        for round in 0..TOGETHER {
+            let polls = step(&mut semaphores.iter()).await;
+            // As each goes on to wait it is polled twice.
+            assert!(polls >= 2 * CALLS, "{polls} in round {round}");
+        }
+        let mut in_all = 0;
+        for number in 0..ALONE {
+            in_all += step(&mut semaphores.iter().skip(number % CALLS).take(1)).await;
+        }
+        assert_eq!(ended, CALLS, "nobody waits for ever");
+        let in_vain = in_all - (2 * ALONE - CALLS);
+        assert!(in_vain <= 7 * CALLS, "{in_vain} polls in vain");
     }
 
     #[tokio::test]

@@ -34,9 +34,9 @@ impl Woken {
     }
 }
 
-/// Wakes the stage for the future in one place.
+/// Wakes the stage for the future in one place, or for all of a block.
 pub(super) struct SlotWaker {
-    pub(super) bit: u64,
+    pub(super) bits: u64,
     pub(super) woken: Arc<AtomicU64>,
     pub(super) all: Arc<Woken>,
 }
@@ -47,7 +47,7 @@ impl Wake for SlotWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.fetch_or(self.bit, SeqCst);
+        self.woken.fetch_or(self.bits, SeqCst);
         // Seldom the first one, so it looks before it writes. Whoever finds it set is seen by the
         // stage, which takes it away before it takes the bits: one order of all four (`SeqCst`).
         if !self.all.notified.load(SeqCst) && !self.all.notified.swap(true, SeqCst) {
