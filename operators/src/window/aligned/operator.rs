@@ -13,7 +13,7 @@ use millstream_engine::time::{Instant, Timestamp};
 use millstream_engine::{Error, OperatorError, Record};
 
 use super::AlignedWindows;
-use super::pane::{Pane, Panes};
+use super::pane::Panes;
 use super::slots::{Slot, Untold, find_or_add};
 use super::state::PaneCodec;
 use super::tell::{Told, Walk, push};
@@ -49,14 +49,14 @@ pub struct Aligned<T, W, K: KeyOf<T>, G: Aggregate<T>, R: Trigger> {
     pub(super) by_clock: Timers<TimeWindow>,
     pub(super) clock: WallClock,
     /// The window that is being told of.
-    pub(super) walk: Option<Walk<PaneOf<T, K, G, R>>>,
+    pub(super) walk: Option<WalkOf<T, K, G, R>>,
     /// Not everything that is due has been told.
     pub(super) busy: bool,
     counters: Option<Arc<OperatorCounters>>,
 }
 
-pub(super) type PaneOf<T, K, G, R> =
-    Pane<<K as KeyOf<T>>::Owned, <G as Aggregate<T>>::Accumulator, <R as Trigger>::State>;
+pub(super) type WalkOf<T, K, G, R> =
+    Walk<<K as KeyOf<T>>::Owned, <G as Aggregate<T>>::Accumulator, <R as Trigger>::State>;
 
 impl<T, W, K, G, R> Aligned<T, W, K, G, R>
 where

@@ -25,8 +25,11 @@ pub(super) struct Panes<K, A, S> {
     /// The place that was last looked for, and its window: most records lie in it, too.
     last: usize,
     last_window: TimeWindow,
-    /// An empty table of the kind that windows begin with, one that was used before if there is.
-    spare: Slots<K, A, S>,
+    /// Whether windows begin as those of whose keys nothing has been told.
+    untold: bool,
+    /// How many keys the window had that was given up last, if none has begun since: the next may
+    /// have as many.
+    expected: usize,
 }
 
 /// The end and the start of a window: windows that do not overlap are in the order of both.
@@ -47,7 +50,8 @@ impl<K, A, S> Panes<K, A, S> {
             free: Vec::new(),
             last: 0,
             last_window: NO_WINDOW,
-            spare: Slots::new(untold),
+            untold,
+            expected: 0,
         }
     }
 
@@ -55,10 +59,10 @@ impl<K, A, S> Panes<K, A, S> {
         self.order.len()
     }
 
-    /// How many keys the table has room for that is no longer used.
+    /// How many keys there is room for.
     #[cfg(test)]
-    pub(super) fn spare_capacity(&self) -> usize {
-        self.spare.capacity()
+    pub(super) fn capacity(&self) -> usize {
+        self.iter().map(|pane| pane.slots.capacity()).sum()
     }
 
     /// The windows, in order.
@@ -96,8 +100,7 @@ impl<K, A, S> Panes<K, A, S> {
         if let Some(place) = self.place(window) {
             return place;
         }
-        let next = self.blank();
-        let slots = std::mem::replace(&mut self.spare, next);
+        let slots = Slots::with_capacity(std::mem::take(&mut self.expected), self.untold);
         let pane = Pane { window, expiry, slots };
         let place = self.free.pop().unwrap_or(self.panes.len());
         match self.panes.get_mut(place) {
@@ -126,6 +129,7 @@ impl<K, A, S> Panes<K, A, S> {
         let (_, place) = self.order.pop_first()?;
         self.last_window = NO_WINDOW;
         let pane = self.panes.get_mut(place)?.take();
+        self.expected = pane.as_ref().map_or(0, |pane| pane.slots.len());
         if self.order.is_empty() {
             self.panes = Vec::new();
             self.free = Vec::new();
@@ -133,17 +137,5 @@ impl<K, A, S> Panes<K, A, S> {
             self.free.push(place);
         }
         pane
-    }
-
-    /// Keeps an empty table for the next window, if it was well filled with `keys`, and if there
-    /// are windows: in a stream that has gone quiet it would be kept for nobody.
-    pub(super) fn spare(&mut self, slots: Slots<K, A, S>, keys: usize) {
-        let wanted = !self.order.is_empty() && keys >= slots.capacity() / 8;
-        let fits = slots.is_untold() == self.spare.is_untold();
-        self.spare = if wanted && fits { slots } else { self.blank() };
-    }
-
-    const fn blank(&self) -> Slots<K, A, S> {
-        Slots::new(self.spare.is_untold())
     }
 }

@@ -3,13 +3,13 @@
 use std::borrow::Borrow;
 use std::hash::Hash;
 
-use hashbrown::HashTable;
+use hashbrown::{HashTable, hash_table};
 use millstream_engine::key::stable_hash;
 
 use crate::window::kept::Kept;
 
 /// The keys of one window, and what is kept of each. Their hashes are not kept: they are made anew
-/// when a table grows, which one that follows another of its size does not.
+/// when a table grows, which one with room enough from the beginning does not.
 pub(super) struct Slots<K, A, S> {
     /// Of those of which nothing has been told. So most windows are until they are given up, and a
     /// smaller slot is less memory to wait for.
@@ -86,10 +86,15 @@ where
 }
 
 impl<K, A, S> Slots<K, A, S> {
-    /// Those of a window that begins. It may begin `untold` if nothing is kept of a key besides its
-    /// accumulator until something is told.
-    pub(super) const fn new(untold: bool) -> Self {
-        Self { untold: HashTable::new(), kept: HashTable::new(), is_untold: untold }
+    /// Those of a window that begins, with room for so many keys. It may begin `untold` if nothing
+    /// is kept of a key besides its accumulator until something is told.
+    pub(super) fn with_capacity(keys: usize, untold: bool) -> Self {
+        let (of_untold, of_kept) = if untold { (keys, 0) } else { (0, keys) };
+        Self {
+            untold: HashTable::with_capacity(of_untold),
+            kept: HashTable::with_capacity(of_kept),
+            is_untold: untold,
+        }
     }
 
     /// Whether nothing has been told of any of them.
@@ -103,31 +108,23 @@ impl<K, A, S> Slots<K, A, S> {
     }
 
     /// How many keys there is room for.
+    #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.untold.capacity() + self.kept.capacity()
+    }
+
+    /// How many buckets there are for those that are kept.
+    pub(super) fn kept_buckets(&self) -> usize {
+        self.kept.num_buckets()
     }
 
     /// Those that are kept, if they are.
     pub(super) fn iter_kept(&self) -> impl Iterator<Item = &Slot<K, A, S>> {
         self.kept.iter()
     }
-
-    pub(super) fn num_buckets(&self) -> usize {
-        if self.is_untold { self.untold.num_buckets() } else { self.kept.num_buckets() }
-    }
 }
 
 impl<K, A, S: Default> Slots<K, A, S> {
-    /// Takes out what a bucket holds, if anything.
-    #[inline]
-    pub(super) fn take(&mut self, bucket: usize) -> Option<Slot<K, A, S>> {
-        if self.is_untold {
-            let slot = self.untold.get_bucket_entry(bucket).ok()?;
-            return Some(slot.remove().0.into());
-        }
-        Some(self.kept.get_bucket_entry(bucket).ok()?.remove().0)
-    }
-
     /// The table of those of which something is told, which from here on are all.
     #[inline]
     pub(super) fn keep(&mut self, hash: impl Fn(&K) -> u64) -> &mut HashTable<Slot<K, A, S>> {
@@ -161,6 +158,37 @@ impl<K, A, S: Default> Slots<K, A, S> {
     }
 }
 
+impl<K, A, S: Default> IntoIterator for Slots<K, A, S> {
+    type Item = Slot<K, A, S>;
+    type IntoIter = IntoIter<K, A, S>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        if self.is_untold {
+            IntoIter::Untold(self.untold.into_iter())
+        } else {
+            IntoIter::Kept(self.kept.into_iter())
+        }
+    }
+}
+
+/// The keys of a window that is given up, one after the other.
+pub(super) enum IntoIter<K, A, S> {
+    Untold(hash_table::IntoIter<Untold<K, A>>),
+    Kept(hash_table::IntoIter<Slot<K, A, S>>),
+}
+
+impl<K, A, S: Default> Iterator for IntoIter<K, A, S> {
+    type Item = Slot<K, A, S>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Untold(slots) => slots.next().map(Slot::from),
+            Self::Kept(slots) => slots.next(),
+        }
+    }
+}
+
 impl<K, A, S: Default> From<Untold<K, A>> for Slot<K, A, S> {
     #[inline]
     fn from(Untold { key, accumulator }: Untold<K, A>) -> Self {
@@ -177,7 +205,7 @@ mod tests {
     }
 
     fn untold(keys: u64) -> Slots<u64, u64, ()> {
-        let mut slots = Slots::new(true);
+        let mut slots = Slots::with_capacity(0, true);
         for key in 0..keys {
             let make = |key| Untold { key, accumulator: 0 };
             find_or_add(&mut slots.untold, hash(&key), &key, make).accumulator += key;
@@ -185,10 +213,9 @@ mod tests {
         slots
     }
 
-    fn taken(slots: &mut Slots<u64, u64, ()>) -> Vec<(u64, u64)> {
-        let taken = (0..slots.num_buckets()).filter_map(|bucket| slots.take(bucket));
-        let mut taken: Vec<_> =
-            taken.map(|slot| (slot.key, slot.kept.into_accumulator())).collect();
+    fn taken(slots: Slots<u64, u64, ()>) -> Vec<(u64, u64)> {
+        let pairs = slots.into_iter().map(|slot| (slot.key, slot.kept.into_accumulator()));
+        let mut taken: Vec<_> = pairs.collect();
         taken.sort_unstable();
         taken
     }
@@ -202,7 +229,7 @@ mod tests {
     #[test]
     fn when_something_is_told_of_one_all_are_kept() {
         let expected: Vec<_> = (0..1_000).map(|key| (key, key)).collect();
-        assert_eq!(taken(&mut untold(1_000)), expected);
+        assert_eq!(taken(untold(1_000)), expected);
 
         let mut slots = untold(1_000);
         let kept = slots.keep(hash);
@@ -210,17 +237,17 @@ mod tests {
         assert!(!slots.is_untold() && slots.untold.is_empty());
         assert_eq!(slots.len(), 1_000);
         assert!(slots.iter_kept().all(|slot| slot.kept.is_untold()));
-        assert_eq!(taken(&mut slots), expected);
+        assert_eq!(taken(slots), expected);
     }
 
     #[test]
     fn what_is_put_back_is_untold_until_one_is_not() {
-        let mut slots = Slots::<u64, u64, ()>::new(true);
+        let mut slots = Slots::<u64, u64, ()>::with_capacity(0, true);
         slots.insert(Slot { key: 1, kept: Kept::untold(1) }, hash);
         assert!(slots.is_untold());
         slots.insert(Slot { key: 2, kept: Kept::new(2) }, hash);
         assert!(!slots.is_untold());
         slots.insert(Slot { key: 3, kept: Kept::untold(3) }, hash);
-        assert_eq!(taken(&mut slots), [(1, 1), (2, 2), (3, 3)]);
+        assert_eq!(taken(slots), [(1, 1), (2, 2), (3, 3)]);
     }
 }

@@ -6,8 +6,8 @@ use millstream_engine::operator::Collector;
 use millstream_engine::time::Timestamp;
 
 use super::AlignedWindows;
-use super::operator::{Aligned, PaneOf};
-use super::slots::Slot;
+use super::operator::{Aligned, WalkOf};
+use super::slots::{IntoIter, Slot};
 use crate::aggregate::Aggregate;
 use crate::keyed::hash_of;
 use crate::window::timers::{Due, next};
@@ -15,17 +15,11 @@ use crate::window::trigger::{Moment, Trigger};
 use crate::window::{Firing, TimeWindow, Windowed};
 
 /// The way through the slots of a window.
-pub(super) struct Walk<P> {
-    of: Whose<P>,
-    /// The next bucket of its table.
-    bucket: usize,
-}
-
-enum Whose<P> {
-    /// One that is complete, and stays for late records: its place.
-    Complete(usize),
-    /// One that is given up, and how many keys it had.
-    Leaving(P, usize),
+pub(super) enum Walk<K, A, S> {
+    /// One that is complete, and stays for late records: its place, and the next bucket.
+    Complete(usize, usize),
+    /// One that is given up, and what is left of it.
+    Leaving(TimeWindow, IntoIter<K, A, S>),
 }
 
 pub(super) type Told<T, K, G> =
@@ -114,8 +108,7 @@ where
             } else if self.panes.first_expiry().is_some_and(|expiry| expiry <= self.watermark) {
                 self.walk = self.panes.take_first().map(|pane| {
                     self.complete = self.complete.max(pane.window.end);
-                    let keys = pane.slots.len();
-                    Walk { of: Whose::Leaving(pane, keys), bucket: 0 }
+                    Walk::Leaving(pane.window, pane.slots.into_iter())
                 });
             } else if let Some((place, end)) = self.panes.first_behind(self.complete)
                 && end <= self.watermark
@@ -124,7 +117,7 @@ where
                 if let Some(pane) = self.panes.get_mut(place) {
                     pane.slots.keep(hash_of::<T, K>);
                 }
-                self.walk = Some(Walk { of: Whose::Complete(place), bucket: 0 });
+                self.walk = Some(Walk::Complete(place, 0));
             } else if let Some(due) = self.by_watermark.pop(self.watermark) {
                 self.ask(due, out);
             } else if let Some(due) = self.by_clock.pop(self.clock.reached()) {
@@ -139,47 +132,35 @@ where
     }
 
     /// Goes through a window until there is no room, or nothing left.
-    fn walk_on(
-        &mut self,
-        mut walk: Walk<PaneOf<T, K, G, R>>,
-        out: &mut impl Collector<Told<T, K, G>>,
-    ) {
-        match &mut walk.of {
-            Whose::Leaving(pane, _) => {
-                let at = self.moment(pane.window);
-                while walk.bucket < pane.slots.num_buckets() {
-                    if out.is_full() {
-                        self.walk = Some(walk);
-                        return;
-                    }
-                    if let Some(Slot { key, mut kept }) = pane.slots.take(walk.bucket) {
-                        let result = self.rules.trigger.on_time(&mut kept.trigger, at);
-                        if let Some(told) = kept.give_up(&self.aggregate, result) {
-                            push(key, at.window, told, out);
-                        }
-                    }
-                    walk.bucket += 1;
-                }
-            }
-            Whose::Complete(place) => {
-                let place = *place;
+    fn walk_on(&mut self, walk: WalkOf<T, K, G, R>, out: &mut impl Collector<Told<T, K, G>>) {
+        match walk {
+            Walk::Leaving(window, mut slots) => {
+                let at = self.moment(window);
                 loop {
                     if out.is_full() {
-                        self.walk = Some(walk);
+                        self.walk = Some(Walk::Leaving(window, slots));
                         return;
                     }
-                    let Some(pane) = self.panes.get_mut(place) else { break };
-                    if walk.bucket >= pane.slots.num_buckets() {
-                        break;
+                    let Some(Slot { key, mut kept }) = slots.next() else { return };
+                    let result = self.rules.trigger.on_time(&mut kept.trigger, at);
+                    if let Some(told) = kept.give_up(&self.aggregate, result) {
+                        push(key, at.window, told, out);
                     }
-                    let window = pane.window;
-                    self.ask_bucket(place, walk.bucket, window, out);
-                    walk.bucket += 1;
                 }
             }
-        }
-        if let Whose::Leaving(pane, keys) = walk.of {
-            self.panes.spare(pane.slots, keys);
+            Walk::Complete(place, mut bucket) => loop {
+                if out.is_full() {
+                    self.walk = Some(Walk::Complete(place, bucket));
+                    return;
+                }
+                let Some(pane) = self.panes.get_mut(place) else { return };
+                if bucket >= pane.slots.kept_buckets() {
+                    return;
+                }
+                let window = pane.window;
+                self.ask_bucket(place, bucket, window, out);
+                bucket += 1;
+            },
         }
     }
 
