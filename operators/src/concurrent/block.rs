@@ -26,7 +26,7 @@ pub(super) struct Block {
     /// Who has been seen by it and has not been polled yet.
     pub(super) seen: u64,
     pub(super) free: u64,
-    all: Waker,
+    shared: Waker,
     /// Over how many looks they share the waker from here on.
     sharing: u32,
     /// Over how many they did the last time.
@@ -37,14 +37,15 @@ impl Block {
     /// Without any slots.
     pub(super) fn new(stage: &Arc<Woken>) -> Self {
         let woken = Arc::default();
-        let all = SlotWaker { bits: u64::MAX, woken: Arc::clone(&woken), all: Arc::clone(stage) };
-        Self { woken, seen: 0, free: 0, all: Arc::new(all).into(), sharing: 0, shared_for: 0 }
+        let (bits, stage) = (u64::MAX, Arc::clone(stage));
+        let shared = Waker::from(Arc::new(SlotWaker { bits, woken: Arc::clone(&woken), stage }));
+        Self { woken, seen: 0, free: 0, shared, sharing: 0, shared_for: 0 }
     }
 
     /// The waker that is to be used in place of a slot's own.
     #[inline]
     pub(super) fn shared(&self) -> Option<&Waker> {
-        (self.sharing > 0).then_some(&self.all)
+        (self.sharing > 0).then_some(&self.shared)
     }
 
     /// Begins a look, and tells how many have been woken. Only a block that is `full` of slots may

@@ -124,14 +124,14 @@ impl<F: Future, M> Slots<F, M> {
         if slot.is_multiple_of(BITS) {
             self.blocks.push(Block::new(&self.woken));
         }
-        let (bits, all) = (1 << (slot % BITS), Arc::clone(&self.woken));
+        let (bits, stage) = (1 << (slot % BITS), Arc::clone(&self.woken));
         let block = self.blocks.last_mut();
         let woken = block.map(|block| {
             block.free |= bits;
             Arc::clone(&block.woken)
         });
         let woken = woken.unwrap_or_default();
-        let waker = Waker::from(Arc::new(SlotWaker { bits, woken, all }));
+        let waker = Waker::from(Arc::new(SlotWaker { bits, woken, stage }));
         self.slots.push(Slot { future: Box::pin(None), about: None, waker });
         slot
     }

@@ -14,13 +14,13 @@ use tokio::task::yield_now;
 pub(super) struct Woken {
     /// Whether the stage has been woken and has not looked since.
     notified: AtomicBool,
-    stage: AtomicWaker,
+    waker: AtomicWaker,
 }
 
 impl Woken {
     /// From here on it is this one that is woken.
     pub(super) fn register(&self, stage: &Waker) {
-        self.stage.register(stage);
+        self.waker.register(stage);
     }
 
     /// Whether anybody has been woken since this was last asked. Their bits are to be taken after.
@@ -38,7 +38,7 @@ impl Woken {
 pub(super) struct SlotWaker {
     pub(super) bits: u64,
     pub(super) woken: Arc<AtomicU64>,
-    pub(super) all: Arc<Woken>,
+    pub(super) stage: Arc<Woken>,
 }
 
 impl Wake for SlotWaker {
@@ -50,8 +50,8 @@ impl Wake for SlotWaker {
         self.woken.fetch_or(self.bits, SeqCst);
         // Seldom the first one, so it looks before it writes. Whoever finds it set is seen by the
         // stage, which takes it away before it takes the bits: one order of all four (`SeqCst`).
-        if !self.all.notified.load(SeqCst) && !self.all.notified.swap(true, SeqCst) {
-            self.all.stage.wake();
+        if !self.stage.notified.load(SeqCst) && !self.stage.notified.swap(true, SeqCst) {
+            self.stage.waker.wake();
         }
     }
 }
@@ -59,13 +59,13 @@ impl Wake for SlotWaker {
 /// A turn of the driver of timers and sockets, behind which the stage is woken.
 pub(super) struct Turn {
     over: AtomicBool,
-    all: Arc<Woken>,
+    stage: Arc<Woken>,
 }
 
 impl Turn {
     /// Asks for one. It comes when the worker has nothing else to do.
-    pub(super) fn begin(all: &Arc<Woken>) -> Arc<Self> {
-        let turn = Arc::new(Self { over: AtomicBool::new(false), all: Arc::clone(all) });
+    pub(super) fn begin(stage: &Arc<Woken>) -> Arc<Self> {
+        let turn = Arc::new(Self { over: AtomicBool::new(false), stage: Arc::clone(stage) });
         let waker = Waker::from(Arc::clone(&turn));
         let mut yields = pin!(yield_now());
         // Whether it yields or has no runtime to yield to, the waker is woken.
@@ -88,6 +88,6 @@ impl Wake for Turn {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.over.store(true, SeqCst);
-        self.all.stage.wake();
+        self.stage.waker.wake();
     }
 }
